@@ -1,0 +1,1 @@
+"""Concurrent teacher-student locomotion learning on Isaac Lab."""

@@ -1,0 +1,80 @@
+"""The loss terms of concurrent teacher-student PPO, as functions of tensors."""
+
+from __future__ import annotations
+
+import torch
+
+
+def clipped_surrogate(
+    log_prob: torch.Tensor, old_log_prob: torch.Tensor, advantages: torch.Tensor, clip: float
+) -> torch.Tensor:
+    """Negative clipped surrogate of every sample (Schulman et al. 2017, eq. 7).
+
+    Args:
+        log_prob: Log-probabilities [B] under the current policy.
+        old_log_prob: Log-probabilities [B] when the actions were taken.
+        advantages: Advantages [B].
+        clip: Half-width of the trust interval of the ratio.
+
+    Returns:
+        Loss per sample [B].
+    """
+    ratio = torch.exp(log_prob - old_log_prob)
+    return torch.max(-advantages * ratio, -advantages * ratio.clamp(1.0 - clip, 1.0 + clip))
+
+
+def combine_surrogates(per_sample: torch.Tensor, teachers: int, mode: str) -> torch.Tensor:
+    """Join the surrogates of both groups; the first ``teachers`` samples are the teachers'.
+
+    Args:
+        per_sample: Loss per sample [B], B at least 1.
+        teachers: Number of teacher samples in [0, B].
+        mode: ``sum_of_means`` (each group's mean counts once, so the smaller group weighs more per sample) or
+            ``pooled`` (one mean over all samples).
+
+    Returns:
+        Scalar loss. A group without samples contributes nothing.
+    """
+    if mode == "pooled":
+        return per_sample.mean()
+    groups = [group for group in (per_sample[:teachers], per_sample[teachers:]) if len(group)]
+    return torch.stack([group.mean() for group in groups]).sum()
+
+
+def value_loss(
+    values: torch.Tensor, old_values: torch.Tensor, returns: torch.Tensor, clip: float | None
+) -> torch.Tensor:
+    """Mean squared value error over all samples, optionally with the clipped variant as a lower bound.
+
+    Args:
+        values: Current values [B, 1].
+        old_values: Values [B, 1] of the rollout.
+        returns: Targets [B, 1].
+        clip: Largest change of a value that is rewarded, or None for the plain error.
+    """
+    error = (values - returns).square()
+    if clip is None:
+        return error.mean()
+    clipped = old_values + (values - old_values).clamp(-clip, clip)
+    return torch.max(error, (clipped - returns).square()).mean()
+
+
+def normalize_advantages(advantages: torch.Tensor, teachers: torch.Tensor | None = None) -> torch.Tensor:
+    """Shift and scale advantages to zero mean and unit (unbiased) standard deviation.
+
+    Args:
+        advantages: Advantages of any shape.
+        teachers: Bool mask that broadcasts to ``advantages``; when given, each group is normalised on its own.
+
+    Returns:
+        Tensor of the same shape. A group of a single sample only loses its mean.
+    """
+    if teachers is not None:
+        result = torch.empty_like(advantages)
+        mask = teachers.expand_as(advantages)
+        for group in (mask, ~mask):
+            result[group] = normalize_advantages(advantages[group])
+        return result
+    if advantages.numel() < 2:
+        return advantages - advantages.mean() if advantages.numel() else advantages
+    return (advantages - advantages.mean()) / (advantages.std() + 1e-8)

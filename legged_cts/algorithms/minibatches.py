@@ -1,0 +1,72 @@
+"""Mini-batches of a rollout, drawn by index, with the teacher samples first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from rsl_rl.storage import RolloutStorage
+from tensordict import TensorDict
+
+
+@dataclass
+class RoleBatch:
+    """Samples of both groups; rows ``[:teachers]`` are teachers, rows ``[teachers:]`` students."""
+
+    observations: TensorDict
+    actions: torch.Tensor
+    values: torch.Tensor
+    advantages: torch.Tensor
+    returns: torch.Tensor
+    old_log_prob: torch.Tensor
+    old_distribution_params: tuple[torch.Tensor, ...]
+    teachers: int
+    index: torch.Tensor
+    """Flat position of each sample in the rollout: step * num_envs + environment."""
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.index)
+
+
+def index_batches(total: int, batches: int, epochs: int, device: str | torch.device) -> Iterator[torch.Tensor]:
+    """Yield index tensors that visit every sample once per epoch, in a fresh order each epoch.
+
+    Args:
+        total: Number of samples.
+        batches: Mini-batches per epoch; sizes differ by at most one, and none is empty.
+        epochs: Number of epochs.
+        device: Device of the indices.
+    """
+    for _ in range(epochs):
+        yield from torch.randperm(total, device=device).tensor_split(min(batches, total))
+
+
+def role_batches(storage: RolloutStorage, teachers: torch.Tensor, batches: int, epochs: int) -> Iterator[RoleBatch]:
+    """Yield mini-batches of a full storage; only one mini-batch exists in memory at a time.
+
+    Args:
+        storage: Rollouts of ``num_transitions_per_env`` steps.
+        teachers: Role of each environment, bool [num_envs].
+        batches: Mini-batches per epoch.
+        epochs: Number of epochs.
+    """
+    assert storage.distribution_params is not None  # set by the first transition
+    total = storage.num_transitions_per_env * storage.num_envs
+    observations = storage.observations.flatten(0, 1)
+    distribution_params = tuple(p.flatten(0, 1) for p in storage.distribution_params)
+    for index in index_batches(total, batches, epochs, storage.device):
+        is_teacher = teachers[index % storage.num_envs]
+        index = torch.cat([index[is_teacher], index[~is_teacher]])
+        yield RoleBatch(
+            observations=observations[index],  # type: ignore[arg-type]
+            actions=storage.actions.flatten(0, 1)[index],
+            values=storage.values.flatten(0, 1)[index],
+            advantages=storage.advantages.flatten(0, 1)[index],
+            returns=storage.returns.flatten(0, 1)[index],
+            old_log_prob=storage.actions_log_prob.flatten()[index],
+            old_distribution_params=tuple(p[index] for p in distribution_params),
+            teachers=int(is_teacher.sum()),
+            index=index,
+        )

@@ -1,0 +1,1 @@
+"""Measurements of speed: ratios taken on one machine in one run."""

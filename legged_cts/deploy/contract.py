@@ -1,0 +1,281 @@
+"""The policy contract: everything a robot must agree with before it may run a policy."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from legged_cts.robots.spec import RobotSpec
+
+CONTRACT_KEY = "legged_cts_contract"
+"""The key of the ONNX `metadata_props` entry which holds the contract."""
+
+CONTRACT_VERSION = 1
+
+COMMANDS = ("lin_vel_x", "lin_vel_y", "ang_vel_z")
+"""The entries of the command, in order: [m/s], [m/s] and [rad/s] in the base frame."""
+
+
+class ContractError(ValueError):
+    """A contract that is malformed, or that does not fit the robot."""
+
+
+class ObservationTerm(NamedTuple):
+    """One slice of the proprioception o_t: `size` numbers, multiplied by `scale`."""
+
+    name: str
+    size: int
+    scale: float
+
+
+def term_sizes(joints: int) -> dict[str, int]:
+    """The observation terms a robot with this many joints can offer, and the size of each."""
+    return {
+        "base_ang_vel": 3,
+        "projected_gravity": 3,
+        "command": 3,
+        "joint_pos": joints,
+        "joint_vel": joints,
+        "last_action": joints,
+    }
+
+
+@dataclass(frozen=True)
+class PolicyContract:
+    """What a policy was trained on; written into its ONNX file and checked against the robot before each use.
+
+    Attributes:
+        version: format of the contract.
+        robot: name of the robot.
+        robot_hash: 16 hex digits over the robot's files at training time.
+        joints: joint names, in the order of actions and joint observations.
+        default_joint_pos: pose which action 0 asks for, per joint [rad].
+        stiffness: proportional gain per joint [N m/rad].
+        damping: derivative gain per joint [N m s/rad].
+        effort_limit: torque limit per joint [N m].
+        action_scale: target = default_joint_pos + action_scale * action [rad].
+        action_clip: actions are clipped to [-action_clip, action_clip] first.
+        control_dt: seconds between two actions.
+        physics_dt: seconds per physics tick in training.
+        observations: terms of o_t in order.
+        history_length: number of proprioceptions in the history.
+        history_order: always `oldest_first`.
+        history_reset: always `backfill`: after a reset all slots hold the first proprioception.
+        command_ranges: (low, high) per entry of the command, as trained.
+        git_revision: revision of the code which exported the policy.
+        parity_error: largest difference seen between torch and onnxruntime.
+        trained_steps: environment steps the policy was trained for.
+        algorithm: name of the training algorithm.
+        terrain: name of the training terrain.
+    """
+
+    version: int
+    robot: str
+    robot_hash: str
+    joints: tuple[str, ...]
+    default_joint_pos: tuple[float, ...]
+    stiffness: tuple[float, ...]
+    damping: tuple[float, ...]
+    effort_limit: tuple[float, ...]
+    action_scale: float
+    action_clip: float
+    control_dt: float
+    physics_dt: float
+    observations: tuple[ObservationTerm, ...]
+    history_length: int
+    history_order: str
+    history_reset: str
+    command_ranges: dict[str, tuple[float, float]]
+    git_revision: str
+    parity_error: float
+    trained_steps: int
+    algorithm: str
+    terrain: str
+
+    def __post_init__(self) -> None:
+        """Checks every field and brings it to its exact type.
+
+        Raises:
+            ContractError: naming the first field that is wrong.
+        """
+        put = object.__setattr__
+        for name in ("robot", "robot_hash", "history_order", "history_reset", "git_revision", "algorithm", "terrain"):
+            put(self, name, _text(name, getattr(self, name)))
+        for name, low in (("version", 1), ("history_length", 1), ("trained_steps", 0)):
+            put(self, name, _integer(name, getattr(self, name), low))
+        for name in ("action_scale", "action_clip", "control_dt", "physics_dt"):
+            put(self, name, _number(name, getattr(self, name), positive=True))
+        put(self, "parity_error", _number("parity_error", self.parity_error))
+        _expect("version", self.version, CONTRACT_VERSION)
+        _expect("history_order", self.history_order, "oldest_first")
+        _expect("history_reset", self.history_reset, "backfill")
+        joints = tuple(_text(f"joints[{i}]", joint) for i, joint in enumerate(_sequence("joints", self.joints)))
+        if not joints:
+            raise ContractError("joints: must name at least one joint")
+        twice = sorted({joint for joint in joints if joints.count(joint) > 1})
+        if twice:
+            raise ContractError(f"joints: {twice} listed more than once")
+        put(self, "joints", joints)
+        for name in ("default_joint_pos", "stiffness", "damping", "effort_limit"):
+            values = _sequence(name, getattr(self, name))
+            if len(values) != len(joints):
+                raise ContractError(f"{name}: {len(values)} values for {len(joints)} joints")
+            put(self, name, tuple(_number(f"{name}[{joints[i]}]", value) for i, value in enumerate(values)))
+        put(self, "observations", _observations(self.observations, len(joints)))
+        put(self, "command_ranges", _command_ranges(self.command_ranges))
+        ticks = self.control_dt / self.physics_dt
+        if round(ticks) < 1 or not math.isclose(ticks, round(ticks), rel_tol=1e-6):
+            raise ContractError(
+                f"control_dt: {self.control_dt} s is no whole number of physics ticks of {self.physics_dt} s"
+            )
+
+    @property
+    def decimation(self) -> int:
+        """Physics ticks per action."""
+        return round(self.control_dt / self.physics_dt)
+
+    @property
+    def observation_size(self) -> int:
+        """The size n of o_t."""
+        return sum(term.size for term in self.observations)
+
+    def to_json(self) -> str:
+        """The contract as JSON, losslessly: Python writes the shortest digits that read back as the same float."""
+        fields = dataclasses.asdict(self)
+        fields["observations"] = [term._asdict() for term in self.observations]
+        return json.dumps(fields, indent=1, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> PolicyContract:
+        """Reads what `to_json` wrote.
+
+        Raises:
+            ContractError: naming the field that is missing, unknown, or of the wrong type or length.
+        """
+        try:
+            fields = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ContractError(f"the contract is not valid JSON: {error}") from error
+        _keys("contract", fields, [field.name for field in dataclasses.fields(cls)])
+        return cls(**fields)
+
+
+def check(contract: PolicyContract, spec: RobotSpec) -> None:
+    """Refuses a policy that was trained for another robot, or for another state of this robot's files.
+
+    Args:
+        contract: what the policy expects.
+        spec: the robot at hand.
+
+    Raises:
+        ContractError: saying which entry differs and both values.
+    """
+    if contract.robot != spec.name:
+        raise ContractError(f"robot: the policy was trained for '{contract.robot}', this robot is '{spec.name}'")
+    missing = sorted(set(contract.joints) - set(spec.joints))
+    extra = sorted(set(spec.joints) - set(contract.joints))
+    if missing or extra:
+        raise ContractError(f"joints: the robot lacks {missing} of the policy's joints, the policy lacks {extra}")
+    for index, (trained, present) in enumerate(zip(contract.joints, spec.joints, strict=True)):
+        if trained != present:
+            raise ContractError(f"joints: entry {index} is '{trained}' in the policy but '{present}' in the robot")
+    for name, present_values in (
+        ("default_joint_pos", spec.nominal_pose),
+        ("stiffness", spec.stiffness),
+        ("damping", spec.damping),
+        ("effort_limit", spec.effort_limit),
+    ):
+        for joint, trained, present in zip(contract.joints, getattr(contract, name), present_values, strict=True):
+            if trained != present:
+                raise ContractError(f"{name}[{joint}]: {trained!r} in the policy but {present!r} in the robot")
+    if contract.action_scale != spec.action_scale:
+        raise ContractError(
+            f"action_scale: {contract.action_scale!r} in the policy but {spec.action_scale!r} in the robot"
+        )
+    # Last, because every difference above says more than "something changed".
+    if contract.robot_hash != spec.hash:
+        raise ContractError(
+            f"robot_hash: the files of '{spec.name}' changed since the policy was trained "
+            f"({contract.robot_hash} in the policy, {spec.hash} now): train or export it again"
+        )
+
+
+def _expect(name: str, value: object, wanted: object) -> None:
+    if value != wanted:
+        raise ContractError(f"{name}: expected {wanted!r}, got {value!r}")
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ContractError(f"{name}: expected a text that is not empty, got {value!r}")
+    return value
+
+
+def _integer(name: str, value: Any, low: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        raise ContractError(f"{name}: expected a whole number of at least {low}, got {value!r}")
+    return value
+
+
+def _number(name: str, value: Any, positive: bool = False) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ContractError(f"{name}: expected a finite number, got {value!r}")
+    if positive and value <= 0:
+        raise ContractError(f"{name}: expected a number above 0, got {value!r}")
+    return float(value)
+
+
+def _sequence(name: str, value: Any) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple):
+        raise ContractError(f"{name}: expected a list, got {value!r}")
+    return tuple(value)
+
+
+def _keys(name: str, value: Any, wanted: list[str]) -> None:
+    if not isinstance(value, dict):
+        raise ContractError(f"{name}: expected an object with the fields {wanted}, got {value!r}")
+    for key in wanted:
+        if key not in value:
+            raise ContractError(f"{name}: the field '{key}' is missing")
+    for key in value:
+        if key not in wanted:
+            raise ContractError(f"{name}: the field '{key}' is unknown")
+
+
+def _observations(value: Any, joints: int) -> tuple[ObservationTerm, ...]:
+    known = term_sizes(joints)
+    terms: list[ObservationTerm] = []
+    for index, entry in enumerate(_sequence("observations", value)):
+        where = f"observations[{index}]"
+        if isinstance(entry, ObservationTerm):
+            entry = entry._asdict()
+        _keys(where, entry, list(ObservationTerm._fields))
+        name = _text(f"{where}.name", entry["name"])
+        if name not in known:
+            raise ContractError(f"{where}.name: '{name}' is unknown, choose from {sorted(known)}")
+        if any(term.name == name for term in terms):
+            raise ContractError(f"{where}.name: '{name}' appears twice")
+        size = _integer(f"{where}.size", entry["size"], 1)
+        _expect(f"{where}.size ({name})", size, known[name])
+        terms.append(ObservationTerm(name, size, _number(f"{where}.scale ({name})", entry["scale"])))
+    if not terms:
+        raise ContractError("observations: must hold at least one term")
+    return tuple(terms)
+
+
+def _command_ranges(value: Any) -> dict[str, tuple[float, float]]:
+    _keys("command_ranges", value, list(COMMANDS))
+    ranges: dict[str, tuple[float, float]] = {}
+    for name in COMMANDS:
+        bounds = _sequence(f"command_ranges.{name}", value[name])
+        if len(bounds) != 2:
+            raise ContractError(f"command_ranges.{name}: expected [low, high], got {list(bounds)!r}")
+        low, high = (_number(f"command_ranges.{name}", bound) for bound in bounds)
+        if low > high:
+            raise ContractError(f"command_ranges.{name}: low {low!r} is above high {high!r}")
+        ranges[name] = (low, high)
+    return ranges

@@ -1,0 +1,319 @@
+"""Measures a policy over episodes in plain MuJoCo."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from legged_cts.deploy.contract import COMMANDS, PolicyContract, check
+from legged_cts.deploy.controller import Controller
+from legged_cts.deploy.mujoco_robot import MujocoRobot, SensorNoise
+from legged_cts.deploy.policy import OnnxPolicy
+from legged_cts.deploy.robot import Array
+from legged_cts.deploy.terrain import rough_terrain
+from legged_cts.robots.spec import RobotSpec, load_robot
+
+COMMAND_RANGES = {"lin_vel_x": (-1.0, 1.0), "lin_vel_y": (-0.5, 0.5), "ang_vel_z": (-1.0, 1.0)}
+COMMAND_PERIOD = 5.0
+ZERO_COMMANDS = 0.1
+SETTLING = 1.0
+MAX_TILT = 1.0
+GRAVITY = 9.81
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What an episode takes place under; ranges are drawn from uniformly, once per episode.
+
+    Attributes:
+        terrain: `flat` or `rough`.
+        difficulty: of rough terrain, 0 to 1.
+        noise: sensor noise.
+        friction: range of the ground's friction coefficient.
+        action_delay: range of the delay of actions [s].
+        base_mass: range of the mass added to the base [kg].
+        push_velocity: largest velocity along x and y which a push adds every 5 s [m/s]; 0 is no pushes.
+    """
+
+    terrain: str = "flat"
+    difficulty: float = 0.5
+    noise: SensorNoise = SensorNoise(ang_vel=0.2, tilt=0.05, joint_pos=0.01, joint_vel=1.5)
+    friction: tuple[float, float] = (0.5, 1.25)
+    action_delay: tuple[float, float] = (0.0, 0.02)
+    base_mass: tuple[float, float] = (-1.0, 1.0)
+    push_velocity: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuses a terrain or difficulty that does not exist."""
+        if self.terrain not in ("flat", "rough"):
+            raise ValueError(f"terrain must be 'flat' or 'rough', got '{self.terrain}'")
+        if not 0.0 <= self.difficulty <= 1.0:
+            raise ValueError(f"difficulty must lie in [0, 1], got {self.difficulty}")
+
+    @classmethod
+    def ideal(cls, terrain: str = "flat", difficulty: float = 0.5) -> Conditions:
+        """No noise, no delay, the robot as its files describe it."""
+        return cls(terrain, difficulty, SensorNoise(), (0.8, 0.8), (0.0, 0.0), (0.0, 0.0))
+
+
+@dataclass(frozen=True)
+class Episode:
+    """Metrics of one episode; NaN where nothing could be measured.
+
+    Attributes:
+        linear_error: mean |v_xy,cmd - v_xy| in the yaw-aligned base frame [m/s].
+        yaw_error: mean |w_cmd - w_z| [rad/s].
+        falls: 1 if the episode ended by base contact, tilt over 1 rad or a low base, else 0.
+        cost_of_transport: sum of |torque * joint velocity| over m g |v|, where a planar speed was commanded.
+        action_rate: mean |a_t - a_{t-1}| over time and joints.
+        slip: mean speed of the feet while they touch the ground [m/s].
+        duration: seconds until the episode ended.
+    """
+
+    linear_error: float
+    yaw_error: float
+    falls: float
+    cost_of_transport: float
+    action_rate: float
+    slip: float
+    duration: float
+
+
+def draw_command(rng: np.random.Generator, ranges: Mapping[str, tuple[float, float]]) -> Array:
+    """A command, uniform in the ranges; one in ten is zero [3]."""
+    low, high = np.array([ranges[name] for name in COMMANDS]).T
+    command = rng.uniform(low, high)
+    return np.zeros(3) if rng.random() < ZERO_COMMANDS else command
+
+
+def evaluation_ranges(contract: PolicyContract) -> dict[str, tuple[float, float]]:
+    """The usual command ranges, narrowed to what the policy was trained for (all of that where they do not meet)."""
+    ranges = {}
+    for name, (low, high) in COMMAND_RANGES.items():
+        trained_low, trained_high = contract.command_ranges[name]
+        low, high = max(low, trained_low), min(high, trained_high)
+        ranges[name] = (low, high) if low <= high else (trained_low, trained_high)
+    return ranges
+
+
+def fallen(robot: MujocoRobot) -> bool:
+    """Whether the base touched the ground, tilts over 1 rad or is lower than half its nominal height."""
+    return robot.base_touched or robot.tilt > MAX_TILT or robot.clearance < 0.5 * robot.spec.nominal_height
+
+
+def make_robot(contract: PolicyContract, spec: RobotSpec, conditions: Conditions, seed: int) -> MujocoRobot:
+    """A simulated robot under conditions drawn with this seed."""
+    rng = np.random.default_rng(seed)
+    terrain = rough_terrain(conditions.difficulty, seed) if conditions.terrain == "rough" else None
+    return MujocoRobot(
+        spec,
+        contract.control_dt,
+        contract.physics_dt,
+        terrain=terrain,
+        friction=rng.uniform(*conditions.friction),
+        action_delay=rng.uniform(*conditions.action_delay),
+        base_mass=rng.uniform(*conditions.base_mass),
+        noise=conditions.noise,
+        seed=seed,
+    )
+
+
+def run_episode(
+    policy: OnnxPolicy,
+    spec: RobotSpec,
+    conditions: Conditions,
+    seed: int,
+    duration: float = 20.0,
+    on_step: Callable[[MujocoRobot, Array], None] | None = None,
+) -> Episode:
+    """Runs one episode: a new command every 5 s, the first second after each left out of the metrics.
+
+    Args:
+        policy: the policy; its history is reset.
+        spec: the robot, which must fit the policy's contract.
+        conditions: what the episode takes place under.
+        seed: of the commands, the conditions, the terrain and the noise.
+        duration: seconds, if the robot does not fall or leave the terrain before.
+        on_step: called after each control step with the robot and the command, to record a video say.
+
+    Raises:
+        ContractError: if the policy does not fit the robot.
+    """
+    check(policy.contract, spec)
+    robot = make_robot(policy.contract, spec, conditions, seed)
+    controller = Controller(policy, robot)
+    rng = np.random.default_rng((seed, 1))
+    robot.reset(yaw=rng.uniform(-np.pi, np.pi))
+    ranges = evaluation_ranges(policy.contract)
+    dt = robot.control_dt
+    period, settling, steps = round(COMMAND_PERIOD / dt), round(SETTLING / dt), round(duration / dt)
+    errors: list[tuple[float, float]] = []
+    rates: list[float] = []
+    slips: list[float] = []
+    power = distance_rate = 0.0
+    fell, step = False, 0
+    last_action = np.zeros(len(spec.joints))
+    command = np.zeros(3)
+    for step in range(steps):
+        if step % period == 0:
+            command = draw_command(rng, ranges)
+            if conditions.push_velocity and step:
+                robot.push(np.append(rng.uniform(-1, 1, 2) * conditions.push_velocity, 0.0))
+        action = controller.step(command)
+        if on_step is not None:
+            on_step(robot, command)
+        fell = fallen(robot)
+        if fell or _left(robot):
+            break
+        if step % period >= settling:
+            velocity = robot.velocity
+            errors.append((float(np.linalg.norm(command[:2] - velocity[:2])), float(abs(command[2] - velocity[2]))))
+            rates.append(float(np.mean(np.abs(action - last_action))))
+            slips.extend(robot.foot_speeds())
+            # Standing still costs energy but covers no distance: the ratio means something only under way.
+            if np.linalg.norm(command[:2]) > 0.1:
+                power += float(np.abs(robot.torques * robot.joint_vel).sum())
+                distance_rate += float(np.linalg.norm(velocity[:2]))
+        last_action = action
+    linear, yaw = np.mean(errors, axis=0) if errors else (np.nan, np.nan)
+    return Episode(
+        linear_error=float(linear),
+        yaw_error=float(yaw),
+        falls=float(fell),
+        cost_of_transport=power / (robot.mass * GRAVITY * distance_rate) if distance_rate > 0 else np.nan,
+        action_rate=float(np.mean(rates)) if rates else np.nan,
+        slip=float(np.mean(slips)) if slips else np.nan,
+        duration=(step + 1) * dt,
+    )
+
+
+def evaluate(
+    policy: str | Path,
+    robot: str | Path,
+    conditions: Conditions,
+    episodes: int = 20,
+    seed: int = 0,
+    duration: float = 20.0,
+    workers: int | None = None,
+) -> dict[str, object]:
+    """Runs episodes with the seeds seed, seed + 1, ... and summarises them.
+
+    Args:
+        policy: ONNX file.
+        robot: name of a robot or path of its robot.yaml.
+        conditions: what the episodes take place under.
+        episodes: how many.
+        seed: of the first episode.
+        duration: of each episode [s].
+        workers: processes to run them in; None is one per core. Each process imports the caller's main module.
+
+    Returns:
+        `metrics`: per metric its `mean`, the `low` and `high` end of its 95 % interval and the number `n` of episodes
+        it could be measured in; `episodes`: the metrics of each; and what was run: `policy`, `robot`, `terrain`,
+        `difficulty`, `seeds`, `command_ranges`, `duration`, `trained_steps`, `algorithm`.
+
+    Raises:
+        ContractError: if the policy does not fit the robot.
+        ValueError: if there are no episodes to run.
+    """
+    if episodes < 1:
+        raise ValueError(f"episodes must be at least 1, got {episodes}")
+    if duration <= SETTLING:
+        raise ValueError(f"duration must be above {SETTLING} s, which is left out of the metrics, got {duration}")
+    contract = OnnxPolicy(policy).contract
+    check(contract, load_robot(robot))
+    workers = min(workers or os.cpu_count() or 1, episodes)
+    seeds = list(range(seed, seed + episodes))
+    shares = [(policy, robot, conditions, seeds[i::workers], duration) for i in range(workers)]
+    if workers == 1:
+        results = [_run_share(*shares[0])]
+    else:
+        # A forked child may inherit a lock which a thread of onnxruntime holds; a spawned one cannot.
+        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+            results = list(pool.map(_run_share, *zip(*shares, strict=True)))
+    by_seed = dict(sorted(pair for share in results for pair in share))
+    return {
+        "policy": str(policy),
+        "robot": contract.robot,
+        "algorithm": contract.algorithm,
+        "trained_steps": contract.trained_steps,
+        "terrain": conditions.terrain,
+        "difficulty": conditions.difficulty if conditions.terrain == "rough" else 0.0,
+        "command_ranges": evaluation_ranges(contract),
+        "duration": duration,
+        "seeds": seeds,
+        "metrics": summarise(list(by_seed.values())),
+        "episodes": [{"seed": s, **_finite(vars(episode))} for s, episode in by_seed.items()],
+    }
+
+
+def summarise(episodes: list[Episode]) -> dict[str, dict[str, float | int | None]]:
+    """Per metric the mean over episodes, its 95 % interval and the number of episodes that measured it.
+
+    The interval is Student's t for means and Wilson's for the share of falls (Wilson 1927, JASA 22:209).
+    """
+    summary: dict[str, dict[str, float | int | None]] = {}
+    for field in fields(Episode):
+        values = np.array([getattr(episode, field.name) for episode in episodes], dtype=np.float64)
+        values = values[np.isfinite(values)]
+        n = len(values)
+        if n == 0:
+            summary[field.name] = {"mean": None, "low": None, "high": None, "n": 0}
+            continue
+        mean = float(values.mean())
+        if field.name == "falls":
+            low, high = wilson(round(float(values.sum())), n)
+        else:
+            half = student_t(n - 1) * float(values.std(ddof=1)) / n**0.5 if n > 1 else np.nan
+            low, high = mean - half, mean + half
+        summary[field.name] = {"mean": mean, **_finite({"low": low, "high": high}), "n": n}
+    return summary
+
+
+def wilson(successes: int, n: int, z: float = 1.959964) -> tuple[float, float]:
+    """Wilson's 95 % interval of a proportion."""
+    p = successes / n
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def student_t(dof: int) -> float:
+    """The 97.5 % quantile of Student's t.
+
+    Exact for 1 and 2 degrees of freedom, from there on by Abramowitz and Stegun 26.7.5 (within 0.2 %).
+    """
+    if dof == 1:
+        return 12.706205
+    if dof == 2:
+        return 4.302653
+    z = 1.959964
+    g1 = (z**3 + z) / 4
+    g2 = (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    g3 = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    g4 = (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160
+    return z + g1 / dof + g2 / dof**2 + g3 / dof**3 + g4 / dof**4
+
+
+def _run_share(
+    policy: str | Path, robot: str | Path, conditions: Conditions, seeds: list[int], duration: float
+) -> list[tuple[int, Episode]]:
+    loaded, spec = OnnxPolicy(policy), load_robot(robot)
+    return [(seed, run_episode(loaded, spec, conditions, seed, duration)) for seed in seeds]
+
+
+def _left(robot: MujocoRobot) -> bool:
+    """Whether the robot is about to walk off the terrain."""
+    if robot.terrain is None:
+        return False
+    return bool((np.abs(robot.base_pos[:2]) > np.array(robot.terrain.half_size) - 1.0).any())
+
+
+def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: value if np.isfinite(value) else None for name, value in values.items()}

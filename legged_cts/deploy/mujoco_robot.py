@@ -1,0 +1,306 @@
+"""A robot in plain MuJoCo: the same interface as a real one, and the truth for measuring."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+
+from legged_cts.deploy.robot import Array, RobotState, yaw_of
+from legged_cts.deploy.terrain import Heightfield
+from legged_cts.robots.spec import RobotSpec
+
+
+@dataclass(frozen=True)
+class SensorNoise:
+    """Half widths of the uniform noise on each sensor reading.
+
+    Attributes:
+        ang_vel: on each angular velocity of the base [rad/s].
+        tilt: of the rotation about each axis by which the orientation is off [rad].
+        joint_pos: on each joint angle [rad].
+        joint_vel: on each joint velocity [rad/s].
+    """
+
+    ang_vel: float = 0.0
+    tilt: float = 0.0
+    joint_pos: float = 0.0
+    joint_vel: float = 0.0
+
+
+class MujocoRobot:
+    """A simulated robot with PD control at each joint, on a plane or on a heightfield.
+
+    Args:
+        spec: the robot; its gains and torque limits become MuJoCo position actuators.
+        control_dt: seconds between two `send_targets`.
+        physics_dt: seconds per physics tick; control_dt must be a whole multiple.
+        terrain: heights of the ground; None is a plane at height 0.
+        friction: sliding friction coefficient between ground and robot.
+        action_delay: seconds until new targets reach the joints, rounded to physics ticks.
+        base_mass: mass added to the base [kg].
+        noise: noise of the sensors.
+        seed: seed of the noise.
+
+    Raises:
+        ValueError: if control_dt is no whole multiple of physics_dt, or an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        spec: RobotSpec,
+        control_dt: float,
+        physics_dt: float,
+        terrain: Heightfield | None = None,
+        friction: float = 0.8,
+        action_delay: float = 0.0,
+        base_mass: float = 0.0,
+        noise: SensorNoise | None = None,
+        seed: int = 0,
+    ) -> None:
+        """Build the simulation and reset it."""
+        self.decimation = round(control_dt / physics_dt)
+        if self.decimation < 1 or abs(self.decimation * physics_dt - control_dt) > 1e-9:
+            raise ValueError(f"control_dt: {control_dt} s is no whole multiple of physics_dt, {physics_dt} s")
+        if friction <= 0 or action_delay < 0:
+            raise ValueError(f"friction must be above 0 and action_delay at least 0, got {friction} and {action_delay}")
+        self.spec = spec
+        self.joints = spec.joints
+        self.control_dt = control_dt
+        self.terrain = terrain
+        self.model = build_model(spec, physics_dt, terrain, friction, base_mass)
+        self.data = mujoco.MjData(self.model)
+        self.mass = float(self.model.body_mass.sum())
+        joint_ids = [self.model.joint(name).id for name in spec.joints]
+        self._qpos = self.model.jnt_qposadr[joint_ids]
+        self._dof = self.model.jnt_dofadr[joint_ids]
+        self._base = self.model.body(spec.base).id
+        root = self.model.body_jntadr[self._base]
+        self._root_qpos, self._root_dof = self.model.jnt_qposadr[root], self.model.jnt_dofadr[root]
+        self._feet = np.array([self.model.body(name).id for name in spec.feet])
+        self._ground = self.model.geom("ground").id
+        self._pose = np.asarray(spec.nominal_pose)
+        self._delay = round(action_delay / physics_dt)
+        self._noise = noise or SensorNoise()
+        self._rng = np.random.default_rng(seed)
+        self._pending: deque[tuple[int, Array]] = deque()
+        self._tick = 0
+        self.base_touched = False
+        """Whether the base touched the ground since the last `send_targets` began."""
+        self.reset()
+
+    def reset(self, yaw: float = 0.0) -> None:
+        """Puts the robot at rest over the origin, in its nominal pose and with the given heading [rad]."""
+        mujoco.mj_resetData(self.model, self.data)
+        # The highest ground under the robot, so that no foot starts inside a step.
+        grid = np.linspace(-0.4, 0.4, 9)
+        ground = float(np.max(self.ground_height(*np.meshgrid(grid, grid))))
+        root = self._root_qpos
+        self.data.qpos[root : root + 3] = (0.0, 0.0, ground + self.spec.nominal_height)
+        self.data.qpos[root + 3 : root + 7] = (np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2))
+        self.data.qpos[self._qpos] = self._pose
+        self.data.ctrl[:] = self._pose
+        self._pending.clear()
+        self._tick = 0
+        self.base_touched = False
+        mujoco.mj_forward(self.model, self.data)
+
+    def read_state(self) -> RobotState:
+        """The newest sensor reading, with noise."""
+        noise, rng = self._noise, self._rng
+        quat, off = np.empty(4), np.empty(4)
+        rotation = noise.tilt * rng.uniform(-1, 1, 3)
+        angle = float(np.linalg.norm(rotation))
+        mujoco.mju_axisAngle2Quat(off, rotation / angle if angle else np.array([1.0, 0.0, 0.0]), angle)
+        mujoco.mju_mulQuat(quat, self.base_quat, off)
+        # MuJoCo gives the angular velocity of a free joint in the frame of its body.
+        ang_vel = self.data.qvel[self._root_dof + 3 : self._root_dof + 6]
+        d = len(self.joints)
+        return RobotState(
+            quat=quat,
+            ang_vel=ang_vel + noise.ang_vel * rng.uniform(-1, 1, 3),
+            joint_pos=self.data.qpos[self._qpos] + noise.joint_pos * rng.uniform(-1, 1, d),
+            joint_vel=self.data.qvel[self._dof] + noise.joint_vel * rng.uniform(-1, 1, d),
+        )
+
+    def send_targets(self, targets: Array) -> None:
+        """Hands joint angles [rad] [d] to the PD controllers and simulates for control_dt.
+
+        Raises:
+            ValueError: if the targets have the wrong shape or are not finite.
+        """
+        targets = np.asarray(targets, dtype=np.float64)
+        if targets.shape != self._pose.shape or not np.isfinite(targets).all():
+            raise ValueError(f"targets: expected {len(self._pose)} finite joint angles, got {targets}")
+        self._pending.append((self._tick + self._delay, targets))
+        self.base_touched = False
+        for _ in range(self.decimation):
+            while self._pending and self._pending[0][0] <= self._tick:
+                self.data.ctrl[:] = self._pending.popleft()[1]
+            mujoco.mj_step(self.model, self.data)
+            self._tick += 1
+            self.base_touched |= bool(self._touching(np.array([self._base]))[0])
+        # mj_step leaves positions of bodies one tick behind the joints; cameras and metrics want them equal.
+        mujoco.mj_kinematics(self.model, self.data)
+        mujoco.mj_comPos(self.model, self.data)
+
+    def push(self, velocity: Array) -> None:
+        """Adds a velocity to the base, in the world [m/s] [3]."""
+        self.data.qvel[self._root_dof : self._root_dof + 3] += velocity
+
+    # The truth, for measuring alone: no policy may read it.
+
+    @property
+    def base_pos(self) -> Array:
+        """Position of the base in the world [m] [3]."""
+        return self.data.qpos[self._root_qpos : self._root_qpos + 3].copy()
+
+    @property
+    def base_quat(self) -> Array:
+        """Orientation of the base, (w, x, y, z) [4]."""
+        return self.data.qpos[self._root_qpos + 3 : self._root_qpos + 7].copy()
+
+    @property
+    def velocity(self) -> Array:
+        """(v_x, v_y, yaw rate) of the base in its yaw-aligned frame [m/s, m/s, rad/s] [3]."""
+        vx, vy = self.data.qvel[self._root_dof : self._root_dof + 2]
+        angle = yaw_of(self.base_quat)
+        c, s = np.cos(angle), np.sin(angle)
+        spin = np.empty(3)
+        mujoco.mju_rotVecQuat(spin, self.data.qvel[self._root_dof + 3 : self._root_dof + 6], self.base_quat)
+        return np.array([c * vx + s * vy, c * vy - s * vx, spin[2]])
+
+    @property
+    def tilt(self) -> float:
+        """Angle between the base's upward axis and the vertical [rad]."""
+        _, x, y, _ = self.base_quat
+        return float(np.arccos(np.clip(1 - 2 * (x * x + y * y), -1, 1)))
+
+    @property
+    def clearance(self) -> float:
+        """Height of the base above the ground below it [m]."""
+        x, y, z = self.base_pos
+        return float(z - self.ground_height(x, y))
+
+    @property
+    def torques(self) -> Array:
+        """Torques of the last tick, in the order of the joints [N m] [d]."""
+        return self.data.qfrc_actuator[self._dof].copy()
+
+    @property
+    def joint_vel(self) -> Array:
+        """Joint velocities [rad/s] [d]."""
+        return self.data.qvel[self._dof].copy()
+
+    def foot_speeds(self) -> Array:
+        """Speeds of the feet which touch the ground [m/s]; as many entries as feet touch."""
+        speeds = []
+        velocity = np.empty(6)
+        for foot in self._feet[self._touching(self._feet)]:
+            mujoco.mj_objectVelocity(self.model, self.data, mujoco.mjtObj.mjOBJ_XBODY, foot, velocity, 0)
+            speeds.append(float(np.linalg.norm(velocity[3:])))
+        return np.array(speeds)
+
+    def ground_height(self, x: Array | float, y: Array | float) -> Array:
+        """Height of the ground [m] at points (x, y) [m]."""
+        return np.zeros(np.shape(x)) if self.terrain is None else self.terrain.height_at(x, y)
+
+    def _touching(self, bodies: Array) -> Array:
+        """Which of the bodies touch the ground, bool [len(bodies)]."""
+        pairs = self.data.contact.geom
+        ground = (pairs == self._ground).any(axis=1)
+        owners = self.model.geom_bodyid[pairs[ground]].ravel()
+        return np.isin(bodies, owners)
+
+
+def build_model(
+    spec: RobotSpec, physics_dt: float, terrain: Heightfield | None, friction: float, base_mass: float = 0.0
+) -> mujoco.MjModel:
+    """The robot's MJCF with a ground and one position actuator per joint, named after it and in the spec's order.
+
+    Args:
+        spec: the robot.
+        physics_dt: seconds per tick.
+        terrain: heights of the ground; None is a plane.
+        friction: sliding friction coefficient of every contact with the ground.
+        base_mass: mass added to the base [kg]; its inertia is scaled alike.
+    """
+    mjcf = mujoco.MjSpec.from_file(str(spec.mjcf))
+    mjcf.option.timestep = physics_dt
+    mjcf.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    mjcf.option.cone = mujoco.mjtCone.mjCONE_PYRAMIDAL
+    # Training may cut the solver short for speed; this is the reference.
+    mjcf.option.iterations, mjcf.option.ls_iterations = 100, 50
+    for index, joint in enumerate(spec.joints):
+        kp, kd, limit = spec.stiffness[index], spec.damping[index], spec.effort_limit[index]
+        actuator = mjcf.add_actuator(name=joint, target=joint, trntype=mujoco.mjtTrn.mjTRN_JOINT)
+        actuator.gaintype, actuator.biastype = mujoco.mjtGain.mjGAIN_FIXED, mujoco.mjtBias.mjBIAS_AFFINE
+        actuator.gainprm[0] = kp
+        actuator.biasprm[:3] = (0.0, -kp, -kd)
+        actuator.forcelimited, actuator.forcerange = True, (-limit, limit)
+    _add_ground(mjcf, terrain, friction)
+    model = mjcf.compile()
+    if terrain is not None:
+        low, span = _span(terrain)
+        model.hfield_data[:] = ((terrain.heights - low) / span).ravel()
+    if base_mass:
+        base = model.body(spec.base).id
+        factor = 1 + base_mass / model.body_mass[base]
+        if factor <= 0:
+            raise ValueError(f"base_mass: {base_mass} kg leaves the base of {model.body_mass[base]} kg without mass")
+        model.body_mass[base] *= factor
+        model.body_inertia[base] *= factor
+        mujoco.mj_setConst(model, mujoco.MjData(model))
+    return model
+
+
+def _span(terrain: Heightfield) -> tuple[float, float]:
+    low = float(terrain.heights.min())
+    # A heightfield of no height at all is no valid shape to MuJoCo.
+    return low, max(float(terrain.heights.max()) - low, 1e-3)
+
+
+def _add_ground(mjcf: mujoco.MjSpec, terrain: Heightfield | None, friction: float) -> None:
+    texture = mjcf.add_texture(
+        name="ground",
+        type=mujoco.mjtTexture.mjTEXTURE_2D,
+        builtin=mujoco.mjtBuiltin.mjBUILTIN_CHECKER,
+        rgb1=(0.52, 0.56, 0.60),
+        rgb2=(0.40, 0.44, 0.48),
+        width=256,
+        height=256,
+    )
+    mjcf.add_texture(
+        name="sky",
+        type=mujoco.mjtTexture.mjTEXTURE_SKYBOX,
+        builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
+        rgb1=(0.75, 0.82, 0.90),
+        rgb2=(0.45, 0.60, 0.78),
+        width=64,
+        height=384,
+    )
+    material = mjcf.add_material(name="ground", texrepeat=(1.0, 1.0), texuniform=True)
+    material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = texture.name
+    # The light follows the robot, and the scene counts as small as the robot, to give its shadow a fine resolution.
+    mjcf.stat.extent = 1.5
+    mjcf.worldbody.add_light(
+        pos=(1.5, -2.0, 3.5),
+        dir=(-0.35, 0.45, -0.82),
+        type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
+        mode=mujoco.mjtCamLight.mjCAMLIGHT_TRACKCOM,
+        diffuse=(0.7, 0.7, 0.7),
+    )
+    # The highest priority makes this friction count alone: among equals MuJoCo takes the larger of the two.
+    priority = 1 + max(geom.priority for geom in mjcf.geoms)
+    surface = {"name": "ground", "material": "ground", "friction": (friction, 0.005, 0.0001), "priority": priority}
+    if terrain is None:
+        mjcf.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_PLANE, size=(0, 0, 1), **surface)
+        return
+    low, span = _span(terrain)
+    rows, cols = terrain.heights.shape
+    mjcf.add_hfield(
+        name="ground", nrow=rows, ncol=cols, size=(*terrain.half_size, span, 1.0), userdata=np.zeros(rows * cols)
+    )
+    mjcf.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_HFIELD, hfieldname="ground", pos=(0, 0, low), **surface)

@@ -1,0 +1,40 @@
+"""Builds the proprioception o_t the way the policy's contract describes it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from legged_cts.deploy.contract import PolicyContract
+from legged_cts.deploy.robot import Array, RobotState, projected_gravity
+
+
+def build_observation(contract: PolicyContract, state: RobotState, command: Array, last_action: Array) -> Array:
+    """The proprioception o_t as the policy saw it in training.
+
+    Args:
+        contract: names the terms, their order and their scales.
+        state: sensor reading, joints in the contract's order.
+        command: (v_x, v_y, yaw rate) [m/s, m/s, rad/s].
+        last_action: the last action the policy gave, clipped, before scaling [d].
+
+    Returns:
+        o_t, float32 [n].
+
+    Raises:
+        ValueError: naming the term whose size is not the contract's.
+    """
+    values = {
+        "base_ang_vel": state.ang_vel,
+        "projected_gravity": projected_gravity(state.quat),
+        "command": command,
+        "joint_pos": np.asarray(state.joint_pos) - np.asarray(contract.default_joint_pos),
+        "joint_vel": state.joint_vel,
+        "last_action": last_action,
+    }
+    parts = []
+    for term in contract.observations:
+        value = np.asarray(values[term.name], dtype=np.float64)
+        if value.shape != (term.size,):
+            raise ValueError(f"observation term '{term.name}': expected shape ({term.size},), got {value.shape}")
+        parts.append(term.scale * value)
+    return np.concatenate(parts).astype(np.float32)

@@ -1,0 +1,134 @@
+"""Sim to sim: a policy trained in one simulator, measured and filmed in plain MuJoCo."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from legged_cts.deploy.contract import check
+from legged_cts.deploy.evaluate import Conditions, Episode, evaluate, make_robot, run_episode
+from legged_cts.deploy.mujoco_robot import MujocoRobot
+from legged_cts.deploy.policy import OnnxPolicy
+from legged_cts.deploy.robot import Array
+from legged_cts.deploy.video import write_video
+from legged_cts.deploy.words import option
+from legged_cts.robots.spec import assets_dir, load_robot
+
+UNITS = {
+    "linear_error": "m/s",
+    "yaw_error": "rad/s",
+    "falls": "share",
+    "cost_of_transport": "",
+    "action_rate": "",
+    "slip": "m/s",
+    "duration": "s",
+}
+FPS = 25.0
+
+
+@dataclass(frozen=True)
+class Sim2SimOptions:
+    """The words of `scripts/sim2sim.py`."""
+
+    policy: str | None = option(None, "ONNX file of the policy; none takes assets/policies/go2_flat/policy.onnx")
+    robot: str | None = option(None, "name or robot.yaml of the robot; none takes the policy's")
+    terrain: str = option("flat", "flat or rough")
+    difficulty: float = option(0.5, "of rough terrain, 0 to 1")
+    episodes: int = option(20, "number of episodes")
+    duration: float = option(20.0, "of an episode [s]")
+    seed: int = option(0, "of the first episode; the next one has the next seed")
+    randomize: bool = option(True, "noise, delays, friction and mass drawn for each episode")
+    push: float = option(0.0, "largest velocity of a push every 5 s [m/s]")
+    workers: int | None = option(None, "processes; none is one per core")
+    output: str | None = option(None, "file for the metrics, .json or .csv")
+    video: str | None = option(None, "mp4 of the first episode")
+    renderer: str = option("auto", "of the video: gl, cpu, or auto")
+
+    def conditions(self) -> Conditions:
+        """What the episodes take place under."""
+        make = Conditions if self.randomize else Conditions.ideal
+        return dataclasses.replace(make(self.terrain, self.difficulty), push_velocity=self.push)
+
+
+def sim2sim(options: Sim2SimOptions) -> dict[str, Any]:
+    """Evaluates, prints the table, writes the files that were asked for.
+
+    Returns:
+        What `evaluate` returns.
+
+    Raises:
+        ContractError: if the policy does not fit the robot.
+        ValueError: if an option is wrong; this is found before the episodes run.
+    """
+    output = Path(options.output) if options.output else None
+    if output is not None and output.suffix not in (".json", ".csv"):
+        raise ValueError(f"output: the file must end in .json or .csv, got {output.name}")
+    if options.video and Path(options.video).suffix != ".mp4":
+        raise ValueError(f"video: the file must end in .mp4, got {options.video}")
+    path = Path(options.policy) if options.policy else assets_dir() / "policies" / "go2_flat" / "policy.onnx"
+    policy = OnnxPolicy(path)
+    robot = options.robot or policy.contract.robot
+    spec = load_robot(robot)
+    check(policy.contract, spec)
+    conditions = options.conditions()
+    result = evaluate(path, robot, conditions, options.episodes, options.seed, options.duration, options.workers)
+    print(table(result))
+    if output is not None:
+        write_metrics(result, output)
+        print(f"metrics: {output}")
+    if options.video:
+        backend = record_episode(options, policy, conditions, robot)
+        print(f"video: {options.video} (drawn by {backend})")
+    return result
+
+
+def record_episode(options: Sim2SimOptions, policy: OnnxPolicy, conditions: Conditions, robot: str) -> str:
+    """Runs the first episode again and films it.
+
+    Returns:
+        The backend that drew the video.
+    """
+    spec = load_robot(robot)
+    states: list[tuple[Array, Array]] = []
+
+    def keep(simulated: MujocoRobot, _: Array) -> None:
+        # A video has fewer frames than there are control steps, at no fixed ratio.
+        if simulated.data.time * FPS >= len(states):
+            states.append((simulated.data.qpos.copy(), simulated.base_pos))
+
+    run_episode(policy, spec, conditions, options.seed, options.duration, on_step=keep)
+    model = make_robot(policy.contract, spec, conditions, options.seed).model
+    assert options.video is not None
+    return write_video(options.video, model, states, FPS, options.renderer, total=len(states))
+
+
+def table(result: dict[str, Any]) -> str:
+    """The metrics as lines of text, with their 95 % intervals."""
+    ground = result["terrain"] if result["terrain"] == "flat" else f"rough, difficulty {result['difficulty']}"
+    lines = [
+        f"{result['robot']} ({result['algorithm']}, {result['trained_steps']} steps) on {ground}: "
+        f"{len(result['seeds'])} episodes of {result['duration']:g} s, seeds {result['seeds'][0]} to "
+        f"{result['seeds'][-1]}",
+        f"{'metric':<20}{'mean':>9}  {'95 % interval':<20}{'n':>4}  unit",
+    ]
+    for name, value in result["metrics"].items():
+        mean = "-" if value["mean"] is None else f"{value['mean']:.3f}"
+        interval = "-" if value["low"] is None else f"[{value['low']:.3f}, {value['high']:.3f}]"
+        lines.append(f"{name:<20}{mean:>9}  {interval:<20}{value['n']:>4}  {UNITS[name]}")
+    return "\n".join(lines)
+
+
+def write_metrics(result: dict[str, Any], path: Path) -> None:
+    """Writes everything as JSON, or one row per episode as CSV, by the file's ending."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".json":
+        path.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
+        return
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["seed", *Episode.__dataclass_fields__])
+        writer.writeheader()
+        writer.writerows(result["episodes"])

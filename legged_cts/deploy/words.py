@@ -1,0 +1,80 @@
+"""Command lines of `key=value` words, as Hydra has them, without Hydra."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Sequence
+from typing import Any
+
+
+class WordError(ValueError):
+    """A word on the command line that cannot be understood."""
+
+
+def option(default: Any, text: str) -> Any:
+    """A dataclass field with a default and a line of help."""
+    return dataclasses.field(default=default, metadata={"help": text})
+
+
+def parse_words[T](argv: Sequence[str], options: type[T]) -> T:
+    """Reads `key=value` words into a dataclass whose fields are str, int, float or bool, or one of them or None.
+
+    Args:
+        argv: the words.
+        options: dataclass; its fields are the keys.
+
+    Raises:
+        WordError: naming the word and what was meant perhaps.
+    """
+    kinds = typing.get_type_hints(options)
+    values: dict[str, Any] = {}
+    for word in argv:
+        key, sign, text = word.partition("=")
+        if not sign:
+            raise WordError(f"'{word}' is no key=value word; the keys are: {', '.join(kinds)}")
+        if key not in kinds:
+            close = difflib.get_close_matches(key, kinds, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else f"the keys are: {', '.join(kinds)}"
+            raise WordError(f"unknown key '{key}' in '{word}'; {hint}")
+        if key in values:
+            raise WordError(f"the key '{key}' is given twice")
+        values[key] = _convert(key, text, kinds[key])
+    try:
+        return options(**values)
+    except TypeError as error:
+        required = [field.name for field in dataclasses.fields(options) if _required(field)]  # type: ignore[arg-type]
+        missing = [name for name in required if name not in values]
+        if not missing:
+            raise
+        raise WordError(f"the key '{missing[0]}' is missing: give {missing[0]}=...") from error
+
+
+def describe(options: type) -> str:
+    """One line per key: its default and what it means."""
+    lines = []
+    for field in dataclasses.fields(options):
+        default = "(required)" if _required(field) else f"(default: {field.default})"
+        lines.append(f"  {field.name}=...  {field.metadata.get('help', '')} {default}")
+    return "\n".join(lines)
+
+
+def _required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING
+
+
+def _convert(key: str, text: str, kind: Any) -> Any:
+    if isinstance(kind, types.UnionType):
+        if text in ("null", "none", ""):
+            return None
+        kind = next(part for part in kind.__args__ if part is not type(None))
+    if kind is bool:
+        if text.lower() not in ("true", "false"):
+            raise WordError(f"{key}: expected true or false, got '{text}'")
+        return text.lower() == "true"
+    try:
+        return kind(text)
+    except ValueError as error:
+        raise WordError(f"{key}: expected {kind.__name__}, got '{text}'") from error

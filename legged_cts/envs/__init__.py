@@ -1,0 +1,1 @@
+"""From a robot spec and a Hydra configuration to an Isaac Lab environment."""

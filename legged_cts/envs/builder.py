@@ -1,0 +1,426 @@
+"""One builder: robot spec + composed Hydra configuration -> Isaac Lab environment configuration."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import isaaclab.sim as sim_utils
+from isaaclab.actuators import ImplicitActuatorCfg
+from isaaclab.assets import ArticulationCfg, AssetBaseCfg
+from isaaclab.envs.mdp import UniformVelocityCommandCfg, reset_root_state_uniform
+from isaaclab.managers import (
+    CurriculumTermCfg,
+    EventTermCfg,
+    ObservationGroupCfg,
+    ObservationTermCfg,
+    RewardTermCfg,
+    TerminationTermCfg,
+)
+from isaaclab.scene import InteractiveSceneCfg
+from isaaclab.sensors import ContactSensorCfg
+from isaaclab.sim import SimulationCfg
+from isaaclab.terrains import TerrainImporterCfg
+from isaaclab.utils import configclass
+from omegaconf import DictConfig, OmegaConf
+
+from legged_cts.envs.checks import check_keys, optional_pair, pair
+from legged_cts.envs.env import LeggedEnvCfg
+from legged_cts.envs.terrain import terrain_cfg
+from legged_cts.mdp import events
+from legged_cts.mdp import observations as obs
+from legged_cts.mdp.actions import DelayedJointPositionActionCfg
+from legged_cts.mdp.curriculum import TerrainLevels
+from legged_cts.mdp.rewards import REWARDS
+from legged_cts.mdp.terminations import TERMINATIONS, TIME_OUTS
+from legged_cts.physics import physics_cfg
+from legged_cts.robots.spec import RobotSpec, load_robot
+from legged_cts.robots.usd import usd_path
+
+AUTO_NUM_ENVS = {"cpu": 512, "cuda": 4096}
+"""Environments where the configuration says ``auto``, by kind of device."""
+
+_ENV_KEYS = (
+    "scene",
+    "decimation",
+    "sim",
+    "episode_length_s",
+    "observations",
+    "actions",
+    "rewards",
+    "commands",
+    "randomization",
+    "pushes",
+    "reset",
+    "terminations",
+    "curriculum",
+)
+
+
+def resolve_device(device: str) -> str:
+    """Return the device for ``auto``: the first GPU if there is one, else the CPU."""
+    if device != "auto":
+        return device
+    import torch
+
+    return "cuda:0" if torch.cuda.is_available() else "cpu"
+
+
+def resolve_num_envs(num_envs: Any, device: str) -> int:
+    """Return the number of environments, ``auto`` being one that suits the device.
+
+    Raises:
+        ValueError: If it is neither ``auto`` nor a whole number of at least 1.
+    """
+    if num_envs == "auto":
+        return AUTO_NUM_ENVS["cpu" if device == "cpu" else "cuda"]
+    if isinstance(num_envs, bool) or not isinstance(num_envs, int) or num_envs < 1:
+        raise ValueError(f"env.scene.num_envs must be 'auto' or a whole number of at least 1, got {num_envs!r}")
+    return num_envs
+
+
+def build_env_cfg(cfg: DictConfig | Mapping[str, Any]) -> LeggedEnvCfg:
+    """Build the environment's configuration.
+
+    Args:
+        cfg: The composed configuration (``tasks/train.yaml`` or alike).
+
+    Raises:
+        ValueError: Naming the key, if a name in the configuration is unknown or a value is out of range.
+    """
+    task: dict[str, Any] = OmegaConf.to_container(OmegaConf.create(cfg), resolve=True)  # type: ignore[assignment]
+    env = task["env"]
+    check_keys("env", env, _ENV_KEYS)
+    spec = load_robot(task["robot"])
+    device = resolve_device(task["device"])
+    rewards = _rewards(env["rewards"], spec)
+    events_cfg = _events(env, spec)
+    terrain = terrain_cfg(task["terrain"])
+    scene = SceneCfg(
+        num_envs=resolve_num_envs(env["scene"]["num_envs"], device),
+        env_spacing=float(env["scene"]["env_spacing"]),
+    )
+    scene.terrain = terrain
+    scene.terrain.env_spacing = scene.env_spacing
+    scene.robot = _articulation(spec)
+    scene.contact_forces = _contact_sensor(spec, track_air_time="feet_air_time" in rewards)
+    dt, decimation = float(env["sim"]["dt"]), int(env["decimation"])
+    scene.contact_forces.update_period = dt
+    levels = bool(env["curriculum"]["terrain_levels"]) and terrain.terrain_type == "generator"
+    return LeggedEnvCfg(
+        robot=str(task["robot"]),
+        seed=task["seed"],
+        decimation=decimation,
+        episode_length_s=float(env["episode_length_s"]),
+        sim=SimulationCfg(
+            device=device,
+            dt=dt,
+            render_interval=decimation,
+            physics=physics_cfg(task["physics"], device, task.get("solver")),
+            use_newton_actuators=True,
+            physics_material=_ground_material(),
+        ),
+        scene=scene,
+        observations=_observations(env["observations"], terrain.terrain_type == "generator"),
+        actions=_named(Terms(), joint_pos=_action(env["actions"], spec)),
+        commands=_named(Terms(), velocity=_command(env["commands"])),
+        rewards=_named(Terms(), **rewards),
+        terminations=_named(Terms(), **_terminations(env["terminations"])),
+        events=_named(Terms(), **events_cfg),
+        curriculum=_named(Terms(), **({"terrain_levels": CurriculumTermCfg(func=TerrainLevels)} if levels else {})),
+    )
+
+
+@configclass
+class Terms:
+    """Terms of a manager, set as attributes: which ones there are is only known when the task is composed."""
+
+
+@configclass
+class Group(ObservationGroupCfg):
+    """An observation group whose terms are set as attributes."""
+
+
+def _named(node: Any, **terms: Any) -> Any:
+    for name, term in terms.items():
+        setattr(node, name, term)
+    return node
+
+
+@configclass
+class SceneCfg(InteractiveSceneCfg):
+    """Ground, robot, contact sensor and a light."""
+
+    terrain: TerrainImporterCfg | None = None
+    robot: ArticulationCfg | None = None
+    contact_forces: ContactSensorCfg | None = None
+    light: AssetBaseCfg = AssetBaseCfg(
+        prim_path="/World/light",
+        spawn=sim_utils.DistantLightCfg(intensity=3000.0, color=(0.75, 0.75, 0.75)),
+    )
+
+
+def _ground_material() -> sim_utils.RigidBodyMaterialCfg:
+    # PhysX multiplies the two coefficients, so that the robot's randomised one is the friction.
+    return sim_utils.RigidBodyMaterialCfg(
+        friction_combine_mode="multiply", restitution_combine_mode="multiply", static_friction=1.0, dynamic_friction=1.0
+    )
+
+
+def _articulation(spec: RobotSpec) -> ArticulationCfg:
+    actuators = {}
+    armature = dict(zip(spec.joints, spec.armature, strict=True))
+    effort = dict(zip(spec.joints, spec.effort_limit, strict=True))
+    for group in spec.actuators:
+        actuators[group.name] = ImplicitActuatorCfg(
+            joint_names_expr=[re.escape(joint) for joint in group.joints],
+            stiffness=group.stiffness,
+            damping=group.damping,
+            actuator_velocity_limit=group.velocity_limit,
+            joint_effort_limit={re.escape(joint): effort[joint] for joint in group.joints},
+            armature={re.escape(joint): armature[joint] for joint in group.joints},
+        )
+    return ArticulationCfg(
+        prim_path="{ENV_REGEX_NS}/Robot",
+        spawn=sim_utils.UsdFileCfg(
+            usd_path=str(usd_path(spec)),
+            activate_contact_sensors=True,
+            articulation_props=sim_utils.ArticulationRootPropertiesCfg(enabled_self_collisions=False),
+        ),
+        init_state=ArticulationCfg.InitialStateCfg(
+            pos=(0.0, 0.0, spec.nominal_height + 0.01),
+            joint_pos={re.escape(j): p for j, p in zip(spec.joints, spec.nominal_pose, strict=True)},
+            joint_vel={".*": 0.0},
+        ),
+        joint_ordering=list(spec.joints),
+        actuators=actuators,
+    )
+
+
+def _contact_sensor(spec: RobotSpec, track_air_time: bool) -> ContactSensorCfg:
+    bodies = "|".join(re.escape(body) for body in (*spec.feet, *spec.penalized_contacts, spec.base))
+    # A converted MJCF nests its bodies, so they are looked for at any depth.
+    return ContactSensorCfg(
+        prim_path="{ENV_REGEX_NS}/Robot/(?:.*/)?(?:" + bodies + ")",
+        track_air_time=track_air_time,
+        force_threshold=1.0,
+    )
+
+
+def _action(node: dict[str, Any], spec: RobotSpec) -> DelayedJointPositionActionCfg:
+    check_keys("env.actions", node, ("scale", "clip", "delay_ms"))
+    if not node["delay_ms"]:
+        raise ValueError("env.actions.delay_ms needs at least one delay; [0] means no delay")
+    scale = spec.action_scale if node["scale"] is None else float(node["scale"])
+    return DelayedJointPositionActionCfg(
+        scale=scale, clip=float(node["clip"]), delay_ms=[float(delay) for delay in node["delay_ms"]]
+    )
+
+
+def _observations(node: dict[str, Any], uneven: bool) -> Terms:
+    check_keys("env.observations", node, ("history_length", "scales", "noise", "privileged"))
+    check_keys("env.observations.scales", node["scales"], obs.PROPRIOCEPTION)
+    check_keys("env.observations.noise", node["noise"], (*obs.NOISY, "enabled"))
+    check_keys("env.observations.privileged", node["privileged"], obs.PRIVILEGED)
+    length = int(node["history_length"])
+    if length < 1:
+        raise ValueError(f"env.observations.history_length must be at least 1, got {length}")
+    noise = {name: float(width) for name, width in node["noise"].items() if name != "enabled"}
+    if not node["noise"].get("enabled", True):
+        noise = {}
+    frame = ObservationTermCfg(
+        func=obs.ProprioceptiveFrame, params={"scales": dict(node["scales"]), "noise": noise}
+    )
+    wanted = {name: uneven if use == "auto" else bool(use) for name, use in node["privileged"].items()}
+    terms = tuple(name for name in obs.PRIVILEGED if wanted.get(name))
+    privileged = ObservationTermCfg(func=obs.privileged, params={"terms": terms})
+    return _named(
+        Terms(),
+        history=_named(Group(history_length=length, flatten_history_dim=False), frame=frame),
+        proprioception=_named(Group(), frame=ObservationTermCfg(func=obs.newest_frame)),
+        privileged=_named(Group(), state=privileged),
+    )
+
+
+def _command(node: dict[str, Any]) -> UniformVelocityCommandCfg:
+    keys = (
+        "lin_vel_x",
+        "lin_vel_y",
+        "ang_vel_z",
+        "heading",
+        "heading_stiffness",
+        "resampling_s",
+        "zero_probability",
+    )
+    check_keys("env.commands", node, keys)
+    heading = bool(node["heading"])
+    resampling = float(node["resampling_s"])
+    return UniformVelocityCommandCfg(
+        asset_name="robot",
+        resampling_time_range=(resampling, resampling),
+        rel_standing_envs=float(node["zero_probability"]),
+        rel_heading_envs=1.0,
+        heading_command=heading,
+        heading_control_stiffness=float(node["heading_stiffness"]),
+        debug_vis=False,
+        ranges=UniformVelocityCommandCfg.Ranges(
+            lin_vel_x=pair("env.commands.lin_vel_x", node["lin_vel_x"]),
+            lin_vel_y=pair("env.commands.lin_vel_y", node["lin_vel_y"]),
+            ang_vel_z=pair("env.commands.ang_vel_z", node["ang_vel_z"]),
+            heading=(-math.pi, math.pi) if heading else None,
+        ),
+    )
+
+
+def _rewards(node: dict[str, Any], spec: RobotSpec) -> dict[str, RewardTermCfg]:
+    check_keys("env.rewards", node, REWARDS)
+    terms = {}
+    for name, term in node.items():
+        path = f"env.rewards.{name}"
+        check_keys(path, term, ("weight", "params"))
+        params = dict(term.get("params") or {})
+        weight = float(term["weight"])
+        if weight == 0.0:
+            continue
+        if name in ("base_height", "feet_regulation"):
+            key = "target" if name == "base_height" else "height"
+            check_keys(f"{path}.params", params, (key,))
+            params = {key: spec.nominal_height if params.get(key) is None else float(params[key])}
+        elif name == "joint_limits":
+            check_keys(f"{path}.params", params, ("soft",))
+            params = _soft_limits(spec, float(params.get("soft", 0.9)))
+        elif name == "hip_default":
+            check_keys(f"{path}.params", params, ("joints",))
+            params = {"joints": _joint_ids(f"{path}.params.joints", params["joints"], spec)}
+        else:
+            check_keys(f"{path}.params", params, _parameters(REWARDS[name]))
+        terms[name] = RewardTermCfg(func=REWARDS[name], weight=weight, params=params)
+    if not terms:
+        raise ValueError("env.rewards: every weight is zero, so there is nothing to learn")
+    return terms
+
+
+def _parameters(function: Any) -> tuple[str, ...]:
+    import inspect
+
+    return tuple(inspect.signature(function).parameters)[1:]
+
+
+def _soft_limits(spec: RobotSpec, factor: float) -> dict[str, tuple[float, ...]]:
+    lower, upper = [], []
+    for low, high in zip(spec.joint_lower, spec.joint_upper, strict=True):
+        middle, half = 0.5 * (low + high), 0.5 * (high - low) * factor
+        lower.append(middle - half)
+        upper.append(middle + half)
+    return {"lower": tuple(lower), "upper": tuple(upper)}
+
+
+def _joint_ids(path: str, patterns: list[str], spec: RobotSpec) -> tuple[int, ...]:
+    ids = tuple(i for i, joint in enumerate(spec.joints) if any(re.fullmatch(p, joint) for p in patterns))
+    if not ids:
+        raise ValueError(f"{path}: no joint of '{spec.name}' matches {patterns}; its joints: {', '.join(spec.joints)}")
+    return ids
+
+
+def _terminations(node: dict[str, Any]) -> dict[str, TerminationTermCfg]:
+    check_keys("env.terminations", node, TERMINATIONS)
+    terms = {}
+    # nan_state goes first: it reads the state anew and clears what the others must not see.
+    for name, function in TERMINATIONS.items():
+        params = node.get(name, False)
+        if params is False or params is None:
+            continue
+        params = {} if params is True else dict(params)
+        check_keys(f"env.terminations.{name}", params, _parameters(function))
+        terms[name] = TerminationTermCfg(func=function, params=params, time_out=name in TIME_OUTS)
+    return terms
+
+
+def _events(env: dict[str, Any], spec: RobotSpec) -> dict[str, EventTermCfg]:
+    node, path = env["randomization"], "env.randomization"
+    keys = (
+        "friction",
+        "added_mass",
+        "link_mass_scale",
+        "com_shift",
+        "stiffness_scale",
+        "damping_scale",
+        "motor_strength",
+        "armature_scale",
+        "joint_zero",
+    )
+    check_keys(path, node, keys)
+    drawn = {key: optional_pair(path, node, key) for key in keys}
+    terms: dict[str, EventTermCfg] = {}
+
+    def startup(name: str, function: Any, **params: Any) -> None:
+        if any(value is not None for value in params.values()):
+            terms[name] = EventTermCfg(func=function, mode="startup", params=params)
+
+    startup("friction", events.randomize_friction, bounds=drawn["friction"])
+    startup("mass", events.randomize_mass, added=drawn["added_mass"], link_scale=drawn["link_mass_scale"])
+    startup("com", events.randomize_com, bounds=drawn["com_shift"])
+    startup(
+        "gains",
+        events.randomize_gains,
+        stiffness=drawn["stiffness_scale"],
+        damping=drawn["damping_scale"],
+        motor_strength=drawn["motor_strength"],
+    )
+    startup("armature", events.randomize_armature, bounds=drawn["armature_scale"])
+    startup("joint_zero", events.randomize_joint_zero, bounds=drawn["joint_zero"])
+
+    reset = env["reset"]
+    check_keys("env.reset", reset, ("position", "yaw", "velocity", "joint_pos", "joint_vel"))
+    xy, velocity = (pair(f"env.reset.{key}", reset[key]) for key in ("position", "velocity"))
+    terms["reset_base"] = EventTermCfg(
+        func=reset_root_state_uniform,
+        mode="reset",
+        params={
+            "pose_range": {"x": xy, "y": xy, "yaw": pair("env.reset.yaw", reset["yaw"])},
+            "velocity_range": dict.fromkeys(("x", "y", "z", "roll", "pitch", "yaw"), velocity),
+        },
+    )
+    terms["reset_joints"] = EventTermCfg(
+        func=events.reset_joints,
+        mode="reset",
+        params={
+            "position": pair("env.reset.joint_pos", reset["joint_pos"]),
+            "velocity": pair("env.reset.joint_vel", reset["joint_vel"]),
+        },
+    )
+    pushes = env["pushes"]
+    check_keys("env.pushes", pushes, ("enabled", "interval_s", "lin_vel", "ang_vel"))
+    if pushes["enabled"]:
+        terms["push"] = EventTermCfg(
+            func=events.push,
+            mode="interval",
+            interval_range_s=pair("env.pushes.interval_s", pushes["interval_s"]),
+            params={"lin_vel": float(pushes["lin_vel"]), "ang_vel": float(pushes["ang_vel"])},
+        )
+    return terms
+
+
+def proprioception_terms(cfg: DictConfig | Mapping[str, Any]) -> list[tuple[str, int, float]]:
+    """Return (name, size, scale) of the terms of o_t in order, for the policy contract.
+
+    Args:
+        cfg: The composed configuration.
+    """
+    spec = load_robot(cfg["robot"])
+    return obs.proprioception_layout(len(spec.joints), cfg["env"]["observations"]["scales"])
+
+
+def tasks_dir() -> Path:
+    """Return the folder of the Hydra tree, ``tasks`` beside the package.
+
+    Raises:
+        FileNotFoundError: If there is none, as in an installation without a clone.
+    """
+    folder = Path(__file__).resolve().parents[2] / "tasks"
+    if not (folder / "train.yaml").is_file():
+        raise FileNotFoundError(f"no task configurations at {folder}; training needs a clone of the repository")
+    return folder

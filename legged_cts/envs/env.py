@@ -1,0 +1,123 @@
+"""The environment: Isaac Lab's manager-based one with shared state, and worlds that may blow up without harm."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from isaaclab.envs import ManagerBasedRLEnv, ManagerBasedRLEnvCfg
+from isaaclab.utils import configclass
+
+from legged_cts.mdp.actions import DelayedJointPositionAction
+from legged_cts.mdp.observations import scan_grid
+from legged_cts.mdp.physics_params import PhysicsParams
+from legged_cts.mdp.state import RobotState
+from legged_cts.robots.spec import load_robot
+
+
+@configclass
+class LeggedEnvCfg(ManagerBasedRLEnvCfg):
+    """Configuration of :class:`LeggedEnv`; made by :func:`legged_cts.envs.builder.build_env_cfg`."""
+
+    class_type: type | str = "legged_cts.envs.env:LeggedEnv"
+
+    robot: str = "go2"
+    """Name of the robot, or path to its robot.yaml."""
+
+
+class LeggedEnv(ManagerBasedRLEnv):
+    """Velocity tracking with a legged robot.
+
+    Besides the managers it holds what their terms share. ``student_mask`` (bool [N]) may be set by whoever trains:
+    the curriculum then listens to those environments alone.
+    """
+
+    cfg: LeggedEnvCfg
+
+    def __init__(self, cfg: LeggedEnvCfg, render_mode: str | None = None, **kwargs):
+        self.spec = load_robot(cfg.robot)
+        self.student_mask: torch.Tensor | None = None
+        self.nan_resets = torch.zeros((), dtype=torch.long, device=cfg.sim.device)
+        """How many worlds blew up and were reset since the start."""
+        self._constants: dict[tuple, torch.Tensor] = {}
+        super().__init__(cfg, render_mode, **kwargs)
+
+    def load_managers(self) -> None:
+        """Prepare what the terms share, then load the managers."""
+        self._let_newton_own_decimation()
+        self.physics_params = PhysicsParams.neutral(self.num_envs, len(self.spec.joints), self.device)
+        self.push_velocity = torch.zeros(self.num_envs, 3, device=self.device)
+        self.scan_points = scan_grid(self.device)
+        self.clean_frame = torch.empty(0, device=self.device)
+        self.state = RobotState(self)
+        super().load_managers()
+
+    def _let_newton_own_decimation(self) -> None:
+        # Isaac Lab folds the ticks of a control step into one call (one CUDA graph) only where an explicit actuator is
+        # executed by Newton. Ours are implicit, hence always inside the solver, and need no code between ticks.
+        if not self.on_newton:
+            return
+        from isaaclab_newton.physics import NewtonManager
+
+        if not self._physics_handles_decimation:
+            NewtonManager.activate_newton_actuator_path()
+            self.sim.physics_manager.set_decimation(self.cfg.decimation)
+            self._physics_handles_decimation = self.sim.physics_manager.handles_decimation()
+
+    @property
+    def on_newton(self) -> bool:
+        """Whether Newton holds the model, whichever of its solvers runs."""
+        from isaaclab_newton.physics import NewtonCfg
+
+        return isinstance(self.cfg.sim.physics, NewtonCfg)
+
+    @property
+    def physics_handles_decimation(self) -> bool:
+        """Whether the engine runs all ticks of a control step in one call."""
+        return self._physics_handles_decimation
+
+    @property
+    def joint_action(self) -> DelayedJointPositionAction:
+        """The action term."""
+        return self.action_manager.get_term("joint_pos")
+
+    @property
+    def command(self) -> torch.Tensor:
+        """Commanded v_x, v_y [m/s] and yaw rate [rad/s] in the base frame [N, 3]."""
+        return self.command_manager.get_command("velocity")
+
+    @property
+    def students(self) -> torch.Tensor:
+        """Bool [N]: the student environments, or all where no one said."""
+        if self.student_mask is None:
+            return self.constant((True,)).expand(self.num_envs)
+        return self.student_mask
+
+    def constant(self, values: Sequence[float]) -> torch.Tensor:
+        """Return ``values`` as a tensor on the environment's device, made once."""
+        key = tuple(values)
+        if key not in self._constants:
+            self._constants[key] = torch.tensor(key, device=self.device)
+        return self._constants[key]
+
+    def newest_frame(self) -> torch.Tensor:
+        """Return the newest frame [N, n] of the history group, or the clean one before there is a history."""
+        manager = getattr(self, "observation_manager", None)
+        buffer = manager and manager._group_obs_term_history_buffer["history"]["frame"]
+        if not buffer or buffer._buffer is None:
+            return self.clean_frame
+        return buffer.buffer[:, -1]
+
+    def step(self, action: torch.Tensor):
+        """Step all environments; worlds that blew up earn nothing and start anew."""
+        self.push_velocity.zero_()
+        result = super().step(action)
+        if "nan_state" in self.termination_manager.active_terms:
+            exploded = self.termination_manager.get_term("nan_state")
+            self.reward_buf.masked_fill_(exploded, 0.0)
+            self.nan_resets += exploded.sum()
+        return result
+
+    def _reset_idx(self, env_ids: torch.Tensor | slice) -> None:
+        super()._reset_idx(env_ids)
+        self.state.reset(env_ids)

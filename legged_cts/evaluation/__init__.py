@@ -1,0 +1,1 @@
+"""Measures trained policies in the training environments: rollouts, metrics, tables and plots."""

@@ -1,0 +1,113 @@
+"""The evaluation application: from a checkpoint or an ONNX file to a table and a CSV file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from legged_cts.deploy.contract import check
+from legged_cts.deploy.words import WordError, option, parse_words
+from legged_cts.evaluation.policies import (
+    check_roles,
+    check_task,
+    checkpoint_policies,
+    contract_overrides,
+    onnx_policy,
+)
+from legged_cts.evaluation.report import Row, rows, summary_table, terrain_table, write_csv
+from legged_cts.evaluation.rollout import evaluation_config, run_episodes, terrain_kinds
+from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint
+from legged_cts.training.compose import apply_overrides, compose_task, plain
+from legged_cts.training.env_info import task_info
+from legged_cts.training.random_state import seed_everything
+
+MAX_ENVS = 256
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """The words of the script itself; every other word is an override of the task."""
+
+    checkpoint: str | None = option(None, "checkpoint, or the folder of a run")
+    policy: str | None = option(None, "ONNX file, in place of a checkpoint")
+    role: str = option("both", "student, teacher or both")
+    episodes: int = option(64, "episodes per role")
+    duration_s: float = option(20.0, "length of an episode [s]")
+    output: str | None = option(None, "folder for evaluation.csv; none is that of the policy")
+
+
+def split_words(argv: Sequence[str]) -> tuple[EvaluateOptions, list[str]]:
+    """Split the command line into the script's own words and overrides of the task.
+
+    Raises:
+        WordError: If a word is malformed, or not exactly one of ``checkpoint`` and ``policy`` is given.
+    """
+    own = {field.name for field in fields(EvaluateOptions)}
+    options = parse_words([word for word in argv if word.partition("=")[0] in own], EvaluateOptions)
+    if (options.checkpoint is None) == (options.policy is None):
+        raise WordError("give either checkpoint=<file or run folder> or policy=<file.onnx>")
+    return options, [word for word in argv if word.partition("=")[0] not in own]
+
+
+def evaluate(options: EvaluateOptions, overrides: Sequence[str], console: Console) -> list[Row]:
+    """Measure the policy, print the tables and write ``evaluation.csv``.
+
+    Args:
+        options: The script's own words.
+        overrides: Hydra overrides on top of the checkpoint's configuration (or of the contract's task).
+        console: Where the tables go.
+
+    Raises:
+        ValueError: If an option, an override or the policy is wrong.
+    """
+    from legged_cts.envs.launch import make_env
+
+    if options.policy:
+        source = Path(options.policy)
+        act, contract = onnx_policy(source)
+        config = plain(compose_task([*contract_overrides(contract), *overrides]))
+        info = task_info(config)
+        check_task(info, contract)
+        policies: dict[str, Any] = {"student": act}
+    else:
+        source = latest_checkpoint(str(options.checkpoint))
+        checkpoint = load_checkpoint(source)
+        config = plain(apply_overrides(checkpoint["config"], overrides))
+        info = task_info(config)
+        contract = None
+        policies = checkpoint_policies(checkpoint, info["device"])
+    policies = check_roles(policies, options.role)
+    asked = any(word.startswith("env.scene.num_envs=") for word in overrides)
+    num_envs = config["env"]["scene"]["num_envs"] if asked else min(options.episodes, MAX_ENVS)
+    config = evaluation_config(config, num_envs, options.duration_s)
+    seed = config["seed"]
+    seed_everything(seed)
+    table: list[Row] = []
+    with make_env(config) as env:
+        if contract is not None:
+            check(contract, env.unwrapped.spec)
+        kinds, _ = terrain_kinds(env)
+        for role, policy in policies.items():
+            table += rows(role, run_episodes(env, policy, options.episodes, seed), kinds)
+        pushes = config["env"]["pushes"]
+        conditions = {
+            "seed": seed,
+            "robot": info["robot"],
+            "task": config["terrain"]["name"],
+            "physics": info["physics"],
+            "pushes_m_s": pushes["lin_vel"] if pushes["enabled"] else 0.0,
+            "policy": source.name,
+        }
+        title = ", ".join(f"{name} {value}" for name, value in conditions.items()) + f", {options.episodes} episodes"
+        console.print(summary_table(table, title))
+        by_terrain = terrain_table(table)
+        if by_terrain is not None:
+            console.print(by_terrain)
+        folder = Path(options.output) if options.output else source.parent
+        write_csv(folder / "evaluation.csv", table, conditions)
+        console.print(f"written to {folder / 'evaluation.csv'}")
+    return table

@@ -1,0 +1,108 @@
+"""Policies to evaluate: the roles of a checkpoint, or an exported ONNX file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from tensordict import TensorDict
+
+from legged_cts.deploy.contract import ContractError, PolicyContract
+from legged_cts.deploy.policy import OnnxPolicy
+from legged_cts.evaluation.rollout import Policy
+from legged_cts.training.checkpoint import CheckpointError
+
+
+def checkpoint_policies(checkpoint: Mapping[str, Any], device: str) -> dict[str, Policy]:
+    """Rebuild the policies of a checkpoint, by role: ``student``, and ``teacher`` where there was one.
+
+    An algorithm without roles has one policy; it counts as the student, for what it sees is up to ``obs_groups``.
+
+    Args:
+        checkpoint: From ``load_checkpoint``.
+        device: Device to run on.
+    """
+    from legged_cts.export.checkpoint import construct_algorithm
+
+    algorithm = construct_algorithm(checkpoint)
+    algorithm.load(dict(checkpoint), {"actor": True}, True)
+    algorithm.eval_mode()
+    if not hasattr(algorithm, "student_policy"):
+        return {"student": algorithm.get_policy().to(device)}
+    policies: dict[str, Policy] = {"student": algorithm.student_policy().to(device)}
+    if len(getattr(algorithm, "teacher_ids", ())):
+        policies["teacher"] = algorithm.teacher_policy().to(device)
+    return policies
+
+
+def onnx_policy(path: Path) -> tuple[Policy, PolicyContract]:
+    """Return an ONNX file's policy, for batches, and its contract.
+
+    Raises:
+        ContractError: If the file has no valid contract.
+    """
+    contract = OnnxPolicy(path).contract
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    def act(obs: TensorDict) -> torch.Tensor:
+        feed = {name: obs[name].cpu().numpy().astype(np.float32) for name in ("proprioception", "history")}
+        return torch.from_numpy(np.asarray(session.run(["actions"], feed)[0])).to(obs["proprioception"].device)
+
+    return act, contract
+
+
+def contract_overrides(contract: PolicyContract) -> list[str]:
+    """Return the overrides that make ``tasks/train.yaml`` the task of a contract."""
+    scales = [f"env.observations.scales.{term.name}={term.scale!r}" for term in contract.observations]
+    ranges = [f"env.commands.{name}=[{low!r},{high!r}]" for name, (low, high) in contract.command_ranges.items()]
+    return [
+        f"robot={contract.robot}",
+        f"terrain={contract.terrain}",
+        f"env.observations.history_length={contract.history_length}",
+        f"env.actions.clip={contract.action_clip!r}",
+        f"env.sim.dt={contract.physics_dt!r}",
+        f"env.decimation={contract.decimation}",
+        *scales,
+        *ranges,
+    ]
+
+
+def check_task(info: Mapping[str, Any], contract: PolicyContract) -> None:
+    """Check that the task gives the policy the observations and actions that its contract names.
+
+    Args:
+        info: ``task_info`` of the configuration.
+        contract: The policy's.
+
+    Raises:
+        ContractError: Naming the entry that differs.
+    """
+    wanted = {
+        "history_length": contract.history_length,
+        "action_scale": contract.action_scale,
+        "action_clip": contract.action_clip,
+        "control_dt": contract.control_dt,
+        "proprioception_terms": [list(term) for term in contract.observations],
+    }
+    for name, value in wanted.items():
+        if info[name] != value:
+            raise ContractError(f"{name}: {value!r} in the policy but {info[name]!r} in the task")
+
+
+def check_roles(policies: Mapping[str, Policy], role: str) -> dict[str, Policy]:
+    """Return the policies of ``role``, a role or ``both`` for all there are.
+
+    Raises:
+        CheckpointError: If there is no such role.
+    """
+    if role == "both":
+        return dict(policies)
+    if role not in policies:
+        raise CheckpointError(f"role='{role}': this policy has {', '.join(policies)}; give one of them or role=both")
+    return {role: policies[role]}

@@ -1,0 +1,195 @@
+"""Tables and plots of what was measured."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.table import Table
+
+from legged_cts.deploy.evaluate import student_t, wilson
+from legged_cts.evaluation.metrics import Episodes
+
+METRICS = {
+    "lin_error": ("linear error [m/s]", 3),
+    "yaw_error": ("yaw error [rad/s]", 3),
+    "fall": ("falls", 3),
+    "cost_of_transport": ("cost of transport", 2),
+    "action_rate": ("action rate", 3),
+    "slip": ("slip [m/s]", 3),
+    "duration": ("duration [s]", 1),
+    "promoted_level": ("reached level", 2),
+}
+"""Columns of ``Episodes`` that are reported, with title and digits."""
+
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Mean over episodes with its 95 % interval; NaN where nothing was measured."""
+
+    mean: float
+    low: float
+    high: float
+    episodes: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric of one role on one part of the terrain."""
+
+    role: str
+    terrain: str
+    level: str
+    metric: str
+    summary: Summary
+
+
+def summarise(values: torch.Tensor, share: bool = False) -> Summary:
+    """Mean of the finite values [E] with a 95 % interval: Student's t, or Wilson's for a share of yes and no.
+
+    The interval treats episodes as independent draws of commands, terrain and physics for this one policy; it says
+    nothing about other training seeds.
+    """
+    values = values[torch.isfinite(values)].double()
+    n = len(values)
+    if n == 0:
+        return Summary(math.nan, math.nan, math.nan, 0)
+    mean = float(values.mean())
+    if share:
+        return Summary(mean, *wilson(round(float(values.sum())), n), n)
+    half = student_t(n - 1) * float(values.std()) / math.sqrt(n) if n > 1 else math.nan
+    return Summary(mean, mean - half, mean + half, n)
+
+
+def rows(role: str, episodes: Episodes, kinds: Sequence[str]) -> list[Row]:
+    """All metrics of a role: over all episodes, then per kind of terrain, then per kind and level.
+
+    Args:
+        role: ``student`` or ``teacher``.
+        episodes: Its episodes.
+        kinds: Names of the kinds of terrain; one kind needs no parts.
+    """
+    parts = [(ALL, ALL, episodes)]
+    if len(kinds) > 1:
+        for index, kind in enumerate(kinds):
+            of_kind = episodes.where(episodes.kind == index)
+            if len(of_kind):
+                parts.append((kind, ALL, of_kind))
+                parts += [
+                    (kind, str(int(level)), of_kind.where(of_kind.level == level)) for level in of_kind.level.unique()
+                ]
+    return [
+        Row(role, kind, level, metric, summarise(getattr(part, metric), share=metric == "fall"))
+        for kind, level, part in parts
+        for metric in METRICS
+    ]
+
+
+def write_csv(path: Path, table: Sequence[Row], header: Mapping[str, object]) -> None:
+    """Write one line per role, part of the terrain and metric.
+
+    Args:
+        path: The file; what was measured under which conditions stands in every line, so that files can be joined.
+        table: The rows.
+        header: Conditions such as seed and physics, by column.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["role", "terrain", "level", "metric", "mean", "low", "high", "episodes", *header])
+        for row in table:
+            s = row.summary
+            numbers = ["" if math.isnan(value) else f"{value:.6g}" for value in (s.mean, s.low, s.high)]
+            writer.writerow([row.role, row.terrain, row.level, row.metric, *numbers, s.episodes, *header.values()])
+
+
+def summary_table(table: Sequence[Row], title: str) -> Table:
+    """Student and teacher side by side, over all terrain."""
+    roles = list(dict.fromkeys(row.role for row in table))
+    result = Table(title=title)
+    result.add_column("")
+    for role in roles:
+        result.add_column(role, justify="right")
+    cells = {(row.role, row.metric): row.summary for row in table if row.terrain == ALL}
+    for metric, (label, digits) in METRICS.items():
+        if any(cells[role, metric].episodes for role in roles):
+            result.add_row(label, *(_cell(cells[role, metric], digits) for role in roles))
+    return result
+
+
+def terrain_table(table: Sequence[Row]) -> Table | None:
+    """Errors and falls per kind of terrain, None on ground of one kind."""
+    kinds = list(dict.fromkeys(row.terrain for row in table if row.terrain != ALL))
+    if not kinds:
+        return None
+    roles = list(dict.fromkeys(row.role for row in table))
+    metrics = ("lin_error", "fall", "promoted_level")
+    cells = {(row.role, row.terrain, row.metric): row.summary for row in table if row.level == ALL}
+    result = Table(title="by kind of terrain")
+    result.add_column("terrain")
+    for role in roles:
+        for metric in metrics:
+            result.add_column(f"{role}: {METRICS[metric][0]}", justify="right")
+    for kind in kinds:
+        values = [(cells.get((role, kind, metric)), METRICS[metric][1]) for role in roles for metric in metrics]
+        result.add_row(kind, *("-" if cell is None else _cell(cell, digits, False) for cell, digits in values))
+    return result
+
+
+def plot_learning(metrics_csv: Path, path: Path) -> None:
+    """Plot reward, tracking errors, falls and terrain level of both roles over environment steps.
+
+    Args:
+        metrics_csv: ``metrics.csv`` of a run.
+        path: PNG to write.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    with metrics_csv.open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    panels = {
+        "return": "episode return",
+        "lin_error": "linear error [m/s]",
+        "yaw_error": "yaw error [rad/s]",
+        "falls": "falls per episode",
+        "terrain_level": "terrain level (student)",
+    }
+    columns = lines[0].keys() if lines else ()
+    shown = [key for key in panels if any(f"{role}/{key}" in columns for role in ("student", "teacher"))]
+    figure, axes = pyplot.subplots(1, max(len(shown), 1), figsize=(3.6 * max(len(shown), 1), 3.2), squeeze=False)
+    for axis, key in zip(axes[0], shown, strict=False):
+        for role, color in (("student", "tab:blue"), ("teacher", "tab:orange")):
+            points = [
+                (float(line["total_steps"]) / 1e6, float(line[f"{role}/{key}"]))
+                for line in lines
+                if line.get(f"{role}/{key}")
+            ]
+            if points:
+                axis.plot(*zip(*points, strict=True), label=role, color=color)
+                axis.legend(frameon=False)
+        axis.set_title(panels[key])
+        axis.set_xlabel("env steps [million]")
+        axis.grid(alpha=0.3)
+        if key != "return":
+            axis.set_ylim(bottom=0.0)
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+
+
+def _cell(summary: Summary, digits: int, interval: bool = True) -> str:
+    if not summary.episodes:
+        return "-"
+    text = f"{summary.mean:.{digits}f}"
+    if not interval or math.isnan(summary.low):
+        return text
+    return f"{text} [dim]({summary.low:.{digits}f} .. {summary.high:.{digits}f})[/dim]"

@@ -1,0 +1,143 @@
+"""Runs a policy in the training environment and measures its episodes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from typing import Any
+
+import torch
+from tensordict import TensorDict
+
+from legged_cts.evaluation.metrics import GRAVITY, SETTLING_S, EpisodeAccumulator, Episodes, Sample, heading_velocity
+from legged_cts.training.statistics import FALL_TERMS
+
+Policy = Callable[[TensorDict], torch.Tensor]
+"""From observations [N, ...] to action means [N, d]."""
+
+COMMAND_RANGES = {"lin_vel_x": (-1.0, 1.0), "lin_vel_y": (-0.5, 0.5), "ang_vel_z": (-1.0, 1.0)}
+COMMAND_PERIOD_S = 5.0
+ZERO_COMMANDS = 0.1
+
+
+def evaluation_config(config: Mapping[str, Any], num_envs: int, duration_s: float) -> dict[str, Any]:
+    """Return a task configuration with the commands, episodes and terrain levels of an evaluation.
+
+    A new yaw rate, not a heading, is commanded every 5 s with v_x and v_y, from the usual ranges narrowed to those of
+    the training; one command in ten is zero. Robots start on levels drawn uniformly and stay there. Noise, delays,
+    randomisation and pushes stay as configured.
+
+    Args:
+        config: Plain configuration of a training, not changed.
+        num_envs: Number of environments.
+        duration_s: Length of an episode [s].
+
+    Raises:
+        ValueError: If an episode is shorter than what is left out after each command.
+    """
+    if not duration_s > SETTLING_S:
+        raise ValueError(f"duration_s must be above {SETTLING_S} s, which is not measured, got {duration_s}")
+    config = deepcopy(dict(config))
+    env, terrain = config["env"], config["terrain"]
+    env["scene"]["num_envs"] = num_envs
+    env["episode_length_s"] = duration_s
+    commands = env["commands"]
+    for name, (low, high) in COMMAND_RANGES.items():
+        trained_low, trained_high = commands[name]
+        narrowed = max(low, trained_low), min(high, trained_high)
+        commands[name] = list(narrowed if narrowed[0] <= narrowed[1] else (trained_low, trained_high))
+    commands.update(heading=False, resampling_s=COMMAND_PERIOD_S, zero_probability=ZERO_COMMANDS)
+    env["curriculum"]["terrain_levels"] = False
+    if "levels" in terrain:
+        terrain["initial_level"] = terrain["levels"] - 1
+    return config
+
+
+@torch.inference_mode()
+def run_episodes(env: Any, policy: Policy, episodes: int, seed: int) -> Episodes:
+    """Run whole episodes with one policy in all environments.
+
+    Environments start together; each counts for one episode, and what it does after its fall is not measured, so that
+    short episodes are not over-represented. Rounds are repeated until there are enough.
+
+    Args:
+        env: ``RslRlVecEnvWrapper`` around a ``LeggedEnv`` of :func:`evaluation_config`.
+        policy: The policy, deterministic.
+        episodes: How many episodes.
+        seed: Of commands, starts and noise; the same seed gives two policies the same draws at the start.
+
+    Returns:
+        Exactly ``episodes`` episodes, on the CPU.
+
+    Raises:
+        ValueError: If ``episodes`` is not positive.
+    """
+    if episodes < 1:
+        raise ValueError(f"episodes must be at least 1, got {episodes}")
+    rounds = math.ceil(episodes / env.num_envs)
+    parts = [_round(env, policy, seed + index) for index in range(rounds)]
+    joined = Episodes.join(parts)
+    return joined.where(torch.arange(len(joined)) < episodes)
+
+
+def terrain_kinds(env: Any) -> tuple[list[str], torch.Tensor]:
+    """Return the names of the kinds of terrain, and the index of each environment's kind [N]."""
+    terrain = env.unwrapped.scene.terrain
+    generator = terrain.cfg.terrain_generator
+    if terrain.cfg.terrain_type != "generator" or generator is None:
+        return ["flat"], torch.zeros(env.num_envs, dtype=torch.long)
+    from legged_cts.mdp.terrain import column_names
+
+    columns = column_names(generator)
+    names = list(dict.fromkeys(columns))
+    of_column = torch.tensor([names.index(name) for name in columns])
+    return names, of_column[terrain.terrain_types.cpu()]
+
+
+def _round(env: Any, policy: Policy, seed: int) -> Episodes:
+    inner = env.unwrapped
+    inner.seed(seed)
+    obs, _ = env.reset()
+    state, commands = inner.state, inner.command_manager.get_term("velocity")
+    n, device = env.num_envs, inner.device
+    weight = inner.spec.total_mass * GRAVITY
+    sums = EpisodeAccumulator(n, weight, inner.step_dt, device)
+    active = torch.ones(n, dtype=torch.bool, device=device)
+    walked = torch.zeros(n, device=device)
+    origin = inner.scene.env_origins[:, :2].clone()
+    falls = [name for name in FALL_TERMS if name in inner.termination_manager.active_terms]
+    settled_below = commands.cfg.resampling_time_range[0] - SETTLING_S
+    for _ in range(int(inner.max_episode_length)):
+        command, settled = inner.command.clone(), commands.time_left <= settled_below
+        obs, _, dones, _ = env.step(policy(obs))
+        done = dones > 0
+        fell = torch.zeros_like(done)
+        for name in falls:
+            fell |= inner.termination_manager.get_term(name)
+        sums.count_step(active, fell)
+        active = active & ~done
+        sums.add(
+            Sample(
+                command=command,
+                velocity=heading_velocity(state.root_quat_w, state.lin_vel_b, state.ang_vel_b),
+                torque=state.joint_torque,
+                joint_vel=state.joint_vel,
+                action=inner.joint_action.action,
+                previous_action=inner.joint_action.previous_action,
+                foot_speed=state.foot_vel_w.norm(dim=-1),
+                foot_force=state.foot_force,
+            ),
+            active,
+            settled,
+        )
+        walked = torch.where(active, (state.root_pos_w[:, :2] - origin).norm(dim=1), walked)
+        if not bool(active.any()):
+            break
+    terrain = inner.scene.terrain
+    uneven = terrain.cfg.terrain_type == "generator"
+    half = 0.5 * terrain.cfg.terrain_generator.size[0] if uneven else math.inf
+    level = terrain.terrain_levels if uneven else torch.zeros(n, dtype=torch.long, device=device)
+    _, kind = terrain_kinds(env)
+    result = sums.episodes(walked > half, level, kind.to(device))
+    return Episodes(**{name: value.cpu() for name, value in vars(result).items()})

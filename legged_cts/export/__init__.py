@@ -1,0 +1,1 @@
+"""Turns a trained policy into an ONNX file that carries its own contract."""

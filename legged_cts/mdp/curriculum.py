@@ -1,0 +1,85 @@
+"""The terrain curriculum, a game of levels that students alone play."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from isaaclab.managers import ManagerTermBase
+
+from legged_cts.mdp.terrain import column_names
+
+if TYPE_CHECKING:
+    from isaaclab.managers import CurriculumTermCfg
+
+    from legged_cts.envs.env import LeggedEnv
+
+
+class TerrainLevels(ManagerTermBase):
+    """Promotes and demotes environments between terrain levels, as legged_gym does, by the students' success alone.
+
+    A student that ends an episode farther from its start than half a sub-terrain moves up a level; one that got less
+    than half as far as its command asked moves down; one that solves the last level goes to a random one. Teachers see
+    the terrain ahead and would climb to levels where students learn nothing, so a teacher takes the level of a random
+    student on the same kind of terrain. Episodes that were cut short by a random starting time do not count.
+    """
+
+    _env: LeggedEnv
+
+    def __init__(self, cfg: CurriculumTermCfg, env: LeggedEnv):
+        super().__init__(cfg, env)
+        terrain = env.scene.terrain
+        names = column_names(terrain.cfg.terrain_generator)
+        self.names = list(dict.fromkeys(names))
+        """Kinds of terrain present."""
+        kind_of_column = torch.tensor([self.names.index(name) for name in names], device=env.device)
+        self.kind = kind_of_column[terrain.terrain_types]
+        """Index into ``names`` of each environment's terrain [N]."""
+        self._kind_mask = torch.stack([self.kind == i for i in range(len(self.names))]).float()
+        self._start_step = torch.zeros(env.num_envs, dtype=torch.long, device=env.device)
+        self._half_size = 0.5 * terrain.cfg.terrain_generator.size[0]
+
+    def __call__(self, env: LeggedEnv, env_ids: torch.Tensor | slice) -> dict[str, torch.Tensor]:
+        """Move the environments that are about to be reset; returns mean student levels to log."""
+        terrain = env.scene.terrain
+        ids = torch.arange(env.num_envs, device=env.device)[env_ids] if isinstance(env_ids, slice) else env_ids.long()
+        students = env.students
+        if env.common_step_counter > 0:
+            up, down = self._moves(ids)
+            playing = students[ids]
+            terrain.update_env_origins(ids, up & playing, down & playing)
+            self._follow(ids[~playing])
+        self._start_step[ids] = env.common_step_counter
+        return self._log(students)
+
+    def _moves(self, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        env = self._env
+        position = env.state.current().root_pos_w[ids, :2]
+        walked = (position - env.scene.env_origins[ids, :2]).norm(dim=1)
+        asked = env.command[ids, :2].norm(dim=1) * env.max_episode_length_s
+        steps = env.common_step_counter - self._start_step[ids]
+        cut_short = env.reset_time_outs[ids] & (steps < env.max_episode_length)
+        sound = ~env.state.exploded[ids]
+        up = (walked > self._half_size) & sound
+        down = (walked < 0.5 * asked) & ~up & ~cut_short & sound
+        return up, down
+
+    def _follow(self, teachers: torch.Tensor) -> None:
+        env, terrain = self._env, self._env.scene.terrain
+        if len(teachers) == 0 or not bool(env.students.any()):
+            return
+        # One row of weights per teacher: the students on its kind of terrain, or all where there are none.
+        same = self._kind_mask[self.kind[teachers]] * env.students
+        same = torch.where(same.sum(dim=1, keepdim=True) > 0, same, env.students.float().expand_as(same))
+        model = torch.multinomial(same, 1).squeeze(1)
+        terrain.terrain_levels[teachers] = terrain.terrain_levels[model]
+        terrain.env_origins[teachers] = terrain.terrain_origins[
+            terrain.terrain_levels[teachers], terrain.terrain_types[teachers]
+        ]
+
+    def _log(self, students: torch.Tensor) -> dict[str, torch.Tensor]:
+        levels = self._env.scene.terrain.terrain_levels.float()
+        weight = self._kind_mask * students
+        mean = (weight * levels).sum(dim=1) / weight.sum(dim=1).clamp(min=1.0)
+        overall = (levels * students).sum() / students.sum().clamp(min=1)
+        return dict(zip(self.names, mean.unbind(), strict=True)) | {"mean": overall}

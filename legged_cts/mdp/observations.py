@@ -1,0 +1,182 @@
+"""Observation groups, each one fused term: ``history``, ``proprioception`` and ``privileged``.
+
+The order of the groups matters. ``history`` draws the noise and keeps the last frames, ``proprioception`` is the newest
+of them, ``privileged`` reuses the same frame without noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from isaaclab.managers import ManagerTermBase
+
+from legged_cts.mdp.state import RobotState
+
+if TYPE_CHECKING:
+    from isaaclab.managers import ObservationTermCfg
+
+    from legged_cts.envs.env import LeggedEnv
+
+PROPRIOCEPTION = ("base_ang_vel", "projected_gravity", "command", "joint_pos", "joint_vel", "last_action")
+"""Terms of o_t in their order."""
+NOISY = ("base_ang_vel", "projected_gravity", "joint_pos", "joint_vel")
+"""Terms that sensors measure, and so carry noise."""
+
+
+def proprioception_layout(num_joints: int, scales: Mapping[str, float]) -> list[tuple[str, int, float]]:
+    """Return (name, size, scale) of the terms of o_t in order."""
+    sizes = dict.fromkeys(PROPRIOCEPTION, 3) | dict.fromkeys(("joint_pos", "joint_vel", "last_action"), num_joints)
+    return [(name, sizes[name], float(scales[name])) for name in PROPRIOCEPTION]
+
+
+class ProprioceptiveFrame(ManagerTermBase):
+    """One noisy, scaled frame o_t [N, n].
+
+    Args:
+        scales: Factor per term, applied after the noise.
+        noise: Half width of the uniform noise per term, in the term's unit before scaling.
+    """
+
+    _env: LeggedEnv
+
+    def __init__(self, cfg: ObservationTermCfg, env: LeggedEnv):
+        super().__init__(cfg, env)
+        layout = proprioception_layout(len(env.spec.joints), cfg.params["scales"])
+        noise = cfg.params["noise"]
+        scale = [factor for _, size, factor in layout for _ in range(size)]
+        width = [factor * noise.get(name, 0.0) for name, size, factor in layout for _ in range(size)]
+        self._scale = torch.tensor(scale, device=env.device)
+        self._width = torch.tensor(width, device=env.device) if any(width) else None
+        self._default = torch.tensor(env.spec.nominal_pose, device=env.device)
+        # Noise, delays and the encoders' zero error are what the robot measures; the clean frame has none of them.
+        self._zero_error = slice(9, 9 + len(env.spec.joints))
+
+    def __call__(self, env: LeggedEnv, scales: Mapping[str, float], noise: Mapping[str, float]) -> torch.Tensor:
+        """Return the frame [N, n]; ``env.clean_frame`` gets it without noise."""
+        state = env.state.refresh()
+        frame = torch.cat(
+            (
+                state.ang_vel_b,
+                state.gravity_b,
+                env.command,
+                state.joint_pos - self._default,
+                state.joint_vel,
+                env.joint_action.action,
+            ),
+            dim=1,
+        )
+        measured = frame.clone()
+        frame *= self._scale
+        env.clean_frame = frame
+        measured[:, self._zero_error] += env.physics_params.joint_zero
+        measured *= self._scale
+        if self._width is not None:
+            measured += torch.empty_like(measured).uniform_(-1.0, 1.0).mul_(self._width)
+        return measured
+
+
+def newest_frame(env: LeggedEnv) -> torch.Tensor:
+    """Return the newest frame [N, n] of the history, the very same noise included."""
+    return env.newest_frame()
+
+
+def base_lin_vel(env: LeggedEnv, state: RobotState) -> torch.Tensor:
+    """Velocity of the base in its own frame [N, 3]."""
+    return state.lin_vel_b
+
+
+def foot_contact_force(env: LeggedEnv, state: RobotState) -> torch.Tensor:
+    """Norm of each foot's contact force [N, F], as a share of the robot's weight, at most 2."""
+    return (state.foot_force / (9.81 * env.spec.total_mass)).clamp(max=2.0)
+
+
+def foot_height(env: LeggedEnv, state: RobotState) -> torch.Tensor:
+    """Clearance of each foot above the ground [N, F]."""
+    return state.foot_height.clamp(-1.0, 1.0)
+
+
+def joint_torque(env: LeggedEnv, state: RobotState) -> torch.Tensor:
+    """Torque of each joint as a share of its limit [N, d]."""
+    return state.joint_torque / state.effort_limit
+
+
+def joint_acc(env: LeggedEnv, state: RobotState) -> torch.Tensor:
+    """Acceleration of each joint [N, d], in 400 rad/s^2."""
+    return (state.joint_acc * 0.0025).clamp(-10.0, 10.0)
+
+
+def friction(env: LeggedEnv, state: RobotState) -> torch.Tensor:
+    """Friction coefficient [N, 1], less 1."""
+    return env.physics_params.friction[:, None] - 1.0
+
+
+def added_mass(env: LeggedEnv, state: RobotState) -> torch.Tensor:
+    """Mass added to the base [N, 1], as a share of the robot's, times ten."""
+    return env.physics_params.added_mass[:, None] * (10.0 / env.spec.total_mass)
+
+
+def com_shift(env: LeggedEnv, state: RobotState) -> torch.Tensor:
+    """Shift of the base's centre of mass [N, 3], in 5 cm."""
+    return env.physics_params.com_shift * 20.0
+
+
+def gain_scale(env: LeggedEnv, state: RobotState) -> torch.Tensor:
+    """Relative error of both gains of each joint [N, 2 d], times ten."""
+    params = env.physics_params
+    return (torch.cat((params.stiffness_scale, params.damping_scale), dim=1) - 1.0) * 10.0
+
+
+def action_delay(env: LeggedEnv, state: RobotState) -> torch.Tensor:
+    """Action delay [N, 1] as a share of the control step."""
+    return env.joint_action.delay_ticks[:, None] / env.cfg.decimation
+
+
+def push(env: LeggedEnv, state: RobotState) -> torch.Tensor:
+    """Change of base velocity by a push in this step [N, 3]: v_x, v_y in m/s, yaw rate in rad/s, world frame."""
+    return env.push_velocity
+
+
+def height_scan(env: LeggedEnv, state: RobotState) -> torch.Tensor:
+    """Height of the base above 17x11 points of the ground around it, less the nominal height [N, 187], within 1 m.
+
+    The grid of 1.6 m x 1.0 m is centred below the base and turned with its heading.
+    """
+    yaw, points = state.yaw, env.scan_points
+    cos, sin = torch.cos(yaw)[:, None], torch.sin(yaw)[:, None]
+    x = cos * points[:, 0] - sin * points[:, 1] + state.root_pos_w[:, 0:1]
+    y = sin * points[:, 0] + cos * points[:, 1] + state.root_pos_w[:, 1:2]
+    ground = state.heights.sample(torch.stack((x, y), dim=-1))
+    return (state.root_pos_w[:, 2:3] - env.spec.nominal_height - ground).clamp_(-1.0, 1.0)
+
+
+PRIVILEGED: dict[str, Callable[[LeggedEnv, RobotState], torch.Tensor]] = {
+    term.__name__: term
+    for term in (
+        base_lin_vel,
+        foot_contact_force,
+        foot_height,
+        joint_torque,
+        joint_acc,
+        friction,
+        added_mass,
+        com_shift,
+        gain_scale,
+        action_delay,
+        push,
+        height_scan,
+    )
+}
+"""Terms of s_t beyond the noise-free o_t, each of which configuration can leave out."""
+
+
+def scan_grid(device: str) -> torch.Tensor:
+    """Return the 187 points [187, 2] of the height scan in the heading frame [m], x the slow axis."""
+    x, y = torch.linspace(-0.8, 0.8, 17, device=device), torch.linspace(-0.5, 0.5, 11, device=device)
+    return torch.cartesian_prod(x, y)
+
+
+def privileged(env: LeggedEnv, terms: tuple[str, ...]) -> torch.Tensor:
+    """Return s_t [N, m]: the noise-free frame, then ``terms`` of :data:`PRIVILEGED`."""
+    return torch.cat((env.clean_frame, *(PRIVILEGED[name](env, env.state) for name in terms)), dim=1)

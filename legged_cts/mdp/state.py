@@ -1,0 +1,162 @@
+"""The robots' state, read once per phase of a step and shared by all terms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import mujoco
+import torch
+
+if TYPE_CHECKING:
+    from legged_cts.envs.env import LeggedEnv
+
+# Beyond this, in SI units, a state is taken for a numerical explosion.
+STATE_LIMIT = 1.0e4
+
+
+class RobotState:
+    """Kinematics, contacts and torques of all robots, in the robot spec's joint order.
+
+    Everything is gathered into one buffer, so that worlds whose state is not finite (or beyond :data:`STATE_LIMIT`)
+    are found and zeroed in one pass: no term ever sees their numbers. Frames: ``_b`` is the base link's, ``_w`` the
+    world's. Velocities are those of link origins, not of centres of mass.
+    """
+
+    def __init__(self, env: LeggedEnv):
+        self._env = env
+        spec = env.spec
+        self.robot = env.scene["robot"]
+        self.sensor = env.scene["contact_forces"]
+        if tuple(self.robot.joint_names) != spec.joints:
+            raise ValueError(f"the articulation's joints {self.robot.joint_names} are not the spec's {spec.joints}")
+        device, n, d = env.device, env.num_envs, len(spec.joints)
+        self.num_feet, self.num_joints = len(spec.feet), d
+        names = [*spec.feet, *spec.penalized_contacts, spec.base]
+        self._sensor_ids = torch.tensor(self.sensor.find_sensors(names, preserve_order=True)[0], device=device)
+        self.foot_sensor_ids = self._sensor_ids[: self.num_feet]
+        self._feet_ids = torch.tensor(self.robot.find_bodies(list(spec.feet), preserve_order=True)[0], device=device)
+        self.foot_radius = torch.tensor(foot_radii(spec.mjcf, spec.feet), device=device)
+        self.default_joint_pos = torch.tensor(spec.nominal_pose, device=device)
+        self.effort_limit = torch.tensor(spec.effort_limit, device=device)
+        self.heights = env.scene.terrain.heights
+
+        sizes = {
+            "root_pos_w": 3,
+            "root_quat_w": 4,
+            "lin_vel_b": 3,
+            "ang_vel_b": 3,
+            "gravity_b": 3,
+            "joint_pos": d,
+            "joint_vel": d,
+            "foot_pos_w": 3 * self.num_feet,
+            "foot_vel_w": 3 * self.num_feet,
+        }
+        self._buffer = torch.zeros(n, sum(sizes.values()), device=device)
+        views = dict(zip(sizes, self._buffer.split(list(sizes.values()), dim=1), strict=True))
+        self.root_pos_w = views["root_pos_w"]
+        self.root_quat_w = views["root_quat_w"]
+        """Orientation [N, 4], XYZW; the zero quaternion in exploded worlds."""
+        self.lin_vel_b = views["lin_vel_b"]
+        self.ang_vel_b = views["ang_vel_b"]
+        self.gravity_b = views["gravity_b"]
+        """Unit vector of gravity in the base frame [N, 3]."""
+        self.joint_pos = views["joint_pos"]
+        self.joint_vel = views["joint_vel"]
+        self.foot_pos_w = views["foot_pos_w"].view(n, self.num_feet, 3)
+        self.foot_vel_w = views["foot_vel_w"].view(n, self.num_feet, 3)
+        self.exploded = torch.zeros(n, dtype=torch.bool, device=device)
+        self.contact_force = torch.zeros(n, len(names), device=device)
+        """Norm of the net contact force [N] of feet, penalised bodies and base, in this order."""
+        self.foot_force = self.contact_force[:, : self.num_feet]
+        self.penalized_force = self.contact_force[:, self.num_feet : -1]
+        self.base_force = self.contact_force[:, -1]
+        self.joint_acc = torch.zeros(n, d, device=device)
+        """Change of joint velocity over the last control step, per second."""
+        self._last_joint_vel = torch.zeros(n, d, device=device)
+        self.foot_ground = torch.zeros(n, self.num_feet, device=device)
+        self.ground = torch.zeros(n, device=device)
+        self._stamp = -1
+
+    def current(self) -> RobotState:
+        """Return the state, read anew if a physics step was taken since the last reading."""
+        if self._stamp != self._env.common_step_counter:
+            self._stamp = self._env.common_step_counter
+            self.refresh()
+            self.joint_acc = (self.joint_vel - self._last_joint_vel) / self._env.step_dt
+            self._last_joint_vel = self.joint_vel.clone()
+        return self
+
+    def refresh(self) -> RobotState:
+        """Read the state anew; needed after resets and pushes, which change it within a step."""
+        data, n = self.robot.data, self._env.num_envs
+        torch.cat(
+            (
+                data.root_link_pose_w.torch,
+                data.root_link_lin_vel_b.torch,
+                data.root_link_ang_vel_b.torch,
+                data.projected_gravity_b.torch,
+                data.joint_pos.torch,
+                data.joint_vel.torch,
+                data.body_link_pos_w.torch[:, self._feet_ids].view(n, -1),
+                data.body_link_lin_vel_w.torch[:, self._feet_ids].view(n, -1),
+            ),
+            dim=1,
+            out=self._buffer,
+        )
+        # A comparison with NaN is false.
+        self.exploded = ~(self._buffer.abs().amax(dim=1) < STATE_LIMIT)
+        self._buffer.masked_fill_(self.exploded[:, None], 0.0)
+        force = self.sensor.data.net_forces_w.torch[:, self._sensor_ids].norm(dim=-1)
+        torch.nan_to_num(force, nan=0.0, posinf=0.0, out=self.contact_force)
+        if not self.heights.is_flat:
+            xy = torch.cat((self.root_pos_w[:, None, :2], self.foot_pos_w[:, :, :2]), dim=1)
+            ground = self.heights.sample(xy)
+            self.ground, self.foot_ground = ground[:, 0], ground[:, 1:]
+        return self
+
+    def reset(self, env_ids: torch.Tensor | slice) -> None:
+        """Forget the last velocity of environments that start anew."""
+        self.joint_acc[env_ids] = 0.0
+        self._last_joint_vel[env_ids] = self.robot.data.joint_vel.torch[env_ids]
+
+    @property
+    def base_height(self) -> torch.Tensor:
+        """Height [N] of the base above the ground beneath it [m]."""
+        return self.root_pos_w[:, 2] - self.ground
+
+    @property
+    def foot_height(self) -> torch.Tensor:
+        """Clearance [N, F] between the soles and the ground beneath them [m]."""
+        return self.foot_pos_w[:, :, 2] - self.foot_radius - self.foot_ground
+
+    @property
+    def yaw(self) -> torch.Tensor:
+        """Heading [N] in rad."""
+        x, y, z, w = self.root_quat_w.unbind(dim=1)
+        return torch.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
+
+    @property
+    def joint_torque(self) -> torch.Tensor:
+        """PD torque [N, d] in N m at the present state, with the target of the last tick, the gains as randomised."""
+        data = self.robot.data
+        error = self._env.joint_action.last_tick_target - self.joint_pos
+        torque = data.joint_stiffness.torch * error - data.joint_damping.torch * self.joint_vel
+        return torch.clamp(torque, -self.effort_limit, self.effort_limit)
+
+
+def foot_radii(mjcf, feet: tuple[str, ...]) -> list[float]:
+    """Return how far each foot's collision shapes reach below the foot's origin at most, their bounding radius [m]."""
+    model = mujoco.MjModel.from_xml_path(str(mjcf))
+    radii = []
+    for foot in feet:
+        body = model.body(foot)
+        geoms = range(body.geomadr[0], body.geomadr[0] + body.geomnum[0])
+        colliding = [i for i in geoms if model.geom_contype[i] or model.geom_conaffinity[i]]
+        spheres = [i for i in colliding if model.geom_type[i] == mujoco.mjtGeom.mjGEOM_SPHERE]
+        # A foot of another shape touches the ground with its lowest point in the pose of its own frame.
+        radii.append(
+            max(float(model.geom_size[i, 0] - model.geom_pos[i, 2]) for i in spheres)
+            if spheres
+            else max(float(model.geom_size[i].max() - model.geom_pos[i, 2]) for i in colliding)
+        )
+    return radii

@@ -1,0 +1,1 @@
+"""Networks: latent encoders, the latent-conditioned actor and critic, and the deployable policies."""

@@ -1,0 +1,345 @@
+"""MuJoCo's own C engine under Isaac Lab's Newton backend: the fast way to simulate on a CPU.
+
+Isaac Lab keeps its model, state and articulation views; only the solver changes. One control step is one or two calls
+of :class:`mujoco.rollout.Rollout`, which ticks every world on all cores, instead of one Warp launch per kernel and tick.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import mujoco
+import numpy as np
+import torch
+import warp as wp
+from isaaclab.utils import configclass
+from isaaclab_newton.physics import MJWarpSolverCfg, NewtonManager
+from isaaclab_newton.physics.mjwarp_manager import NewtonMJWarpManager
+from mujoco import rollout
+from newton import Control, Model, ModelFlags, State
+from newton.solvers import SolverMuJoCo
+
+from legged_cts.physics.world_models import WorldModels
+
+DIVERGED = 1e6
+"""A coordinate or velocity above this magnitude has diverged; its world is handed to the environment as NaN."""
+
+
+class _RecordingMujoco:
+    """The ``mujoco`` module, except that it remembers the last ``MjSpec`` made through it.
+
+    Newton compiles a spec and drops it; the native solver must add sensors to the same spec.
+    """
+
+    def __init__(self) -> None:
+        self.spec: mujoco.MjSpec | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(mujoco, name)
+
+    def MjSpec(self) -> mujoco.MjSpec:  # noqa: N802 - the module's own name
+        """Make and remember a spec."""
+        self.spec = mujoco.MjSpec()
+        return self.spec
+
+
+class NativeMujocoSolver(SolverMuJoCo):
+    """Newton's MuJoCo solver with the stepping done by MuJoCo's C code on all cores.
+
+    Newton still converts its model, mirrors parameter changes into batched arrays and converts states; those arrays
+    are copied into one ``MjModel`` per world whenever they change (:class:`WorldModels`).
+
+    Args:
+        model: The Newton model, on the CPU.
+        threads: Number of threads, 0 for every core.
+        **kwargs: Passed to :class:`newton.solvers.SolverMuJoCo`.
+
+    Raises:
+        ValueError: If the model is not on the CPU, or the worlds need more memory than the machine has.
+    """
+
+    _recorder = _RecordingMujoco()
+
+    @classmethod
+    def import_mujoco(cls) -> tuple[Any, Any]:
+        """Return MuJoCo (recording its specs) and MuJoCo Warp."""
+        _, mujoco_warp = SolverMuJoCo.import_mujoco()
+        return cls._recorder, mujoco_warp
+
+    def __init__(self, model: Model, threads: int = 0, **kwargs: Any) -> None:
+        if str(model.device) != "cpu":
+            raise ValueError(f"physics=mujoco_cpu needs device=cpu, got '{model.device}'")
+        self._worlds: WorldModels | None = None
+        self._models_dirty = True
+        super().__init__(model, **kwargs)
+        spec = self._recorder.spec
+        self._recorder.spec = None
+        assert spec is not None
+        num_worlds = self.mjw_data.nworld
+        self._worlds = WorldModels(spec, self.mj_model, num_worlds)
+        base = self._worlds.base
+        self._threads = threads or os.cpu_count() or 1
+        self._pool = rollout.Rollout(nthread=self._threads)
+        self._thread_data = [mujoco.MjData(base) for _ in range(self._threads)]
+        self._num_state = mujoco.mj_stateSize(base, mujoco.mjtState.mjSTATE_FULLPHYSICS)
+        self._warmstart = np.zeros((num_worlds, base.nv))
+        self._state_in = np.zeros((num_worlds, self._num_state))
+        self._states = np.zeros((num_worlds, 0, self._num_state))
+        self._sensordata = np.zeros((num_worlds, 1, base.nsensordata))
+
+    def notify_model_changed(self, flags: ModelFlags | int) -> None:
+        """Take over changed model parameters; the worlds' own models follow before the next step."""
+        super().notify_model_changed(flags)
+        self._models_dirty = True
+
+    def reset_worlds(self, world_mask: np.ndarray) -> None:
+        """Forget the warm start of the worlds in ``world_mask`` (bool [num_worlds])."""
+        self._warmstart[world_mask] = 0.0
+
+    def step_ticks(
+        self,
+        state: State,
+        control: Control,
+        dt: float,
+        ticks: int,
+        previous_targets: wp.array | None = None,
+        delay_ticks: np.ndarray | None = None,
+    ) -> None:
+        """Advance every world by ``ticks`` steps of ``dt`` under one set of joint targets.
+
+        Args:
+            state: Newton state, read and overwritten.
+            control: Newton control with the joint targets.
+            dt: Length of a tick [s].
+            ticks: Number of ticks.
+            previous_targets: Flat joint position targets (layout of ``control.joint_target_q``) that still hold
+                during the first ticks.
+            delay_ticks: Int [num_worlds]; for how many ticks they hold.
+        """
+        assert self._worlds is not None
+        if self._models_dirty:
+            self._worlds.mirror(self.mjw_model)
+            self._models_dirty = False
+        self._worlds.set_timestep(dt)
+        base, data = self._worlds.base, self.mjw_data
+        self._apply_mjc_control(self.model, state, control, data)
+        commands, spec = self._commands(ticks)
+        if previous_targets is not None and delay_ticks is not None:
+            current = control.joint_target_q
+            control.joint_target_q = previous_targets
+            self._apply_mjc_control(self.model, state, control, data)
+            control.joint_target_q = current
+            late = np.arange(ticks)[None, :] < delay_ticks[:, None]
+            commands[:, :, : base.nu] = np.where(
+                late[:, :, None], data.ctrl.numpy()[:, None, : base.nu], commands[:, :, : base.nu]
+            )
+
+        self._update_mjc_data(data, self.model, state)
+        qpos, qvel = data.qpos.numpy(), data.qvel.numpy()  # views, since the device is the CPU
+        nq, nv = base.nq, base.nv
+        first = self._state_in
+        first[:, 1 : 1 + nq] = qpos
+        first[:, 1 + nq : 1 + nq + nv] = qvel
+        states = self._roll(first, commands, spec, ticks)
+        last = states[:, -1]
+        # The rollout does not return its warm start, but the acceleration of the last tick is in the velocities.
+        before = states[:, -2] if ticks > 1 else first
+        np.subtract(last[:, 1 + nq : 1 + nq + nv], before[:, 1 + nq : 1 + nq + nv], out=self._warmstart)
+        self._warmstart /= dt
+        # MuJoCo stops a world that diverges; NaN is what the environment looks for.
+        coordinates = last[:, 1 : 1 + nq + nv]
+        bad = ~(np.abs(coordinates).max(1) < DIVERGED)
+        if bad.any():
+            last[bad, 1 : 1 + nq + nv] = np.nan
+            self._warmstart[bad] = 0.0
+            self._sensordata[bad] = 0.0
+        qpos[:], qvel[:] = last[:, 1 : 1 + nq], last[:, 1 + nq : 1 + nq + nv]
+        self._update_newton_state(self.model, state, data, state_prev=state)
+        self._step += ticks
+
+    def body_contact_force(self) -> np.ndarray:
+        """Net contact force on each MuJoCo body in the last tick, world frame [N], float64 [num_worlds, nbody, 3]."""
+        assert self._worlds is not None
+        return self._worlds.contact_forces(self._sensordata[:, -1])
+
+    def actuator_force(self) -> np.ndarray:
+        """Torque of all actuators at each degree of freedom in the last tick [N m], float64 [num_worlds, nv]."""
+        assert self._worlds is not None
+        return self._worlds.actuator_forces(self._sensordata[:, -1])
+
+    def bare_speed(self, shared: bool = False, repeats: int = 10) -> float:
+        """Measure the rollout alone on the states and commands of the last control step.
+
+        Args:
+            shared: Whether all worlds share one model instead of each having its own parameters.
+            repeats: Number of rollouts; the fastest counts.
+
+        Returns:
+            World control steps per second.
+        """
+        assert self._worlds is not None
+        ticks = self._states.shape[1]
+        commands, spec = self._commands(ticks)
+        states, sensordata = np.zeros_like(self._states), np.zeros_like(self._sensordata)
+        models = [self._worlds.models[0]] * len(states) if shared else self._worlds.models
+        best = float("inf")
+        for _ in range(repeats):
+            start = time.perf_counter()
+            self._pool.rollout(
+                models,
+                self._thread_data,
+                self._state_in,
+                commands,
+                control_spec=spec,
+                skip_checks=True,
+                nstep=ticks,
+                initial_warmstart=self._warmstart,
+                state=states,
+                sensordata=sensordata,
+            )
+            best = min(best, time.perf_counter() - start)
+        return len(states) / best
+
+    def _commands(self, ticks: int) -> tuple[np.ndarray, int]:
+        """Return controls [num_worlds, ticks, n] and the ``mjtState`` bits that they hold."""
+        assert self._worlds is not None
+        data, base = self.mjw_data, self._worlds.base
+        parts = [data.ctrl.numpy()[:, : base.nu]]
+        spec = int(mujoco.mjtState.mjSTATE_CTRL)
+        for array, bit in (
+            (data.qfrc_applied.numpy(), mujoco.mjtState.mjSTATE_QFRC_APPLIED),
+            (data.xfrc_applied.numpy().reshape(data.nworld, -1), mujoco.mjtState.mjSTATE_XFRC_APPLIED),
+        ):
+            if array.any():
+                parts.append(array)
+                spec |= int(bit)
+        flat = np.concatenate(parts, 1).astype(np.float64)
+        return np.repeat(flat[:, None], ticks, 1), spec
+
+    def _roll(self, first: np.ndarray, commands: np.ndarray, spec: int, ticks: int) -> np.ndarray:
+        """Return states [num_worlds, ticks, n] from ``first`` and leave the sensors' readings in ``_sensordata``."""
+        assert self._worlds is not None
+        if self._states.shape[1] != ticks:
+            self._states = np.zeros((len(first), ticks, self._num_state))
+            self._sensordata = np.zeros((len(first), ticks, self._sensordata.shape[2]))
+        self._pool.rollout(
+            self._worlds.models,
+            self._thread_data,
+            first,
+            commands,
+            control_spec=spec,
+            skip_checks=True,
+            nstep=ticks,
+            initial_warmstart=self._warmstart,
+            state=self._states,
+            sensordata=self._sensordata,
+        )
+        return self._states
+
+
+class NewtonNativeMujocoManager(NewtonMJWarpManager):
+    """Newton manager that runs all ticks of a control step in :class:`NativeMujocoSolver`."""
+
+    _previous_targets: wp.array | None = None
+    _delay_ticks: np.ndarray | None = None
+    _contact_maps: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    @classmethod
+    def _create_solver(cls, model: Model, solver_cfg: Any) -> NativeMujocoSolver:
+        kwargs = cls._filter_solver_kwargs(SolverMuJoCo, solver_cfg)
+        kwargs.pop("ls_parallel", None)
+        cls._previous_targets = cls._delay_ticks = None
+        cls._contact_maps = {}
+        return NativeMujocoSolver(model, threads=solver_cfg.threads, **kwargs)
+
+    @classmethod
+    def handles_decimation(cls) -> bool:
+        """Every tick of a control step happens inside one :meth:`step`."""
+        return True
+
+    @classmethod
+    def _is_all_graphable(cls) -> bool:
+        # Chooses ``_simulate_full`` in ``step``; without CUDA nothing is captured.
+        return True
+
+    @classmethod
+    def set_action_schedule(cls, previous: wp.array | None, delay_ticks: np.ndarray | None) -> None:
+        """Let ``previous`` targets hold for the first ``delay_ticks`` ticks of the coming control steps.
+
+        Args:
+            previous: Flat array in the layout of ``control.joint_target_q``, or None for no delay.
+            delay_ticks: Int [num_worlds].
+        """
+        cls._previous_targets, cls._delay_ticks = previous, delay_ticks
+
+    @classmethod
+    def actuator_force(cls) -> torch.Tensor:
+        """Torque of the actuators at each degree of freedom in the last tick [N m], float32 [num_worlds, nv]."""
+        return torch.from_numpy(cls._native().actuator_force().astype(np.float32))
+
+    @classmethod
+    def _native(cls) -> NativeMujocoSolver:
+        solver = NewtonManager._solver
+        assert isinstance(solver, NativeMujocoSolver)
+        return solver
+
+    @classmethod
+    def _reset_solver_internals(cls, world_mask: wp.array | None) -> None:
+        super()._reset_solver_internals(world_mask)
+        if world_mask is not None:
+            # The last entry of the mask stands for global entities, which MuJoCo has none of.
+            cls._native().reset_worlds(world_mask.numpy()[:-1].astype(bool))
+
+    @classmethod
+    def _simulate_full(cls) -> None:
+        state, control = cls.backend.state_0, cls.backend.control
+        cls._stage_body_forces()
+        cls._apply_staged_body_forces(state)
+        for callback in cls._state_force_callbacks:
+            callback(state)
+        ticks = cls._decimation * cls._num_substeps
+        cls._native().step_ticks(state, control, cls._solver_dt, ticks, cls._previous_targets, cls._delay_ticks)
+        state.clear_forces()
+        for callback in cls._post_step_callbacks:
+            callback()
+        cls._update_sensors(None)
+
+    @classmethod
+    def _update_sensors(cls, contacts: Any) -> None:
+        state = cls.backend.state_0
+        for sensor in (*cls._newton_frame_transform_sensors, *cls._newton_imu_sensors):
+            sensor.update(state)
+        if not cls._report_contacts:
+            return
+        forces = cls._native().body_contact_force()
+        for sensor in cls._newton_contact_sensors.values():
+            worlds, bodies = cls._contact_map(sensor)
+            sensor.total_force.numpy()[:] = forces[worlds, bodies]
+
+    @classmethod
+    def _contact_map(cls, sensor: Any) -> tuple[np.ndarray, np.ndarray]:
+        """World and MuJoCo body of each row of a Newton contact sensor."""
+        found = cls._contact_maps.get(id(sensor))
+        if found is None:
+            if sensor.sensing_type != "body" or sensor.force_matrix is not None:
+                raise NotImplementedError(
+                    "physics=mujoco_cpu reports the net contact force of bodies; contact sensors on shapes or with "
+                    "filter_prim_paths_expr need physics=newton_mjwarp"
+                )
+            to_newton = cls._native().mjc_body_to_newton.numpy()
+            where = {int(to_newton[w, b]): (w, b) for w, b in np.ndindex(*to_newton.shape) if to_newton[w, b] >= 0}
+            rows = np.array([where[index] for index in sensor.sensing_indices])
+            found = cls._contact_maps[id(sensor)] = (rows[:, 0], rows[:, 1])
+        return found
+
+
+@configclass
+class NativeMujocoSolverCfg(MJWarpSolverCfg):
+    """Settings of the native solver: those of MJWarp, and the number of threads."""
+
+    class_type: type[NewtonManager] | str = NewtonNativeMujocoManager
+
+    threads: int = 0
+    """Number of threads; 0 takes every core."""

@@ -1,0 +1,1 @@
+"""Robots as data: the spec, its USD and its symmetry."""

@@ -1,0 +1,159 @@
+"""From a robot's MJCF to the USD that Isaac Lab spawns, kept in a cache named by its content."""
+
+# MuJoCo's and USD's bindings carry no types that pyright can read.
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportGeneralTypeIssues=false
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+
+import mujoco
+import numpy as np
+import usdex.core
+from mujoco_usd_converter import Converter
+from pxr import Sdf, Usd, UsdGeom, UsdPhysics
+
+from legged_cts.robots.spec import RobotSpec
+
+# Raise this when the code below writes something else from the same MJCF, so that old caches are not used.
+_FORMAT = 1
+
+
+def cache_dir() -> Path:
+    """Return the folder of all caches: `LEGGED_CTS_CACHE` if set, else `~/.cache/legged_cts`."""
+    override = os.environ.get("LEGGED_CTS_CACHE")
+    return Path(override).expanduser() if override else Path.home() / ".cache" / "legged_cts"
+
+
+def content_hash(spec: RobotSpec) -> str:
+    """Hash everything that the USD is made of.
+
+    Hashing the compiled model catches a change in a file that the MJCF includes or in one of its meshes.
+
+    Returns:
+        The first 16 hex digits of a sha256.
+    """
+    model = mujoco.MjModel.from_xml_path(str(spec.mjcf))
+    buffer = np.zeros(mujoco.mj_sizeModel(model), np.uint8)
+    mujoco.mj_saveModel(model, None, buffer)
+    gains = repr((spec.joints, spec.stiffness, spec.damping))
+    made_by = f"{_FORMAT} {metadata.version('mujoco-usd-converter')} {gains}"
+    return hashlib.sha256(buffer.tobytes() + made_by.encode()).hexdigest()[:16]
+
+
+def usd_path(spec: RobotSpec) -> Path:
+    """Convert a robot's MJCF to USD, unless this very content has been converted before.
+
+    The USD holds the articulation (floating base, joints with limits, armature and PD drives, exact mass properties)
+    and its collision shapes; visual shapes and their materials are left out, which keeps cloning scenes fast. Processes
+    that convert at the same time do not disturb each other: each writes a folder of its own and renames it.
+
+    Args:
+        spec: Robot to convert.
+
+    Returns:
+        Path of the .usdc file in `cache_dir()/usd/<content hash>/`.
+    """
+    target = cache_dir() / "usd" / content_hash(spec)
+    path = target / f"{spec.name}.usdc"
+    if path.is_file():
+        return path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
+        complete = Path(scratch) / "complete"
+        complete.mkdir()
+        _convert(spec, Path(scratch) / "converted", complete / path.name)
+        try:
+            complete.replace(target)
+        except OSError:
+            # Another process was first; a folder with other content than the file is not something we ever write.
+            if not path.is_file():
+                raise
+    return path
+
+
+def _convert(spec: RobotSpec, scratch: Path, path: Path) -> None:
+    with _warnings_only():
+        asset = Converter(layer_structure=False, scene=False).convert(str(spec.mjcf), str(scratch))
+    stage = Usd.Stage.Open(asset.path)
+    _drop_visuals(stage)
+    model = mujoco.MjModel.from_xml_path(str(spec.mjcf))
+    for prim in stage.Traverse():
+        if prim.HasAPI(UsdPhysics.ArticulationRootAPI):
+            _author_self_collision(prim, model)
+        if prim.IsA(UsdPhysics.RevoluteJoint):
+            _author_drive(prim, spec)
+    # A fresh export leaves behind the space that the dropped prims took in the file.
+    stage.GetRootLayer().Export(str(path))
+
+
+@contextlib.contextmanager
+def _warnings_only() -> Iterator[None]:
+    # The converter reports every file it saves on stderr; its delegate filters by level, and lets warnings through.
+    if usdex.core.isDiagnosticsDelegateActive():
+        yield
+        return
+    usdex.core.activateDiagnosticsDelegate()
+    try:
+        yield
+    finally:
+        usdex.core.deactivateDiagnosticsDelegate()
+
+
+def _drop_visuals(stage: Usd.Stage) -> None:
+    # Dropped from the USD and not from the MJCF: MuJoCo may infer masses from visual geoms, and writing an MJCF anew
+    # would round every figure to six digits.
+    visuals = [
+        prim.GetPath()
+        for prim in stage.Traverse()
+        if prim.IsA(UsdGeom.Gprim)
+        and not prim.HasAPI(UsdPhysics.CollisionAPI)
+        and "NewtonSiteAPI" not in prim.GetAppliedSchemas()
+    ]
+    for prim in stage.Traverse():
+        if "MaterialBindingAPI" in prim.GetAppliedSchemas() and prim.HasRelationship("material:binding"):
+            prim.RemoveProperty("material:binding")
+    materials = stage.GetDefaultPrim().GetChild("Materials")
+    if materials:
+        visuals.append(materials.GetPath())
+    for path in visuals:
+        stage.RemovePrim(path)
+
+
+def _author_self_collision(root: Usd.Prim, model: mujoco.MjModel) -> None:
+    # MuJoCo's bit masks have no counterpart in USD. What they mean for a robot is one switch: may it touch itself.
+    robot = model.geom_bodyid != 0
+    contype, conaffinity = model.geom_contype[robot], model.geom_conaffinity[robot]
+    touches_itself = bool(np.any(contype[:, None] & conaffinity[None, :]))
+    _author(root, "NewtonArticulationRootAPI", {"newton:selfCollisionEnabled": touches_itself})
+    _author(root, "PhysxArticulationAPI", {"physxArticulation:enabledSelfCollisions": touches_itself})
+
+
+def _author_drive(prim: Usd.Prim, spec: RobotSpec) -> None:
+    # Newton and PhysX both make an actuator only where there is a drive; Isaac Lab then sets its gains.
+    index = spec.joints.index(prim.GetDisplayName() or prim.GetName())
+    drive = UsdPhysics.DriveAPI.Apply(prim, UsdPhysics.Tokens.angular)
+    drive.CreateTypeAttr(UsdPhysics.Tokens.force)
+    # USD measures angles in degrees.
+    drive.CreateStiffnessAttr(math.radians(spec.stiffness[index]))
+    drive.CreateDampingAttr(math.radians(spec.damping[index]))
+    drive.CreateMaxForceAttr(spec.effort_limit[index])
+    limits = {
+        "physxJoint:armature": spec.armature[index],
+        "physxJoint:maxJointVelocity": math.degrees(spec.velocity_limit[index]),
+    }
+    _author(prim, "PhysxJointAPI", limits)
+
+
+def _author(prim: Usd.Prim, schema: str, values: Mapping[str, bool | float]) -> None:
+    # By name: PhysX's schemas are not registered outside Isaac Sim, yet both PhysX backends read them.
+    prim.AddAppliedSchema(schema)
+    for name, value in values.items():
+        kind = Sdf.ValueTypeNames.Bool if isinstance(value, bool) else Sdf.ValueTypeNames.Float
+        prim.CreateAttribute(name, kind, custom=False).Set(value)

@@ -1,0 +1,1 @@
+"""Training runs: checkpoints, exact resume, statistics per role, logs and the live display."""

@@ -1,0 +1,179 @@
+"""The training application: from a composed configuration to a run's folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from legged_cts.training.checkpoint import BEST, latest_checkpoint, load_checkpoint
+from legged_cts.training.compose import apply_overrides, plain
+from legged_cts.training.random_state import seed_everything
+from legged_cts.training.writers import check_logger
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+
+
+@contextmanager
+def user_errors() -> Iterator[None]:
+    """Turn errors about the user's input into one line on stderr and exit status 2.
+
+    ``HYDRA_FULL_ERROR=1`` shows the trace instead.
+    """
+    try:
+        yield
+    except (ValueError, FileNotFoundError) as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        print(f"error: {error}\n(HYDRA_FULL_ERROR=1 shows where)", file=sys.stderr)
+        sys.exit(2)
+
+
+def resume_into_run_dir(argv: Sequence[str]) -> list[str]:
+    """Return the command line with ``hydra.run.dir`` set to the folder that ``resume=`` continues, unless it is given."""
+    argv = list(argv)
+    given = [word.partition("=")[2] for word in argv if word.startswith("resume=")]
+    if not given or given[-1] in ("", "null") or any(word.startswith("hydra.run.dir=") for word in argv):
+        return argv
+    path = Path(given[-1].strip("'\""))
+    folder = path if path.is_dir() else path.parent
+    return [*argv, f"hydra.run.dir='{folder}'"] if folder.is_dir() else argv
+
+
+def resolve_task(cfg: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
+    """Resolve and check the configuration of a run before anything heavy starts.
+
+    With ``resume`` it is the checkpoint's configuration with the command line's overrides on top.
+
+    Args:
+        cfg: The composed configuration.
+        overrides: The command line's overrides of the task.
+
+    Returns:
+        Plain configuration, with the number of environments resolved and ``resume`` naming a file.
+
+    Raises:
+        ValueError: Naming the key and what it may be.
+    """
+    config = plain(cfg)
+    if config["resume"]:
+        path = latest_checkpoint(config["resume"])
+        own = [word for word in overrides if not word.lstrip("+").startswith(("resume=", "checkpoint="))]
+        config = plain(apply_overrides(load_checkpoint(path)["config"], own))
+        config["resume"], config["checkpoint"] = str(path), None
+    from legged_cts.algorithms.config import runner_cfg
+    from legged_cts.envs.builder import resolve_device, resolve_num_envs
+    from legged_cts.physics import resolve_physics
+    from legged_cts.robots.spec import load_robot
+
+    load_robot(config["robot"])
+    check_logger(config["logger"])
+    runner_cfg(config["algorithm"], config["networks"], config["runner"])
+    device = resolve_device(config["device"])
+    resolve_physics(config["physics"], device)
+    scene = config["env"]["scene"]
+    scene["num_envs"] = resolve_num_envs(scene["num_envs"], device)
+    _positive("max_iterations", config["max_iterations"], int)
+    if config["max_minutes"] is not None:
+        _positive("max_minutes", config["max_minutes"], (int, float))
+    return config
+
+
+def train(config: dict[str, Any], run_dir: Path) -> None:
+    """Train, then leave the policy, its evaluation and a plot in the run's folder.
+
+    Args:
+        config: From :func:`resolve_task`.
+        run_dir: The run's folder.
+
+    Raises:
+        ValueError: If a checkpoint does not fit, or the run to resume has had all its iterations.
+    """
+    from legged_cts.algorithms.config import runner_cfg
+    from legged_cts.envs.builder import resolve_device
+    from legged_cts.envs.launch import make_env
+    from legged_cts.training.env_info import env_info
+    from legged_cts.training.runner import Ending, Runner
+
+    kept = {**config, "resume": None, "checkpoint": None}
+    seed_everything(config["seed"])
+    with make_env(config) as env:
+        train_cfg = runner_cfg(config["algorithm"], config["networks"], config["runner"])
+        info = env_info(config, env)
+        runner = Runner(env, train_cfg, str(run_dir), resolve_device(config["device"]), config=kept, env_info=info)
+        if config["resume"]:
+            runner.load(config["resume"])
+        elif config["checkpoint"]:
+            runner.load(str(latest_checkpoint(config["checkpoint"])), {"actor": True, "critic": True})
+        left = config["max_iterations"] - runner.current_learning_iteration
+        if left <= 0:
+            raise ValueError(
+                f"max_iterations={config['max_iterations']}: {config['resume']} already has "
+                f"{runner.current_learning_iteration} iterations; give more to continue"
+            )
+        run_dir.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(OmegaConf.create(kept), run_dir / "config.yaml")
+        # After a resume the curriculum goes on with whole episodes.
+        ending = runner.learn(left, init_at_random_ep_len=not config["resume"], max_minutes=config["max_minutes"])
+        finish(config, run_dir, evaluate=ending is not Ending.SIGNAL)
+
+
+def finish(config: Mapping[str, Any], run_dir: Path, evaluate: bool = True) -> None:
+    """Write ``policy.onnx``, ``learning.png`` and, if asked to, ``evaluation.csv``, and say how to go on.
+
+    The evaluation runs in a process of its own, because Isaac Lab builds one environment per process.
+
+    Raises:
+        RuntimeError: If the evaluation failed.
+    """
+    from legged_cts.evaluation.report import plot_learning
+
+    best = run_dir / BEST
+    checkpoint = best if best.is_file() else latest_checkpoint(run_dir)
+    _export(checkpoint, run_dir / "policy.onnx")
+    plot_learning(run_dir / "metrics.csv", run_dir / "learning.png")
+    wanted = config["evaluation"]
+    command = [sys.executable, str(SCRIPTS / "evaluate.py"), f"checkpoint={checkpoint}", f"output={run_dir}"]
+    command += [f"episodes={wanted['episodes']}", f"duration_s={wanted['duration_s']}"]
+    if evaluate and wanted["enabled"]:
+        if subprocess.run(command, check=False).returncode:
+            raise RuntimeError(f"the evaluation failed; repeat it with: {' '.join(command)}")
+    print(f"run: {run_dir}\nwatch it: python scripts/play.py checkpoint={checkpoint}")
+
+
+def run_jobs_apart(argv: Sequence[str], overrides: Sequence[str], run_dir: Path) -> None:
+    """Run one job of a multirun in a process of its own, because Isaac Lab builds one environment per process.
+
+    Args:
+        argv: ``sys.argv``.
+        overrides: The job's own overrides of the task.
+        run_dir: The job's folder.
+
+    Raises:
+        RuntimeError: If the job failed.
+    """
+    command = [sys.executable, argv[0], *overrides, f"hydra.run.dir='{run_dir}'"]
+    status = subprocess.run(command, check=False).returncode
+    if status:
+        raise RuntimeError(f"the job in {run_dir} ended with status {status}")
+
+
+def _export(checkpoint: Path, path: Path) -> None:
+    from legged_cts.export.checkpoint import export_checkpoint
+
+    try:
+        export_checkpoint(checkpoint, path)
+    except ValueError as error:
+        # A baseline without a student is trained for comparison, not to run on a robot.
+        print(f"no policy.onnx: {error}", file=sys.stderr)
+
+
+def _positive(name: str, value: Any, kind: type | tuple[type, ...]) -> None:
+    if isinstance(value, bool) or not isinstance(value, kind) or value <= 0:
+        raise ValueError(f"{name} must be a positive number, got {value!r}")

@@ -1,0 +1,129 @@
+"""Checkpoints: written whole or not at all, read without running code from the file."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+CHECKPOINT_VERSION = 1
+REQUIRED = ("version", "config", "env_info", "iter", "total_steps", "actor_state_dict")
+"""What every checkpoint holds. ``iter`` counts finished iterations, so it is also the index of the next one."""
+
+BEST = "best_student.pt"
+
+
+class CheckpointError(ValueError):
+    """A file that is no checkpoint, or not one that this version can read."""
+
+
+def save_checkpoint(path: str | Path, content: Mapping[str, Any]) -> Path:
+    """Write a checkpoint so that a crash at any moment leaves the old file or the new one, never a part.
+
+    Args:
+        path: File to write; its folder is made.
+        content: Tensors, numbers, strings, None and lists, tuples and dicts of them.
+
+    Raises:
+        CheckpointError: If ``content`` lacks an entry of :data:`REQUIRED` or holds objects that could not be read back.
+    """
+    path = Path(path)
+    content = {"version": CHECKPOINT_VERSION, **content}
+    _require(content, path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, draft = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        _read(Path(draft), "cpu")
+        # mkstemp makes files for their owner alone.
+        os.chmod(draft, 0o644)
+        os.replace(draft, path)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def load_checkpoint(path: str | Path, map_location: str = "cpu") -> dict[str, Any]:
+    """Read a checkpoint.
+
+    Args:
+        path: File written by :func:`save_checkpoint`.
+        map_location: Device of its tensors.
+
+    Raises:
+        CheckpointError: Saying what is wrong with the file and what to give instead.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise CheckpointError(f"checkpoint: {path} is a folder; give a file in it, such as {path / BEST}")
+    if not path.is_file():
+        raise CheckpointError(f"checkpoint: there is no file {path}")
+    content = _read(path, map_location)
+    if not isinstance(content, dict):
+        raise CheckpointError(f"checkpoint: {path} holds a {type(content).__name__}, not a checkpoint of legged_cts")
+    version = content.get("version")
+    if isinstance(version, int) and version > CHECKPOINT_VERSION:
+        raise CheckpointError(
+            f"checkpoint: {path} has format {version}, this code reads up to {CHECKPOINT_VERSION}; update legged_cts"
+        )
+    _require(content, path)
+    return content
+
+
+def latest_checkpoint(path: str | Path) -> Path:
+    """Return ``path`` itself if it is a file, or the ``model_<iteration>.pt`` of the highest iteration in a run folder.
+
+    Raises:
+        CheckpointError: If there is none.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        if not path.is_file():
+            raise CheckpointError(f"checkpoint: there is no file or run folder {path}")
+        return path
+    numbered = numbered_checkpoints(path)
+    if not numbered:
+        raise CheckpointError(f"checkpoint: the folder {path} holds no model_<iteration>.pt")
+    return numbered[-1][1]
+
+
+def numbered_checkpoints(folder: Path) -> list[tuple[int, Path]]:
+    """Return (iteration, file) of all ``model_<iteration>.pt`` in a folder, in ascending order."""
+    found = []
+    for file in folder.glob("model_*.pt"):
+        match = re.fullmatch(r"model_(\d+)\.pt", file.name)
+        if match:
+            found.append((int(match[1]), file))
+    return sorted(found)
+
+
+def _read(path: Path, map_location: str) -> Any:
+    try:
+        return torch.load(path, map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"checkpoint: {path} is damaged, or holds objects beside tensors and plain values, which are never loaded "
+            f"because they could run code: {str(error).splitlines()[0]}"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise CheckpointError(
+            f"checkpoint: {path} is not a checkpoint or is damaged: {str(error).splitlines()[0] if str(error) else error!r}"
+        ) from error
+
+
+def _require(content: Mapping[str, Any], path: Path) -> None:
+    missing = [key for key in REQUIRED if key not in content]
+    if missing:
+        raise CheckpointError(
+            f"checkpoint: {path} lacks {', '.join(missing)}; it was not written by a training run of legged_cts"
+        )

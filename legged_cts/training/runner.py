@@ -1,0 +1,297 @@
+"""rsl_rl's runner with exact resume, whole checkpoints, statistics per role and a clean way out."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import sys
+import time
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import torch
+from rsl_rl.env import VecEnv
+from rsl_rl.runners import OnPolicyRunner
+from rsl_rl.utils import check_nan
+from tensordict import TensorDict
+
+from legged_cts.training.checkpoint import (
+    BEST,
+    CheckpointError,
+    load_checkpoint,
+    numbered_checkpoints,
+    save_checkpoint,
+)
+from legged_cts.training.display import Display, make_display
+from legged_cts.training.env_state import capture_env, restore_env
+from legged_cts.training.interrupt import GracefulStop
+from legged_cts.training.random_state import random_state, set_random_state
+from legged_cts.training.revision import git_revision
+from legged_cts.training.statistics import RoleStatistics, student_score
+from legged_cts.training.writers import CsvWriter, Writer, make_writer
+
+
+class Ending(Enum):
+    """Why a training ended."""
+
+    DONE = "all iterations done"
+    TIME = "max_minutes are over"
+    SIGNAL = "stopped by a signal"
+
+
+class PolicyError(FloatingPointError):
+    """The policy's output is not finite."""
+
+
+class Runner(OnPolicyRunner):
+    """Trains any rsl_rl algorithm whose roles, if it has some, are in ``teacher_mask``.
+
+    ``current_learning_iteration`` counts finished iterations, here and in checkpoints, so a resumed run repeats none.
+    """
+
+    def __init__(
+        self,
+        env: VecEnv,
+        train_cfg: dict[str, Any],
+        log_dir: str | None = None,
+        device: str = "cpu",
+        *,
+        config: Mapping[str, Any] | None = None,
+        env_info: Mapping[str, Any] | None = None,
+        display: Display | None = None,
+        keep: int = 3,
+        best_interval: int = 10,
+    ) -> None:
+        """Build the algorithm.
+
+        Args:
+            env: The vectorised environment.
+            train_cfg: Configuration of ``OnPolicyRunner``, see ``legged_cts.algorithms.config.runner_cfg``.
+            log_dir: The run's folder, None to write nothing.
+            device: Device of the learner.
+            config: The whole resolved configuration, kept in every checkpoint. ``logger``, ``wandb_project`` and
+                ``max_iterations`` are read from it.
+            env_info: What the environment was, kept in every checkpoint.
+            display: What shows the progress; None picks by whether stdout is a terminal.
+            keep: How many of the latest ``model_<iteration>.pt`` stay.
+            best_interval: Iterations between two looks at the student's score.
+        """
+        super().__init__(env, train_cfg, log_dir, device)
+        self.log_dir = Path(log_dir) if log_dir else None
+        self.config = dict(config or {})
+        self.env_info = dict(env_info or {})
+        self.display = display or make_display(sys.stdout)
+        self.keep = keep
+        self.best_interval = best_interval
+        self.total_steps = 0
+        self.train_time = 0.0
+        self.best_score = -math.inf
+        mask = getattr(self.alg, "teacher_mask", None)
+        self._teachers = torch.zeros(env.num_envs, dtype=torch.bool) if mask is None else mask
+        self._wandb_run_id: str | None = None
+        self._resumed = False
+
+    def learn(
+        self, num_learning_iterations: int, init_at_random_ep_len: bool = False, max_minutes: float | None = None
+    ) -> Ending:
+        """Run training iterations until they are done, the time is over, or SIGINT or SIGTERM asks to stop.
+
+        A last checkpoint is written whatever ends the training normally.
+
+        Args:
+            num_learning_iterations: How many more iterations.
+            init_at_random_ep_len: Start the environments at random times of their episodes.
+            max_minutes: Stop after the iteration in which this many minutes have passed since the call.
+
+        Raises:
+            PolicyError: If the policy's output is not finite; the state is saved to ``crash_<iteration>.pt`` first.
+        """
+        if init_at_random_ep_len:
+            self.env.episode_length_buf = torch.randint_like(
+                self.env.episode_length_buf, high=int(self.env.max_episode_length)
+            )
+        obs = self.env.get_observations().to(self.device)
+        self.alg.train_mode()
+        if self.is_distributed:
+            self.alg.broadcast_parameters()
+        first = self.current_learning_iteration
+        last = first + num_learning_iterations
+        deadline = math.inf if max_minutes is None else time.monotonic() + 60.0 * max_minutes
+        statistics = RoleStatistics(self.env, self._teachers)
+        writers = self._writers(first)
+        self.display.start(first, last)
+        ending = Ending.DONE
+        try:
+            with GracefulStop() as stop:
+                for _ in range(first, last):
+                    obs, metrics = self._iteration(obs, statistics)
+                    for writer in writers:
+                        writer.write(metrics, self.current_learning_iteration)
+                    self.display.update(self.current_learning_iteration, metrics)
+                    if self.current_learning_iteration % self.cfg["save_interval"] == 0:
+                        self._save_numbered()
+                    if stop.requested or time.monotonic() >= deadline:
+                        ending = Ending.SIGNAL if stop.requested else Ending.TIME
+                        break
+                self._save_numbered()
+        finally:
+            self.display.stop()
+            for writer in writers:
+                writer.close()
+        if ending is Ending.SIGNAL and self.log_dir is not None:
+            print(f"stopped and saved; continue with: python scripts/train.py resume={shlex.quote(str(self.log_dir))}")
+        return ending
+
+    def save(self, path: str, infos: dict | None = None) -> None:
+        """Write a checkpoint of everything that a resumed run needs."""
+        save_checkpoint(
+            path,
+            {
+                **self.alg.save(),
+                "iter": self.current_learning_iteration,
+                "total_steps": self.total_steps,
+                "train_time": self.train_time,
+                "best_score": self.best_score,
+                "config": self.config,
+                "env_info": self.env_info,
+                "random_state": random_state(),
+                "env_state": capture_env(self.env),
+                "git_revision": git_revision(),
+                "wandb_run_id": self._wandb_run_id,
+                "infos": infos,
+            },
+        )
+
+    def load(
+        self, path: str, load_cfg: dict | None = None, strict: bool = True, map_location: str | None = None
+    ) -> dict[str, Any]:
+        """Continue from a checkpoint, or take parts of it.
+
+        Args:
+            path: The checkpoint.
+            load_cfg: Parts for the algorithm to load; None takes all of them, and with them the iteration, the random
+                number generators and the state of the environment.
+            strict: Whether parameter names must match exactly.
+            map_location: Device to load to, the learner's by default.
+
+        Returns:
+            The ``infos`` given to :meth:`save`.
+
+        Raises:
+            CheckpointError: If the file is no checkpoint, or its networks are not those of this configuration.
+        """
+        content = load_checkpoint(path, map_location or self.device)
+        try:
+            take_iteration = self.alg.load(content, load_cfg, strict)
+        except (RuntimeError, KeyError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise CheckpointError(
+                f"checkpoint: the networks in {path} are not those of this configuration; algorithm, networks and "
+                f"env.observations must be as in its training: {reason}"
+            ) from error
+        if take_iteration:
+            self.current_learning_iteration = content["iter"]
+            self.total_steps = content["total_steps"]
+            self.train_time = content.get("train_time", 0.0)
+            self.best_score = content.get("best_score", -math.inf)
+            self._wandb_run_id = content.get("wandb_run_id")
+            self._resumed = True
+        if load_cfg is None:
+            restore_env(self.env, content.get("env_state", {}))
+            if "random_state" in content:
+                set_random_state(content["random_state"])
+        return content.get("infos") or {}
+
+    def _iteration(self, obs: TensorDict, statistics: RoleStatistics) -> tuple[TensorDict, dict[str, float]]:
+        """Collect a rollout and learn from it, as rsl_rl's ``learn`` does; returns observations and metrics."""
+        start = time.perf_counter()
+        log: list[dict[str, Any]] = []
+        steps = self.cfg["num_steps_per_env"]
+        with torch.inference_mode():
+            for _ in range(steps):
+                actions = self.alg.act(obs)
+                if not bool(torch.isfinite(actions).all()):
+                    self._fail()
+                statistics.before_step()
+                obs, rewards, dones, extras = self.env.step(actions.to(self.env.device))
+                statistics.after_step(rewards, dones, extras)
+                if self.cfg.get("check_for_nan", True):
+                    check_nan(obs, rewards, dones)
+                obs, rewards, dones = obs.to(self.device), rewards.to(self.device), dones.to(self.device)
+                self.alg.process_env_step(obs, rewards, dones, extras)
+                if extras.get("log"):
+                    log.append(dict(extras["log"]))
+            collected = time.perf_counter()
+            self.alg.compute_returns(obs)
+        losses = self.alg.update()
+        finished = time.perf_counter()
+        self.current_learning_iteration += 1
+        self.total_steps += steps * self.env.num_envs * self.gpu_world_size
+        self.train_time += finished - start
+        metrics = {
+            "total_steps": float(self.total_steps),
+            "train_time_s": self.train_time,
+            **statistics.summary(),
+            "perf/env_steps_per_s": steps * self.env.num_envs / (finished - start),
+            "perf/collect_s": collected - start,
+            "perf/learn_s": finished - collected,
+            "learning_rate": float(self.alg.learning_rate),
+            "action_std": float(self.alg.get_policy().output_std.detach().mean()),
+            **{f"loss/{name}": float(value) for name, value in losses.items()},
+        }
+        metrics["score"] = student_score(metrics)
+        self._keep_best(metrics["score"])
+        metrics["best_score"] = self.best_score if math.isfinite(self.best_score) else math.nan
+        return obs, metrics | _mean_log(log)
+
+    def _keep_best(self, score: float) -> None:
+        due = self.current_learning_iteration % self.best_interval == 0
+        if due and math.isfinite(score) and score > self.best_score:
+            self.best_score = score
+            if self._writes:
+                self.save(str(self.log_dir / BEST))  # type: ignore[operator]
+
+    def _save_numbered(self) -> None:
+        if not self._writes:
+            return
+        assert self.log_dir is not None
+        self.save(str(self.log_dir / f"model_{self.current_learning_iteration}.pt"))
+        for _, old in numbered_checkpoints(self.log_dir)[: -self.keep]:
+            old.unlink()
+
+    def _fail(self) -> None:
+        where = ""
+        if self._writes:
+            path = self.log_dir / f"crash_{self.current_learning_iteration}.pt"  # type: ignore[operator]
+            self.save(str(path))
+            where = f"; its state is in {path}"
+        raise PolicyError(
+            f"the policy's output is not finite in iteration {self.current_learning_iteration}{where}. Resume from the "
+            "last model_<iteration>.pt, with a lower algorithm.learning_rate or algorithm.desired_kl"
+        )
+
+    @property
+    def _writes(self) -> bool:
+        return self.log_dir is not None and self.gpu_global_rank == 0
+
+    def _writers(self, start: int) -> list[Writer]:
+        if not self._writes:
+            return []
+        assert self.log_dir is not None
+        self.log_dir.mkdir(parents=True, exist_ok=True)
+        name = self.config.get("logger", "none")
+        project = self.config.get("wandb_project") or "legged_cts"
+        chosen = make_writer(name, self.log_dir, start, self.config, project, self._wandb_run_id)
+        self._wandb_run_id = getattr(chosen, "run_id", None)
+        return [CsvWriter(self.log_dir / "metrics.csv", start), *([chosen] if chosen else [])]
+
+
+def _mean_log(log: list[dict[str, Any]]) -> dict[str, float]:
+    """Mean of each entry that Isaac Lab's managers logged at resets during the iteration."""
+    result: dict[str, float] = {}
+    for key in dict.fromkeys(key for entry in log for key in entry):
+        values = [torch.as_tensor(entry[key], dtype=torch.float32).mean() for entry in log if key in entry]
+        result[f"env/{key}"] = float(torch.stack([value.cpu() for value in values]).mean())
+    return result

@@ -1,0 +1,160 @@
+"""Means over the training's own steps and episodes, for students and teachers apart."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Any
+
+import torch
+from rsl_rl.env import VecEnv
+
+from legged_cts.evaluation.metrics import SETTLING_S, heading_velocity, tracking_errors
+
+ROLES = ("student", "teacher")
+_PER_EPISODE = ("episodes", "return", "length", "falls")
+_PER_STEP = ("steps", "tracking", "measured", "lin_error", "yaw_error")
+FALL_TERMS = ("base_contact", "tilt", "low_base")
+"""Terminations that count as a fall."""
+TRACKING_TERMS = ("track_lin_vel", "track_yaw_rate")
+"""Reward terms that make up the tracking reward."""
+
+
+class RoleStatistics:
+    """Collects what happens in student and teacher environments during training.
+
+    Sums stay on the environment's device and are read once per iteration. Means are over the last ``window`` iterations.
+    On environments that are not :class:`legged_cts.envs.env.LeggedEnv` only returns, lengths and falls are known.
+
+    Args:
+        env: The vectorised environment.
+        teacher_mask: Which environments are teachers, bool [N].
+        window: Iterations that the means cover.
+    """
+
+    def __init__(self, env: VecEnv, teacher_mask: torch.Tensor, window: int = 20) -> None:
+        device = env.device
+        self._env = env
+        self._probe = _Probe(env.unwrapped) if hasattr(env.unwrapped, "command_manager") else None
+        mask = teacher_mask.to(device)
+        self._roles = torch.stack([~mask, mask]).float()
+        self._present = {"student": not bool(mask.all()), "teacher": bool(mask.any())}
+        self._return = torch.zeros(env.num_envs, device=device)
+        self._length = torch.zeros(env.num_envs, device=device)
+        self._sums = torch.zeros(len(_PER_EPISODE + _PER_STEP), 2, device=device)
+        self._window: deque[list[list[float]]] = deque(maxlen=window)
+
+    def before_step(self) -> None:
+        """Remember the commands that the policy is about to follow; call before the environment's step."""
+        if self._probe is not None:
+            self._probe.before_step()
+
+    def after_step(self, rewards: torch.Tensor, dones: torch.Tensor, extras: dict[str, Any]) -> None:
+        """Add a step.
+
+        Args:
+            rewards: Rewards [N].
+            dones: Whether each environment's episode ended [N].
+            extras: The step's extras; ``time_outs`` [N] tells falls from time-outs.
+        """
+        done = dones > 0
+        self._return += rewards
+        self._length += 1.0
+        timed_out = extras.get("time_outs")
+        fell = done & ~timed_out.bool() if timed_out is not None else done
+        zero = torch.zeros_like(self._return)
+        tracking, measured, lin, yaw = zero, zero, zero, zero
+        if self._probe is not None:
+            fell, tracking, measured, lin, yaw = self._probe.after_step(done)
+        ended = done.float()
+        rows = torch.stack(
+            (ended, self._return * ended, self._length * ended, fell.float())
+            + (torch.ones_like(zero), tracking, measured, lin, yaw)
+        )
+        self._sums += rows @ self._roles.T
+        self._return.masked_fill_(done, 0.0)
+        self._length.masked_fill_(done, 0.0)
+
+    def summary(self) -> dict[str, float]:
+        """Close an iteration and return the means over the window, NaN where nothing was measured yet.
+
+        Keys are ``<role>/<metric>`` with ``return``, ``episode_length_s``, ``falls`` (share of episodes), ``tracking``
+        (tracking reward per step as a share of the possible), ``lin_error`` [m/s] and ``yaw_error`` [rad/s], and
+        ``student/terrain_level`` on terrain with levels. Roles without environments are left out.
+        """
+        self._window.append(self._sums.tolist())
+        self._sums.zero_()
+        names = _PER_EPISODE + _PER_STEP
+        dt = float(getattr(self._env.unwrapped, "step_dt", 1.0))
+        result: dict[str, float] = {}
+        for index, role in enumerate(ROLES):
+            if not self._present[role]:
+                continue
+            total = {name: sum(entry[row][index] for entry in self._window) for row, name in enumerate(names)}
+            result[f"{role}/return"] = _ratio(total["return"], total["episodes"])
+            result[f"{role}/episode_length_s"] = dt * _ratio(total["length"], total["episodes"])
+            result[f"{role}/falls"] = _ratio(total["falls"], total["episodes"])
+            if self._probe is not None:
+                result[f"{role}/tracking"] = _ratio(total["tracking"], total["steps"])
+                result[f"{role}/lin_error"] = _ratio(total["lin_error"], total["measured"])
+                result[f"{role}/yaw_error"] = _ratio(total["yaw_error"], total["measured"])
+        level = self._terrain_level()
+        return result if level is None else result | {"student/terrain_level": level}
+
+    def _terrain_level(self) -> float | None:
+        terrain = getattr(getattr(self._env.unwrapped, "scene", None), "terrain", None)
+        if getattr(terrain, "terrain_origins", None) is None or not self._present["student"]:
+            return None
+        return float(terrain.terrain_levels[self._roles[0] > 0].float().mean())
+
+
+def student_score(metrics: dict[str, float]) -> float:
+    """How good a checkpoint's student is: tracking x (1 - falls) x (1 + terrain level), NaN while unknown.
+
+    The level counts because the terrain curriculum makes episodes harder as the student improves: by tracking alone the
+    best student would be an early one, on easy ground. Without tracking (a foreign environment) it is the mean return.
+    """
+    falls = metrics.get("student/falls", math.nan)
+    tracking = metrics.get("student/tracking")
+    if tracking is None:
+        return metrics.get("student/return", math.nan)
+    return tracking * (1.0 - falls) * (1.0 + metrics.get("student/terrain_level", 0.0))
+
+
+class _Probe:
+    """Reads commands, velocities, tracking rewards and falls of a ``LeggedEnv``."""
+
+    def __init__(self, unwrapped: Any) -> None:
+        self._env = unwrapped
+        terms = unwrapped.reward_manager.active_terms
+        self._tracking = [terms.index(name) for name in TRACKING_TERMS if name in terms]
+        weights = [unwrapped.reward_manager.get_term_cfg(terms[i]).weight for i in self._tracking]
+        self._best = sum(weights) or 1.0
+        self._falls = [name for name in FALL_TERMS if name in unwrapped.termination_manager.active_terms]
+        self._settled_below = _resampling(unwrapped) - SETTLING_S
+        self._command = unwrapped.command.clone()
+        self._settled = torch.zeros(unwrapped.num_envs, dtype=torch.bool, device=unwrapped.device)
+
+    def before_step(self) -> None:
+        self._command.copy_(self._env.command)
+        self._settled = self._env.command_manager.get_term("velocity").time_left <= self._settled_below
+
+    def after_step(self, done: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        env, state = self._env, self._env.state
+        fell = torch.zeros_like(done)
+        for name in self._falls:
+            fell |= env.termination_manager.get_term(name)
+        tracking = env.reward_manager._step_reward[:, self._tracking].sum(dim=1) / self._best
+        measured = self._settled & ~done
+        velocity = heading_velocity(state.root_quat_w, state.lin_vel_b, state.ang_vel_b)
+        lin, yaw = tracking_errors(self._command, velocity)
+        return fell, tracking, measured.float(), torch.where(measured, lin, 0.0), torch.where(measured, yaw, 0.0)
+
+
+def _ratio(total: float, count: float) -> float:
+    return total / count if count > 0.0 else math.nan
+
+
+def _resampling(unwrapped: Any) -> float:
+    """Seconds between two commands."""
+    return float(unwrapped.command_manager.get_term("velocity").cfg.resampling_time_range[0])

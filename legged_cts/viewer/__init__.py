@@ -1,0 +1,1 @@
+"""Shows a policy at work: in the browser, or in a video."""

@@ -1,0 +1,37 @@
+"""Exports a checkpoint's student to ONNX: `python scripts/export.py checkpoint=model.pt [output=policy.onnx]`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+
+from legged_cts.deploy.words import describe, option, parse_words
+from legged_cts.export.checkpoint import export_checkpoint
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """The words of this script."""
+
+    checkpoint: str = field(metadata={"help": "checkpoint of a training run"})
+    output: str | None = option(None, "ONNX file; none is policy.onnx beside the checkpoint")
+
+
+def main(argv: list[str]) -> int:
+    """Returns the exit status; a wrong word or checkpoint is one line on stderr."""
+    if {"help", "-h", "--help"} & set(argv):
+        print(f"{__doc__}\n\n{describe(ExportOptions)}")
+        return 0
+    try:
+        options = parse_words(argv, ExportOptions)
+        path, contract = export_checkpoint(options.checkpoint, options.output)
+    except (ValueError, OSError) as error:
+        print(f"export: {error}", file=sys.stderr)
+        return 2
+    print(f"{path}: {contract.robot}, {contract.algorithm}, {contract.trained_steps} steps")
+    print(f"largest difference between torch and onnxruntime: {contract.parity_error:.2e}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,25 @@
+"""Runs a policy in plain MuJoCo: `python scripts/sim2sim.py policy=policy.onnx terrain=rough video=out.mp4`."""
+
+from __future__ import annotations
+
+import sys
+
+from legged_cts.deploy.sim2sim import Sim2SimOptions, sim2sim
+from legged_cts.deploy.words import describe, parse_words
+
+
+def main(argv: list[str]) -> int:
+    """Returns the exit status; a wrong word, file or robot is one line on stderr."""
+    if {"help", "-h", "--help"} & set(argv):
+        print(f"{__doc__}\n\n{describe(Sim2SimOptions)}")
+        return 0
+    try:
+        sim2sim(parse_words(argv, Sim2SimOptions))
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"sim2sim: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,34 @@
+"""Trains a policy: `python scripts/train.py robot=go2 terrain=flat [max_iterations=500] [resume=logs/...]`.
+
+Any leaf of tasks/train.yaml can be overridden; `--multirun seed=1,2,3` trains one run after the other.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from legged_cts.training.app import resolve_task, resume_into_run_dir, run_jobs_apart, train, user_errors
+
+
+@hydra.main(config_path="../tasks", config_name="train", version_base="1.3")
+def main(cfg: DictConfig) -> None:
+    """Check the configuration, then train."""
+    job = HydraConfig.get()
+    overrides, run_dir = list(job.overrides.task), Path(job.runtime.output_dir)
+    with user_errors():
+        config = resolve_task(cfg, overrides)
+        if job.mode == RunMode.MULTIRUN:
+            run_jobs_apart(sys.argv, overrides, run_dir)
+        else:
+            train(config, run_dir)
+
+
+if __name__ == "__main__":
+    sys.argv = resume_into_run_dir(sys.argv)
+    main()

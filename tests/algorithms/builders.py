@@ -1,0 +1,65 @@
+"""Small CTS instances on the toy environment, from the shipped configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import yaml
+from toy_env import DriftEnv
+
+from legged_cts.algorithms.config import runner_cfg
+from legged_cts.algorithms.cts import CTS
+
+TASKS = Path(__file__).parents[2] / "tasks" / "algorithm"
+STEPS = 10
+
+
+def task(name: str = "cts", **algorithm) -> dict:
+    """Load a shipped algorithm file, shrink its networks, and override algorithm options."""
+    cfg = yaml.safe_load((TASKS / f"{name}.yaml").read_text())
+    for node in cfg["networks"].values():
+        node["hidden_dims"] = [64, 32]
+    cfg["networks"]["actor"]["distribution_cfg"]["init_std"] = 0.5
+    cfg["networks"]["actor"].update({"latent_dim": 8} if name == "cts" else {})
+    cfg["algorithm"].update({"gamma": 0.5, "entropy_coef": 0.01, "num_mini_batches": 4, **algorithm})
+    cfg["runner"]["num_steps_per_env"] = STEPS
+    return cfg
+
+
+def make_cts(num_envs: int = 16, seed: int = 0, **algorithm) -> tuple[CTS, DriftEnv]:
+    """Build CTS on a fresh toy environment."""
+    torch.manual_seed(seed)
+    env = DriftEnv(num_envs, seed=seed)
+    cfg = runner_cfg(**task(**algorithm))
+    alg = CTS.construct_algorithm(env.get_observations(), env, cfg, "cpu")
+    alg.train_mode()
+    return alg, env
+
+
+def rollout(alg: CTS, env: DriftEnv) -> None:
+    """Fill the storage and compute returns, as rsl_rl's runner does."""
+    with torch.inference_mode():
+        obs = env.get_observations()
+        for _ in range(STEPS):
+            obs, rewards, dones, extras = env.step(alg.act(obs))
+            alg.process_env_step(obs, rewards, dones, extras)
+        alg.compute_returns(obs)
+
+
+def mean_reward(alg: CTS, role: str, steps: int = 30) -> float:
+    """Mean reward per step of the deterministic policy in one role, on environments not trained on."""
+    env = DriftEnv(256, seed=99)
+    rewards = [env.step(alg.act_inference(env.get_observations(), role))[1].mean() for _ in range(steps)]
+    return torch.stack(rewards).mean().item()
+
+
+def snapshot(alg: CTS) -> dict[str, torch.Tensor]:
+    """Copy all parameters, by name; those of E^t start with ``teacher.``, of E^s with ``student.``."""
+    named = {
+        **{f"actor.{k}": v for k, v in alg.actor.named_parameters()},
+        **{f"critic.{k}": v for k, v in alg.critic.named_parameters()},
+        **{f"student.{k}": v for k, v in alg.student_policy().encoder.named_parameters()},
+    }
+    named = {k.replace("actor.teacher_encoder.", "teacher."): v for k, v in named.items()}
+    return {k: v.detach().clone() for k, v in named.items()}

@@ -1,0 +1,152 @@
+import dataclasses
+import json
+
+import pytest
+from deploy_policies import make_contract
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from legged_cts.deploy.contract import ContractError, ObservationTerm, PolicyContract, check
+from legged_cts.robots.spec import RobotSpec, load_robot
+
+
+@pytest.fixture(scope="module")
+def go2() -> RobotSpec:
+    return load_robot("go2")
+
+
+def test_json_keeps_every_field(contract: PolicyContract) -> None:
+    assert PolicyContract.from_json(contract.to_json()) == contract
+
+
+@settings(max_examples=200)
+@given(
+    pose=st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=12, max_size=12),
+    scale=st.floats(min_value=5e-324, allow_infinity=False),
+    low=st.floats(max_value=0.0, allow_nan=False, allow_infinity=False),
+)
+def test_json_is_lossless_for_any_float(pose: list[float], scale: float, low: float) -> None:
+    first = make_contract(
+        default_joint_pos=tuple(pose),
+        action_scale=scale,
+        command_ranges={"lin_vel_x": (low, 0.1), "lin_vel_y": (-0.1, 1 / 3), "ang_vel_z": (0.0, 0.0)},
+    )
+    again = PolicyContract.from_json(first.to_json())
+    # repr tells -0.0 from 0.0, which == does not.
+    assert repr(again) == repr(first)
+
+
+def _fields(contract: PolicyContract) -> dict:
+    return json.loads(contract.to_json())
+
+
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(PolicyContract)])
+def test_a_missing_field_is_named(contract: PolicyContract, name: str) -> None:
+    fields = _fields(contract)
+    del fields[name]
+    with pytest.raises(ContractError, match=f"'{name}' is missing"):
+        PolicyContract.from_json(json.dumps(fields))
+
+
+def test_an_unknown_field_is_named(contract: PolicyContract) -> None:
+    with pytest.raises(ContractError, match="'torque_scale' is unknown"):
+        PolicyContract.from_json(json.dumps(_fields(contract) | {"torque_scale": 1.0}))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("version", 2, "version: expected 1"),
+        ("robot", "", "robot: expected a text"),
+        ("robot", 3, "robot: expected a text"),
+        ("joints", "FL_hip_joint", "joints: expected a list"),
+        ("joints", ["a", "a"] + [f"j{i}" for i in range(10)], r"joints: \['a'\] listed more than once"),
+        ("stiffness", [25.0] * 11, "stiffness: 11 values for 12 joints"),
+        ("damping", [0.5] * 11 + ["x"], r"damping\[RR_calf_joint\]: expected a finite number, got 'x'"),
+        ("damping", [0.5] * 11 + [True], r"damping\[RR_calf_joint\]: expected a finite number"),
+        ("action_scale", 0.0, "action_scale: expected a number above 0"),
+        ("control_dt", 0.018, "control_dt: 0.018 s is no whole number of physics ticks"),
+        ("history_length", 2.5, "history_length: expected a whole number"),
+        ("history_length", 0, "history_length: expected a whole number of at least 1"),
+        ("history_order", "newest_first", "history_order: expected 'oldest_first'"),
+        ("history_reset", "zero", "history_reset: expected 'backfill'"),
+        ("observations", [], "observations: must hold at least one term"),
+        ("observations", [{"name": "height", "size": 1, "scale": 1.0}], r"observations\[0\].name: 'height' is unknown"),
+        ("observations", [{"name": "command", "size": 4, "scale": 1.0}], r"observations\[0\].size \(command\)"),
+        ("observations", [{"name": "command", "size": 3}], r"observations\[0\]: the field 'scale' is missing"),
+        ("command_ranges", {"lin_vel_x": [0, 1]}, "command_ranges: the field 'lin_vel_y' is missing"),
+        (
+            "command_ranges",
+            {"lin_vel_x": [1, 0], "lin_vel_y": [0, 0], "ang_vel_z": [0, 0]},
+            "command_ranges.lin_vel_x: low 1.0 is above high 0.0",
+        ),
+    ],
+)
+def test_a_wrong_field_is_named(contract: PolicyContract, name: str, value: object, message: str) -> None:
+    with pytest.raises(ContractError, match=message):
+        PolicyContract.from_json(json.dumps(_fields(contract) | {name: value}))
+
+
+def test_numbers_that_are_not_finite_are_refused(contract: PolicyContract) -> None:
+    with pytest.raises(ContractError, match="parity_error"):
+        dataclasses.replace(contract, parity_error=float("nan"))
+
+
+def test_text_that_is_not_json() -> None:
+    with pytest.raises(ContractError, match="not valid JSON"):
+        PolicyContract.from_json("{")
+
+
+def test_sizes(contract: PolicyContract) -> None:
+    assert contract.observation_size == 45
+    assert contract.decimation == 4
+    assert contract.observations[0] == ObservationTerm("base_ang_vel", 3, 0.25)
+
+
+def test_check_accepts_the_robot(contract: PolicyContract, go2: RobotSpec) -> None:
+    check(contract, go2)
+
+
+def _swapped(values: tuple, i: int, j: int) -> tuple:
+    out = list(values)
+    out[i], out[j] = out[j], out[i]
+    return tuple(out)
+
+
+def test_check_names_another_robot(contract: PolicyContract, go2: RobotSpec) -> None:
+    with pytest.raises(ContractError, match="robot: the policy was trained for 'go1', this robot is 'go2'"):
+        check(dataclasses.replace(contract, robot="go1"), go2)
+
+
+def test_check_names_shuffled_joints(contract: PolicyContract, go2: RobotSpec) -> None:
+    shuffled = dataclasses.replace(contract, joints=_swapped(contract.joints, 0, 3))
+    with pytest.raises(ContractError, match="entry 0 is 'FR_hip_joint' in the policy but 'FL_hip_joint' in the robot"):
+        check(shuffled, go2)
+
+
+def test_check_names_a_strange_joint(contract: PolicyContract, go2: RobotSpec) -> None:
+    renamed = dataclasses.replace(contract, joints=("tail", *contract.joints[1:]))
+    with pytest.raises(ContractError, match=r"lacks \['tail'\].*lacks \['FL_hip_joint'\]"):
+        check(renamed, go2)
+
+
+@pytest.mark.parametrize("name", ["default_joint_pos", "stiffness", "damping", "effort_limit"])
+def test_check_names_the_joint_that_differs(contract: PolicyContract, go2: RobotSpec, name: str) -> None:
+    values = list(getattr(contract, name))
+    old, values[4] = values[4], values[4] + 0.125
+    changed = dataclasses.replace(contract, **{name: tuple(values)})
+    with pytest.raises(ContractError, match=rf"{name}\[FR_thigh_joint\]: {values[4]!r} in the policy but {old!r}"):
+        check(changed, go2)
+
+
+def test_check_names_the_action_scale(contract: PolicyContract, go2: RobotSpec) -> None:
+    with pytest.raises(ContractError, match="action_scale: 0.5 in the policy but 0.25 in the robot"):
+        check(dataclasses.replace(contract, action_scale=0.5), go2)
+
+
+def test_check_says_last_that_files_changed(contract: PolicyContract, go2: RobotSpec) -> None:
+    other = dataclasses.replace(contract, robot_hash="0" * 16)
+    with pytest.raises(ContractError, match="robot_hash: the files of 'go2' changed since the policy was trained"):
+        check(other, go2)
+    with pytest.raises(ContractError, match="action_scale"):
+        check(dataclasses.replace(other, action_scale=0.5), go2)

@@ -1,0 +1,137 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from deploy_policies import make_contract, write_linear_policy
+
+from legged_cts.deploy.contract import ContractError
+from legged_cts.deploy.evaluate import (
+    COMMAND_RANGES,
+    Conditions,
+    Episode,
+    draw_command,
+    evaluate,
+    evaluation_ranges,
+    run_episode,
+    student_t,
+    summarise,
+    wilson,
+)
+from legged_cts.deploy.mujoco_robot import MujocoRobot
+from legged_cts.deploy.policy import OnnxPolicy
+from legged_cts.robots.spec import load_robot
+
+
+def test_commands_fill_the_ranges_and_one_in_ten_is_zero() -> None:
+    rng = np.random.default_rng(0)
+    commands = np.stack([draw_command(rng, COMMAND_RANGES) for _ in range(4000)])
+    zero = (commands == 0).all(axis=1)
+    assert zero.mean() == pytest.approx(0.1, abs=0.02)
+    np.testing.assert_allclose(np.abs(commands).max(axis=0), [1.0, 0.5, 1.0], atol=0.01)
+    np.testing.assert_allclose(commands.mean(axis=0), 0.0, atol=0.03)
+
+
+def test_ranges_are_narrowed_to_the_trained_ones() -> None:
+    contract = make_contract(
+        command_ranges={"lin_vel_x": (-2.0, 0.6), "lin_vel_y": (0.0, 0.0), "ang_vel_z": (1.5, 2.0)}
+    )
+    ranges = evaluation_ranges(contract)
+    assert ranges == {"lin_vel_x": (-1.0, 0.6), "lin_vel_y": (0.0, 0.0), "ang_vel_z": (1.5, 2.0)}
+
+
+def test_a_standing_robot_has_the_error_of_its_commands(zero_policy: Path) -> None:
+    """A robot which does not move errs by the size of the command, in all but the first second."""
+    commands: list[np.ndarray] = []
+
+    def keep(_: MujocoRobot, command: np.ndarray) -> None:
+        commands.append(command)
+
+    episode = run_episode(OnnxPolicy(zero_policy), load_robot("go2"), Conditions.ideal(), 3, 7.0, keep)
+    assert len(commands) == 350
+    assert len(np.unique(np.stack(commands), axis=0)) == 2
+    assert (commands[249] == commands[0]).all() and (commands[250] != commands[0]).any()
+    counted = np.stack([command for step, command in enumerate(commands) if step % 250 >= 50])
+    assert episode.linear_error == pytest.approx(np.linalg.norm(counted[:, :2], axis=1).mean(), abs=0.02)
+    assert episode.yaw_error == pytest.approx(np.abs(counted[:, 2]).mean(), abs=0.02)
+    assert episode.falls == 0 and episode.duration == pytest.approx(7.0)
+    assert episode.action_rate == 0.0
+    assert 0 <= episode.slip < 0.03
+
+
+def test_a_policy_that_folds_its_legs_falls(tmp_path: Path) -> None:
+    now = np.zeros((45, 12))
+    # Gravity's z is -1: every thigh goes forward and every knee folds at once.
+    now[5] = np.tile([0.0, -8.0, 8.0], 4)
+    path = write_linear_policy(tmp_path / "fold.onnx", make_contract(), now)
+    episode = run_episode(OnnxPolicy(path), load_robot("go2"), Conditions.ideal(), 0, 5.0)
+    assert episode.falls == 1 and episode.duration < 5.0
+
+
+def test_random_networks_do_not_crash(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    path = write_linear_policy(
+        tmp_path / "random.onnx", make_contract(), rng.normal(0, 0.3, (45, 12)), rng.normal(0, 0.1, (135, 12))
+    )
+    for terrain in ("flat", "rough"):
+        episode = run_episode(
+            OnnxPolicy(path), load_robot("go2"), Conditions(terrain, push_velocity=0.5), seed=1, duration=3.0
+        )
+        assert 0 < episode.duration <= 3.0
+
+
+def test_evaluate_is_the_same_on_one_and_two_processes(zero_policy: Path) -> None:
+    one = evaluate(zero_policy, "go2", Conditions(), episodes=3, seed=5, duration=2.0, workers=1)
+    two = evaluate(zero_policy, "go2", Conditions(), episodes=3, seed=5, duration=2.0, workers=2)
+    assert one == two
+    assert one["seeds"] == [5, 6, 7]
+    assert [row["seed"] for row in one["episodes"]] == [5, 6, 7]  # type: ignore[index]
+    errors = [row["linear_error"] for row in one["episodes"]]  # type: ignore[index]
+    assert len(set(errors)) == 3
+    assert one["metrics"]["linear_error"]["mean"] == pytest.approx(np.mean(errors))  # type: ignore[index]
+    assert one["metrics"]["falls"]["n"] == 3  # type: ignore[index]
+
+
+def test_evaluate_refuses_what_does_not_fit(tmp_path: Path, zero_policy: Path) -> None:
+    other = write_linear_policy(tmp_path / "other.onnx", make_contract(action_scale=0.5))
+    with pytest.raises(ContractError, match="action_scale"):
+        evaluate(other, "go2", Conditions(), episodes=1)
+    with pytest.raises(ValueError, match="episodes"):
+        evaluate(zero_policy, "go2", Conditions(), episodes=0)
+    with pytest.raises(ValueError, match="duration"):
+        evaluate(zero_policy, "go2", Conditions(), episodes=1, duration=1.0)
+    with pytest.raises(ValueError, match="terrain"):
+        Conditions("moon")
+
+
+def _episode(error: float, fell: bool) -> Episode:
+    return Episode(error, 0.1, float(fell), float("nan"), 0.0, 0.0, 20.0)
+
+
+def test_summary_has_hand_computed_intervals() -> None:
+    summary = summarise([_episode(0.1, False), _episode(0.2, True), _episode(0.3, False), _episode(0.4, False)])
+    # Mean 0.25, sample deviation 0.129099, t(3) = 3.182446: half width 0.205426.
+    assert summary["linear_error"]["mean"] == pytest.approx(0.25)
+    assert summary["linear_error"]["low"] == pytest.approx(0.25 - 0.205426, abs=1e-3)
+    assert summary["linear_error"]["high"] == pytest.approx(0.25 + 0.205426, abs=1e-3)
+    assert summary["falls"]["mean"] == 0.25
+    # Wilson's interval of 1 in 4.
+    assert summary["falls"]["low"] == pytest.approx(0.0456, abs=1e-4)
+    assert summary["falls"]["high"] == pytest.approx(0.6994, abs=1e-4)
+    assert summary["cost_of_transport"] == {"mean": None, "low": None, "high": None, "n": 0}
+
+
+def test_one_episode_has_no_interval() -> None:
+    summary = summarise([_episode(0.1, False)])
+    assert summary["linear_error"] == {"mean": 0.1, "low": None, "high": None, "n": 1}
+    assert summary["falls"]["high"] == pytest.approx(0.7935, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("dof", "value"), [(1, 12.706205), (2, 4.302653), (3, 3.182446), (5, 2.570582), (19, 2.093024), (99, 1.984217)]
+)
+def test_quantiles_of_student_t(dof: int, value: float) -> None:
+    assert student_t(dof) == pytest.approx(value, rel=2e-3)
+
+
+def test_wilson_stays_in_range() -> None:
+    assert wilson(0, 20)[0] == 0.0 and wilson(20, 20)[1] == pytest.approx(1.0)

@@ -1,0 +1,77 @@
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from deploy_policies import make_contract, write_linear_policy
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "sim2sim.py"
+
+# Runs the script with every package blocked that a robot's computer does not have.
+BLOCKED = """
+import importlib.abc, runpy, sys
+
+class Block(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {blocked}:
+            raise ImportError(f"{{name}} is blocked")
+
+sys.meta_path.insert(0, Block())
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+HEAVY = {"torch", "tensordict", "isaaclab", "isaaclab_newton", "newton", "warp", "rsl_rl", "hydra", "onnx"}
+
+
+def _run(*words: str) -> subprocess.CompletedProcess[str]:
+    code = BLOCKED.format(blocked=HEAVY)
+    command = [sys.executable, "-c", code, str(SCRIPT), *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def test_it_runs_without_torch_and_isaaclab(zero_policy: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out" / "metrics.json"
+    done = _run(f"policy={zero_policy}", "episodes=2", "duration=1.5", "workers=1", f"output={output}")
+    assert done.returncode == 0, done.stderr
+    assert "go2 (CTS, 1000 steps) on flat: 2 episodes of 1.5 s, seeds 0 to 1" in done.stdout
+    result = json.loads(output.read_text())
+    assert result["metrics"]["falls"] | {"high": 0} == {"mean": 0.0, "low": 0.0, "high": 0, "n": 2}
+    assert len(result["episodes"]) == 2
+
+
+def test_rough_ground_csv_and_video(zero_policy: Path, tmp_path: Path) -> None:
+    output, video = tmp_path / "metrics.csv", tmp_path / "a.mp4"
+    words = ["terrain=rough", "difficulty=0.2", "episodes=2", "duration=1.2", "workers=1", "randomize=false"]
+    done = _run(f"policy={zero_policy}", "robot=go2", *words, f"output={output}", f"video={video}", "renderer=cpu")
+    assert done.returncode == 0, done.stderr
+    assert "on rough, difficulty 0.2" in done.stdout
+    with output.open() as file:
+        assert [row["seed"] for row in csv.DictReader(file)] == ["0", "1"]
+    assert video.read_bytes()[4:8] == b"ftyp"
+
+
+def test_errors_are_one_line(zero_policy: Path, tmp_path: Path) -> None:
+    for words, message in (
+        (["polcy=x"], "did you mean 'policy'?"),
+        ([f"policy={tmp_path / 'none.onnx'}"], "there is no file"),
+        ([f"policy={zero_policy}", "terrain=moon"], "terrain must be 'flat' or 'rough'"),
+        ([f"policy={zero_policy}", "output=metrics.txt"], ".json or .csv"),
+        ([f"policy={write_linear_policy(tmp_path / 'p.onnx', make_contract(robot='go1'))}", "robot=go2"], "robot: "),
+    ):
+        done = _run(*words)
+        assert done.returncode == 2
+        assert message in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_without_words_it_takes_the_policy_of_the_clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEGGED_CTS_ASSETS", str(tmp_path))
+    done = _run()
+    assert done.returncode == 2
+    assert f"there is no file {tmp_path}/policies/go2_flat/policy.onnx" in done.stderr
+
+
+def test_help_names_the_keys() -> None:
+    done = _run("help")
+    assert done.returncode == 0 and "policy=..." in done.stdout and "difficulty=..." in done.stdout

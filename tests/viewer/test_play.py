@@ -1,0 +1,79 @@
+"""The words of the command line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from legged_cts.deploy.words import parse_words
+from legged_cts.viewer.play import PlayOptions, open_session, play
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "play.py"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["polcy=a.onnx"], "unknown key 'polcy'.*did you mean 'policy'"),
+        (["role=teacher"], "role: an ONNX policy holds the student alone"),
+        (["policy=a.onnx", "role=teacher"], "role: .* give checkpoint=model.pt"),
+        (["role=judge"], "role must be one of student, teacher, got 'judge'"),
+        (["physics=auto"], "physics: .* give checkpoint=model.pt"),
+        (["policy=a.onnx", "checkpoint=b.pt"], "exclude each other"),
+        (["policy=b.pt"], "give checkpoint=b.pt"),
+        (["checkpoint=a.onnx"], "give policy=a.onnx"),
+        (["terrain=moon"], "terrain must be one of flat, rough"),
+        (["difficulty=2"], r"difficulty must lie in \[0, 1\]"),
+        (["video=a.avi"], "must end in .mp4"),
+        (["seconds=0"], "seconds must be above 0"),
+        (["width=63"], "must be even"),
+        (["checkpoint=a.pt", "physics=auto", "robot=go2"], "robot: .* the robot it was trained for"),
+    ],
+)
+def test_words_that_cannot_be_are_refused_with_the_fix(words: list[str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_words(words, PlayOptions)
+
+
+def test_without_a_shipped_policy_the_message_says_what_to_give(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEGGED_CTS_ASSETS", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match=r"go2_flat.*give policy="), open_session(PlayOptions()):
+        pass
+
+
+def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
+    for options in (
+        PlayOptions(checkpoint=str(tmp_path / "no.pt")),
+        PlayOptions(checkpoint=str(tmp_path), role="teacher"),
+    ):
+        with pytest.raises(ValueError, match="checkpoint: .*" + str(tmp_path)), open_session(options):
+            pass
+
+
+def test_play_writes_a_video_and_tells_how_it_went(
+    standing_policy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = tmp_path / "a.mp4"
+    play(PlayOptions(policy=str(standing_policy), video=str(video), seconds=0.2, width=16, height=16, renderer="cpu"))
+    assert video.stat().st_size > 0
+    assert "walk forward" in capsys.readouterr().out
+
+
+def test_the_script_needs_neither_torch_nor_isaac_lab_for_a_policy_and_fails_in_one_line(tmp_path: Path) -> None:
+    code = (
+        "import runpy, sys\n"
+        "script = runpy.run_path(sys.argv[1])\n"
+        "status = script['main'](['policy=' + sys.argv[2]])\n"
+        "assert not {'torch', 'isaaclab'} & set(sys.modules), 'heavy imports'\n"
+        "sys.exit(status)\n"
+    )
+    missing = str(tmp_path / "none.onnx")
+    command = [sys.executable, "-c", code, str(SCRIPT), missing]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == 2, run.stderr
+    assert run.stderr.startswith("play: policy: there is no file") and run.stderr.count("\n") == 1

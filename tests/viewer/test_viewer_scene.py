@@ -1,0 +1,86 @@
+"""The browser scene stands where MuJoCo says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import mujoco
+import numpy as np
+import pytest
+import viser
+
+from legged_cts.deploy.mujoco_robot import build_model
+from legged_cts.deploy.terrain import rough_terrain
+from legged_cts.robots.spec import load_robot
+from legged_cts.viewer.scene import MARGIN, Scene, drawn_geoms
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[viser.ViserServer]:
+    server = viser.ViserServer(host="127.0.0.1", port=0, verbose=False)
+    yield server
+    server.stop()
+
+
+def tilted(model: mujoco.MjModel) -> mujoco.MjData:
+    """A state far from upright, with every joint bent."""
+    data = mujoco.MjData(model)
+    mujoco.mju_euler2Quat(data.qpos[3:7], np.array([0.4, -0.7, 2.1]), "XYZ")
+    data.qpos[:3] = 1.3, -0.6, 0.5
+    data.qpos[7:] = np.linspace(-0.8, 0.9, model.nq - 7)
+    mujoco.mj_forward(model, data)
+    return data
+
+
+def test_every_geom_of_the_robot_stands_where_mujoco_has_it(server: viser.ViserServer) -> None:
+    model = build_model(load_robot("go2"), 0.005, None, 0.8)
+    scene = Scene(server, model, "base")
+    data = tilted(model)
+    scene.update(data.qpos)
+    assert set(scene.geoms) == {geom for geom in range(model.ngeom) if model.geom_bodyid[geom] > 0}
+    assert len(scene.geoms) == model.ngeom - 1 > 50
+    for geom, node in scene.geoms.items():
+        body = scene.bodies[model.geom_bodyid[geom]]
+        assert node.name.startswith(body.name + "/")
+        place, rotation, matrix = np.empty(3), np.empty(4), np.empty(9)
+        mujoco.mju_rotVecQuat(place, node.position, body.wxyz)
+        mujoco.mju_mulQuat(rotation, body.wxyz, node.wxyz)
+        mujoco.mju_quat2Mat(matrix, rotation)
+        np.testing.assert_allclose(body.position + place, data.geom_xpos[geom], atol=1e-6)
+        np.testing.assert_allclose(matrix, data.geom_xmat[geom], atol=1e-6)
+    scene.remove()
+
+
+def test_visual_shapes_are_seen_and_collision_shapes_on_demand(server: viser.ViserServer) -> None:
+    model = build_model(load_robot("go2"), 0.005, None, 0.8)
+    scene = Scene(server, model, "base")
+    drawn = drawn_geoms(model)
+    assert {geom for geom, node in scene.geoms.items() if node.visible} == drawn
+    assert all(model.geom_contype[geom] == model.geom_conaffinity[geom] == 0 for geom in drawn)
+    scene.show_collision(True)
+    assert all(node.visible for node in scene.geoms.values())
+    scene.remove()
+
+
+def test_a_robot_without_visual_shapes_shows_its_collision_shapes() -> None:
+    xml = '<mujoco><worldbody><body><freejoint/><geom type="sphere" size="0.1"/></body></worldbody></mujoco>'
+    assert drawn_geoms(mujoco.MjModel.from_xml_string(xml)) == {0}
+
+
+def test_following_shifts_the_world_and_the_ground_comes_along(server: viser.ViserServer) -> None:
+    model = build_model(load_robot("go2"), 0.005, rough_terrain(0.5, 0, tiles=3), 0.8)
+    scene = Scene(server, model, "base")
+    qpos = mujoco.MjData(model).qpos.copy()
+    scene.update(qpos)
+    first = scene._ground_nodes
+    assert len(first) == 2
+    qpos[:2] = 0.9 * MARGIN, 0.0
+    scene.update(qpos)
+    np.testing.assert_allclose(scene._world.position[:2], (-0.9 * MARGIN, 0.0))
+    assert scene._ground_nodes is first
+    scene.follow = False
+    qpos[:2] = 1.1 * MARGIN, 0.0
+    scene.update(qpos)
+    np.testing.assert_allclose(scene._world.position[:2], (-0.9 * MARGIN, 0.0))
+    assert scene._ground_nodes is not first
+    scene.remove()
