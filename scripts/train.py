@@ -13,7 +13,14 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from legged_cts.training.app import resolve_task, resume_into_run_dir, run_jobs_apart, train, user_errors
+from legged_cts.training.app import (
+    check_options,
+    resolve_task,
+    resume_into_run_dir,
+    run_jobs_apart,
+    train,
+    user_errors,
+)
 
 
 @hydra.main(config_path="../tasks", config_name="train", version_base="1.3")
@@ -30,5 +37,7 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    with user_errors():
+        check_options(sys.argv[1:])
     sys.argv = resume_into_run_dir(sys.argv)
     main()

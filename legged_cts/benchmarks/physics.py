@@ -36,7 +36,7 @@ def measure(engine: str, terrain: str, num_envs: int, steps: int) -> dict[str, A
     from hydra import compose, initialize_config_dir
 
     from legged_cts.envs.launch import make_env
-    from legged_cts.envs.tasks import tasks_dir
+    from legged_cts.envs.builder import tasks_dir
 
     with initialize_config_dir(str(tasks_dir()), version_base="1.3"):
         overrides = [f"terrain={terrain}", f"physics={engine}", f"env.scene.num_envs={num_envs}", "device=cpu"]

@@ -231,7 +231,7 @@ def write_video(
             mujoco.mj_camlight(model, data)
             video.append(renderer.render(data, lookat))
             now = time.monotonic()
-            if now - told > 2.0:
+            if now - told > 5.0:
                 told = now
                 rate = count / (now - start)
                 left = f" of {total}, {(total - count) / rate:.0f} s left" if total else ""

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import isaaclab.sim as sim_utils
 from isaaclab.actuators import ImplicitActuatorCfg
@@ -130,7 +130,9 @@ def build_env_cfg(cfg: DictConfig | Mapping[str, Any]) -> LeggedEnvCfg:
         rewards=_named(Terms(), **rewards),
         terminations=_named(Terms(), **_terminations(env["terminations"])),
         events=_named(Terms(), **events_cfg),
-        curriculum=_named(Terms(), **({"terrain_levels": CurriculumTermCfg(func=TerrainLevels)} if levels else {})),
+        curriculum=_named(
+            Terms(), **({"terrain_levels": CurriculumTermCfg(func=cast(Any, TerrainLevels))} if levels else {})
+        ),
     )
 
 
@@ -202,9 +204,10 @@ def _articulation(spec: RobotSpec) -> ArticulationCfg:
 
 def _contact_sensor(spec: RobotSpec, track_air_time: bool) -> ContactSensorCfg:
     bodies = "|".join(re.escape(body) for body in (*spec.feet, *spec.penalized_contacts, spec.base))
-    # A converted MJCF nests its bodies, so they are looked for at any depth.
+    # A converted MJCF nests its bodies: Newton matches the whole path, so they are looked for at any depth; PhysX
+    # splits the expression at its slashes and matches the last part with the name alone.
     return ContactSensorCfg(
-        prim_path="{ENV_REGEX_NS}/Robot/(?:.*/)?(?:" + bodies + ")",
+        prim_path=r"{ENV_REGEX_NS}/Robot/.*\b(?:" + bodies + ")",
         track_air_time=track_air_time,
         force_threshold=1.0,
     )
@@ -232,7 +235,7 @@ def _observations(node: dict[str, Any], uneven: bool) -> Terms:
     if not node["noise"].get("enabled", True):
         noise = {}
     frame = ObservationTermCfg(
-        func=obs.ProprioceptiveFrame, params={"scales": dict(node["scales"]), "noise": noise}
+        func=cast(Any, obs.ProprioceptiveFrame), params={"scales": dict(node["scales"]), "noise": noise}
     )
     wanted = {name: uneven if use == "auto" else bool(use) for name, use in node["privileged"].items()}
     terms = tuple(name for name in obs.PRIVILEGED if wanted.get(name))
@@ -377,7 +380,7 @@ def _events(env: dict[str, Any], spec: RobotSpec) -> dict[str, EventTermCfg]:
     check_keys("env.reset", reset, ("position", "yaw", "velocity", "joint_pos", "joint_vel"))
     xy, velocity = (pair(f"env.reset.{key}", reset[key]) for key in ("position", "velocity"))
     terms["reset_base"] = EventTermCfg(
-        func=reset_root_state_uniform,
+        func=cast(Any, reset_root_state_uniform),
         mode="reset",
         params={
             "pose_range": {"x": xy, "y": xy, "yaw": pair("env.reset.yaw", reset["yaw"])},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from isaaclab.envs import ManagerBasedRLEnv, ManagerBasedRLEnvCfg
@@ -12,6 +13,7 @@ from legged_cts.mdp.actions import DelayedJointPositionAction
 from legged_cts.mdp.observations import scan_grid
 from legged_cts.mdp.physics_params import PhysicsParams
 from legged_cts.mdp.state import RobotState
+from legged_cts.mdp.terrain import GridTerrainImporter
 from legged_cts.robots.spec import load_robot
 
 
@@ -35,7 +37,7 @@ class LeggedEnv(ManagerBasedRLEnv):
     cfg: LeggedEnvCfg
 
     def __init__(self, cfg: LeggedEnvCfg, render_mode: str | None = None, **kwargs):
-        self.spec = load_robot(cfg.robot)
+        self.robot_spec = load_robot(cfg.robot)
         self.student_mask: torch.Tensor | None = None
         self.nan_resets = torch.zeros((), dtype=torch.long, device=cfg.sim.device)
         """How many worlds blew up and were reset since the start."""
@@ -45,7 +47,7 @@ class LeggedEnv(ManagerBasedRLEnv):
     def load_managers(self) -> None:
         """Prepare what the terms share, then load the managers."""
         self._let_newton_own_decimation()
-        self.physics_params = PhysicsParams.neutral(self.num_envs, len(self.spec.joints), self.device)
+        self.physics_params = PhysicsParams.neutral(self.num_envs, len(self.robot_spec.joints), self.device)
         self.push_velocity = torch.zeros(self.num_envs, 3, device=self.device)
         self.scan_points = scan_grid(self.device)
         self.clean_frame = torch.empty(0, device=self.device)
@@ -65,6 +67,11 @@ class LeggedEnv(ManagerBasedRLEnv):
             self._physics_handles_decimation = self.sim.physics_manager.handles_decimation()
 
     @property
+    def terrain(self) -> GridTerrainImporter:
+        """The ground, with its heights."""
+        return cast(GridTerrainImporter, self.scene.terrain)
+
+    @property
     def on_newton(self) -> bool:
         """Whether Newton holds the model, whichever of its solvers runs."""
         from isaaclab_newton.physics import NewtonCfg
@@ -79,7 +86,7 @@ class LeggedEnv(ManagerBasedRLEnv):
     @property
     def joint_action(self) -> DelayedJointPositionAction:
         """The action term."""
-        return self.action_manager.get_term("joint_pos")
+        return cast(DelayedJointPositionAction, self.action_manager.get_term("joint_pos"))
 
     @property
     def command(self) -> torch.Tensor:
@@ -121,3 +128,9 @@ class LeggedEnv(ManagerBasedRLEnv):
     def _reset_idx(self, env_ids: torch.Tensor | slice) -> None:
         super()._reset_idx(env_ids)
         self.state.reset(env_ids)
+
+    def close(self) -> None:
+        """Close the environment; the engine's manager is a class and would keep our delays for the next one."""
+        if not self._is_closed and hasattr(self.sim.physics_manager, "set_action_schedule"):
+            self.sim.physics_manager.set_action_schedule(None, None)
+        super().close()

@@ -89,7 +89,7 @@ def evaluate(options: EvaluateOptions, overrides: Sequence[str], console: Consol
     table: list[Row] = []
     with make_env(config) as env:
         if contract is not None:
-            check(contract, env.unwrapped.spec)
+            check(contract, env.unwrapped.robot_spec)
         kinds, _ = terrain_kinds(env)
         for role, policy in policies.items():
             table += rows(role, run_episodes(env, policy, options.episodes, seed), kinds)

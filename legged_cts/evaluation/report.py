@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from rich.markup import escape
 from rich.table import Table
 
 from legged_cts.deploy.evaluate import student_t, wilson
@@ -119,7 +120,7 @@ def summary_table(table: Sequence[Row], title: str) -> Table:
     cells = {(row.role, row.metric): row.summary for row in table if row.terrain == ALL}
     for metric, (label, digits) in METRICS.items():
         if any(cells[role, metric].episodes for role in roles):
-            result.add_row(label, *(_cell(cells[role, metric], digits) for role in roles))
+            result.add_row(escape(label), *(_cell(cells[role, metric], digits) for role in roles))
     return result
 
 
@@ -135,7 +136,7 @@ def terrain_table(table: Sequence[Row]) -> Table | None:
     result.add_column("terrain")
     for role in roles:
         for metric in metrics:
-            result.add_column(f"{role}: {METRICS[metric][0]}", justify="right")
+            result.add_column(escape(f"{role}: {METRICS[metric][0]}"), justify="right")
     for kind in kinds:
         values = [(cells.get((role, kind, metric)), METRICS[metric][1]) for role in roles for metric in metrics]
         result.add_row(kind, *("-" if cell is None else _cell(cell, digits, False) for cell, digits in values))

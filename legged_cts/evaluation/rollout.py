@@ -101,7 +101,7 @@ def _round(env: Any, policy: Policy, seed: int) -> Episodes:
     obs, _ = env.reset()
     state, commands = inner.state, inner.command_manager.get_term("velocity")
     n, device = env.num_envs, inner.device
-    weight = inner.spec.total_mass * GRAVITY
+    weight = inner.robot_spec.total_mass * GRAVITY
     sums = EpisodeAccumulator(n, weight, inner.step_dt, device)
     active = torch.ones(n, dtype=torch.bool, device=device)
     walked = torch.zeros(n, device=device)

@@ -10,30 +10,10 @@ import warp as wp
 from isaaclab.managers import ActionTerm, ActionTermCfg
 from isaaclab.utils import configclass
 
+from legged_cts.mdp.delay_kernels import count_tick, hold_previous_targets
+
 if TYPE_CHECKING:
     from legged_cts.envs.env import LeggedEnv
-
-
-@wp.kernel(enable_backward=False)
-def _hold_previous_targets(
-    previous: wp.array2d(dtype=wp.float32),
-    current: wp.array2d(dtype=wp.float32),
-    delay: wp.array(dtype=wp.int32),
-    tick: wp.array(dtype=wp.int32),
-    columns: wp.array(dtype=wp.int32),
-    target: wp.array2d(dtype=wp.float32),
-):
-    """Write the targets that hold in this tick; the tick is counted on the device, so CUDA graphs may replay this."""
-    world, joint = wp.tid()
-    if tick[0] < delay[world]:
-        target[world, columns[joint]] = previous[world, joint]
-    else:
-        target[world, columns[joint]] = current[world, joint]
-
-
-@wp.kernel(enable_backward=False)
-def _count(tick: wp.array(dtype=wp.int32)):
-    tick[0] = tick[0] + 1
 
 
 class DelayedJointPositionAction(ActionTerm):
@@ -49,13 +29,13 @@ class DelayedJointPositionAction(ActionTerm):
 
     def __init__(self, cfg: DelayedJointPositionActionCfg, env: LeggedEnv):
         super().__init__(cfg, env)
-        self._joint_ids = list(range(len(env.spec.joints)))
-        n, d = env.num_envs, len(env.spec.joints)
+        self._joint_ids = list(range(len(env.robot_spec.joints)))
+        n, d = env.num_envs, len(env.robot_spec.joints)
         decimation = env.cfg.decimation
         ticks = [delay_ticks(delay, env.physics_dt, decimation) for delay in cfg.delay_ms]
         self._choices = torch.tensor(ticks, dtype=torch.int32, device=self.device)
         self._decimation = decimation
-        self._default = torch.tensor(env.spec.nominal_pose, device=self.device)
+        self._default = torch.tensor(env.robot_spec.nominal_pose, device=self.device)
         self._raw = torch.zeros(n, d, device=self.device)
         self.action = torch.zeros(n, d, device=self.device)
         """Clipped action [N, d] of this step, a_t; the two before it are ``previous_action`` and ``older_action``."""
@@ -101,8 +81,12 @@ class DelayedJointPositionAction(ActionTerm):
         self.previous_action.copy_(self.action)
         torch.clamp(actions, -self.cfg.clip, self.cfg.clip, out=self.action)
         self.previous_target.copy_(self.current_target)
-        torch.add(self._default - self._env.physics_params.joint_zero, self.action, alpha=self.cfg.scale,
-                  out=self.current_target)
+        torch.add(
+            self._default - self._env.physics_params.joint_zero,
+            self.action,
+            alpha=self.cfg.scale,
+            out=self.current_target,
+        )
         self._tick_number = 0
         self._tick.zero_()
         if self._native_previous is not None:
@@ -138,11 +122,12 @@ class DelayedJointPositionAction(ActionTerm):
         control = NewtonManager.get_control()
         view = self._asset.root_view.get_attribute("joint_target_q", control)[:, 0]
         backend = list(self._asset.backend_joint_names)
-        columns = [backend.index(name) for name in env.spec.joints]
+        columns = [backend.index(name) for name in env.robot_spec.joints]
         manager = env.sim.physics_manager
         if hasattr(manager, "set_action_schedule"):
             # Same layout as the engine's own targets; only the joints' columns are ever read.
             flat = control.joint_target_q
+            assert flat is not None
             previous = wp.clone(flat)
             offset = (view.ptr - flat.ptr) // 4
             self._native_previous = wp.to_torch(previous).view(env.num_envs, -1)
@@ -159,13 +144,13 @@ class DelayedJointPositionAction(ActionTerm):
 
         def hold() -> None:
             wp.launch(
-                _hold_previous_targets,
+                hold_previous_targets,
                 dim=(env.num_envs, len(columns)),
                 inputs=arrays,
                 outputs=[view],
                 device=self.device,
             )
-            wp.launch(_count, dim=1, inputs=[], outputs=[arrays[3]], device=self.device)
+            wp.launch(count_tick, dim=1, inputs=[], outputs=[arrays[3]], device=self.device)
 
         NewtonManager.register_post_actuator_callback(hold)
 

@@ -28,8 +28,10 @@ class TerrainLevels(ManagerTermBase):
 
     def __init__(self, cfg: CurriculumTermCfg, env: LeggedEnv):
         super().__init__(cfg, env)
-        terrain = env.scene.terrain
-        names = column_names(terrain.cfg.terrain_generator)
+        terrain = env.terrain
+        generator = terrain.cfg.terrain_generator
+        assert generator is not None
+        names = column_names(generator)
         self.names = list(dict.fromkeys(names))
         """Kinds of terrain present."""
         kind_of_column = torch.tensor([self.names.index(name) for name in names], device=env.device)
@@ -37,11 +39,11 @@ class TerrainLevels(ManagerTermBase):
         """Index into ``names`` of each environment's terrain [N]."""
         self._kind_mask = torch.stack([self.kind == i for i in range(len(self.names))]).float()
         self._start_step = torch.zeros(env.num_envs, dtype=torch.long, device=env.device)
-        self._half_size = 0.5 * terrain.cfg.terrain_generator.size[0]
+        self._half_size = 0.5 * generator.size[0]
 
     def __call__(self, env: LeggedEnv, env_ids: torch.Tensor | slice) -> dict[str, torch.Tensor]:
         """Move the environments that are about to be reset; returns mean student levels to log."""
-        terrain = env.scene.terrain
+        terrain = env.terrain
         ids = torch.arange(env.num_envs, device=env.device)[env_ids] if isinstance(env_ids, slice) else env_ids.long()
         students = env.students
         if env.common_step_counter > 0:
@@ -65,7 +67,7 @@ class TerrainLevels(ManagerTermBase):
         return up, down
 
     def _follow(self, teachers: torch.Tensor) -> None:
-        env, terrain = self._env, self._env.scene.terrain
+        env, terrain = self._env, self._env.terrain
         if len(teachers) == 0 or not bool(env.students.any()):
             return
         # One row of weights per teacher: the students on its kind of terrain, or all where there are none.
@@ -73,12 +75,13 @@ class TerrainLevels(ManagerTermBase):
         same = torch.where(same.sum(dim=1, keepdim=True) > 0, same, env.students.float().expand_as(same))
         model = torch.multinomial(same, 1).squeeze(1)
         terrain.terrain_levels[teachers] = terrain.terrain_levels[model]
+        assert terrain.terrain_origins is not None
         terrain.env_origins[teachers] = terrain.terrain_origins[
             terrain.terrain_levels[teachers], terrain.terrain_types[teachers]
         ]
 
     def _log(self, students: torch.Tensor) -> dict[str, torch.Tensor]:
-        levels = self._env.scene.terrain.terrain_levels.float()
+        levels = self._env.terrain.terrain_levels.float()
         weight = self._kind_mask * students
         mean = (weight * levels).sum(dim=1) / weight.sum(dim=1).clamp(min=1.0)
         overall = (levels * students).sum() / students.sum().clamp(min=1)

@@ -7,7 +7,7 @@ hears of changed friction through its model-change flags.
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from isaaclab.envs import mdp as isaaclab_mdp
@@ -38,8 +38,8 @@ def randomize_friction(env: LeggedEnv, env_ids: torch.Tensor | None, bounds: Ran
     from newton import ModelFlags
 
     model = NewtonManager.get_model()
-    friction = wp.to_torch(model.shape_material_mu)
-    friction[wp.to_torch(model.shape_body) < 0] = 0.0
+    friction: torch.Tensor = wp.to_torch(cast(wp.array, model.shape_material_mu))
+    friction[wp.to_torch(cast(wp.array, model.shape_body)) < 0] = 0.0
     shapes = wp.to_torch(env.scene["robot"].root_view.get_attribute("shape_material_mu", model)[:, 0])
     shapes.copy_(value[:, None].expand_as(shapes))
     NewtonManager.add_model_change(ModelFlags.SHAPE_PROPERTIES)
@@ -49,24 +49,19 @@ def _set_physx_friction(env: LeggedEnv, value: torch.Tensor) -> None:
     # Isaac Lab's own term hides which material each environment got, so it is called once per environment with a
     # range of zero width.
     for index, friction in enumerate(value.tolist()):
-        cfg = EventTermCfg(
-            func=isaaclab_mdp.randomize_rigid_body_material,
-            mode="startup",
-            params={
-                "asset_cfg": SceneEntityCfg("robot", body_names=".*"),
-                "static_friction_range": (friction, friction),
-                "dynamic_friction_range": (friction, friction),
-                "restitution_range": (0.0, 0.0),
-                "num_buckets": 1,
-            },
-        )
+        params: dict[str, Any] = {
+            "asset_cfg": SceneEntityCfg("robot", body_names=".*"),
+            "static_friction_range": (friction, friction),
+            "dynamic_friction_range": (friction, friction),
+            "restitution_range": (0.0, 0.0),
+            "num_buckets": 1,
+        }
+        cfg = EventTermCfg(func=cast(Any, isaaclab_mdp.randomize_rigid_body_material), mode="startup", params=params)
         term = isaaclab_mdp.randomize_rigid_body_material(cfg, env)
-        term(env, torch.tensor([index], device=env.device), **cfg.params)
+        term(env, torch.tensor([index], device=env.device), **params)
 
 
-def randomize_mass(
-    env: LeggedEnv, env_ids: torch.Tensor | None, added: Range | None, link_scale: Range | None
-) -> None:
+def randomize_mass(env: LeggedEnv, env_ids: torch.Tensor | None, added: Range | None, link_scale: Range | None) -> None:
     """Scale every link's mass and inertia by its own factor, and add a mass [kg] to the base's centre of mass.
 
     An added mass at the centre of mass does not change the inertia about it, but a payload is not a point: the base's
@@ -80,7 +75,7 @@ def randomize_mass(
     if added is not None:
         extra = _uniform((env.num_envs,), added, env.device)
         env.physics_params.added_mass.copy_(extra)
-        mass[:, robot.find_bodies(env.spec.base)[0][0]] += extra
+        mass[:, robot.find_bodies(env.robot_spec.base)[0][0]] += extra
     mass.clamp_(min=1.0e-3)
     inertia = robot.data.body_inertia.torch * (mass / default.clamp(min=1.0e-9))[..., None]
     robot.set_masses_index(masses=mass)
@@ -92,7 +87,7 @@ def randomize_com(env: LeggedEnv, env_ids: torch.Tensor | None, bounds: Range) -
     robot = env.scene["robot"]
     shift = _uniform((env.num_envs, 3), bounds, env.device)
     env.physics_params.com_shift.copy_(shift)
-    base = robot.find_bodies(env.spec.base)[0][0]
+    base = robot.find_bodies(env.robot_spec.base)[0][0]
     with warnings.catch_warnings():
         # Newton has no orientation of the centre of mass and says so; PhysX has one, which must be kept.
         warnings.simplefilter("ignore", UserWarning)
@@ -137,7 +132,7 @@ def randomize_joint_zero(env: LeggedEnv, env_ids: torch.Tensor | None, bounds: R
 
 def reset_joints(env: LeggedEnv, env_ids: torch.Tensor | slice, position: Range, velocity: Range) -> None:
     """Put joints at the nominal pose plus a random offset [rad], with a random velocity [rad/s]."""
-    robot, spec = env.scene["robot"], env.spec
+    robot, spec = env.scene["robot"], env.robot_spec
     default = env.state.default_joint_pos
     shape = (env.state.joint_pos[env_ids].shape[0], default.shape[0])
     angle = default + _uniform(shape, position, env.device)

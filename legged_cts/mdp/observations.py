@@ -7,7 +7,7 @@ of them, ``privileged`` reuses the same frame without noise.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from isaaclab.managers import ManagerTermBase
@@ -43,15 +43,16 @@ class ProprioceptiveFrame(ManagerTermBase):
 
     def __init__(self, cfg: ObservationTermCfg, env: LeggedEnv):
         super().__init__(cfg, env)
-        layout = proprioception_layout(len(env.spec.joints), cfg.params["scales"])
-        noise = cfg.params["noise"]
+        params: dict[str, Any] = cfg.params
+        layout = proprioception_layout(len(env.robot_spec.joints), params["scales"])
+        noise = params["noise"]
         scale = [factor for _, size, factor in layout for _ in range(size)]
         width = [factor * noise.get(name, 0.0) for name, size, factor in layout for _ in range(size)]
         self._scale = torch.tensor(scale, device=env.device)
         self._width = torch.tensor(width, device=env.device) if any(width) else None
-        self._default = torch.tensor(env.spec.nominal_pose, device=env.device)
+        self._default = torch.tensor(env.robot_spec.nominal_pose, device=env.device)
         # Noise, delays and the encoders' zero error are what the robot measures; the clean frame has none of them.
-        self._zero_error = slice(9, 9 + len(env.spec.joints))
+        self._zero_error = slice(9, 9 + len(env.robot_spec.joints))
 
     def __call__(self, env: LeggedEnv, scales: Mapping[str, float], noise: Mapping[str, float]) -> torch.Tensor:
         """Return the frame [N, n]; ``env.clean_frame`` gets it without noise."""
@@ -89,7 +90,7 @@ def base_lin_vel(env: LeggedEnv, state: RobotState) -> torch.Tensor:
 
 def foot_contact_force(env: LeggedEnv, state: RobotState) -> torch.Tensor:
     """Norm of each foot's contact force [N, F], as a share of the robot's weight, at most 2."""
-    return (state.foot_force / (9.81 * env.spec.total_mass)).clamp(max=2.0)
+    return (state.foot_force / (9.81 * env.robot_spec.total_mass)).clamp(max=2.0)
 
 
 def foot_height(env: LeggedEnv, state: RobotState) -> torch.Tensor:
@@ -114,7 +115,7 @@ def friction(env: LeggedEnv, state: RobotState) -> torch.Tensor:
 
 def added_mass(env: LeggedEnv, state: RobotState) -> torch.Tensor:
     """Mass added to the base [N, 1], as a share of the robot's, times ten."""
-    return env.physics_params.added_mass[:, None] * (10.0 / env.spec.total_mass)
+    return env.physics_params.added_mass[:, None] * (10.0 / env.robot_spec.total_mass)
 
 
 def com_shift(env: LeggedEnv, state: RobotState) -> torch.Tensor:
@@ -148,7 +149,7 @@ def height_scan(env: LeggedEnv, state: RobotState) -> torch.Tensor:
     x = cos * points[:, 0] - sin * points[:, 1] + state.root_pos_w[:, 0:1]
     y = sin * points[:, 0] + cos * points[:, 1] + state.root_pos_w[:, 1:2]
     ground = state.heights.sample(torch.stack((x, y), dim=-1))
-    return (state.root_pos_w[:, 2:3] - env.spec.nominal_height - ground).clamp_(-1.0, 1.0)
+    return (state.root_pos_w[:, 2:3] - env.robot_spec.nominal_height - ground).clamp_(-1.0, 1.0)
 
 
 PRIVILEGED: dict[str, Callable[[LeggedEnv, RobotState], torch.Tensor]] = {

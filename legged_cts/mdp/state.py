@@ -24,7 +24,7 @@ class RobotState:
 
     def __init__(self, env: LeggedEnv):
         self._env = env
-        spec = env.spec
+        spec = env.robot_spec
         self.robot = env.scene["robot"]
         self.sensor = env.scene["contact_forces"]
         if tuple(self.robot.joint_names) != spec.joints:
@@ -38,7 +38,7 @@ class RobotState:
         self.foot_radius = torch.tensor(foot_radii(spec.mjcf, spec.feet), device=device)
         self.default_joint_pos = torch.tensor(spec.nominal_pose, device=device)
         self.effort_limit = torch.tensor(spec.effort_limit, device=device)
-        self.heights = env.scene.terrain.heights
+        self.heights = env.terrain.heights
 
         sizes = {
             "root_pos_w": 3,

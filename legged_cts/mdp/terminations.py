@@ -35,7 +35,7 @@ def tilt(env: LeggedEnv, limit: float = 1.0) -> torch.Tensor:
 def low_base(env: LeggedEnv, fraction: float = 0.5) -> torch.Tensor:
     """The base is nearer to the ground beneath it than this fraction of its nominal height."""
     state = env.state.current()
-    return (state.base_height < fraction * env.spec.nominal_height) & ~state.exploded
+    return (state.base_height < fraction * env.robot_spec.nominal_height) & ~state.exploded
 
 
 def off_terrain(env: LeggedEnv, margin: float = 1.0) -> torch.Tensor:

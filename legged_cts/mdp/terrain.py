@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import trimesh
 from isaaclab.terrains import HfPyramidSlopedTerrainCfg, TerrainGenerator, TerrainImporter
@@ -39,6 +41,7 @@ class GridTerrainImporter(TerrainImporter):
     def import_mesh(self, name: str, mesh: trimesh.Trimesh):
         """Import the mesh and keep its heights; see the base class."""
         generator = self.cfg.terrain_generator
+        assert generator is not None
         border = 2.0 * generator.border_width
         size = (generator.num_rows * generator.size[0] + border, generator.num_cols * generator.size[1] + border)
         self.heights = TerrainHeights.from_vertices(
@@ -81,7 +84,7 @@ def rough_sloped_terrain(difficulty: float, cfg: RoughSlopedTerrainCfg) -> tuple
 class RoughSlopedTerrainCfg(HfPyramidSlopedTerrainCfg):
     """A slope with a rough surface."""
 
-    function = rough_sloped_terrain
+    function: Any = rough_sloped_terrain
 
     noise_range: tuple[float, float] = (-0.05, 0.05)
     """Lowest and highest noise [m]."""

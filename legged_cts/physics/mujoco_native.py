@@ -86,6 +86,7 @@ class NativeMujocoSolver(SolverMuJoCo):
         self._num_state = mujoco.mj_stateSize(base, mujoco.mjtState.mjSTATE_FULLPHYSICS)
         self._warmstart = np.zeros((num_worlds, base.nv))
         self._state_in = np.zeros((num_worlds, self._num_state))
+        self._map_actuators()
         self._states = np.zeros((num_worlds, 0, self._num_state))
         self._sensordata = np.zeros((num_worlds, 1, base.nsensordata))
 
@@ -124,17 +125,12 @@ class NativeMujocoSolver(SolverMuJoCo):
             self._models_dirty = False
         self._worlds.set_timestep(dt)
         base, data = self._worlds.base, self.mjw_data
-        self._apply_mjc_control(self.model, state, control, data)
-        commands, spec = self._commands(ticks)
+        commands, spec = self._commands(state, control, ticks)
         if previous_targets is not None and delay_ticks is not None:
-            current = control.joint_target_q
-            control.joint_target_q = previous_targets
-            self._apply_mjc_control(self.model, state, control, data)
-            control.joint_target_q = current
             late = np.arange(ticks)[None, :] < delay_ticks[:, None]
-            commands[:, :, : base.nu] = np.where(
-                late[:, :, None], data.ctrl.numpy()[:, None, : base.nu], commands[:, :, : base.nu]
-            )
+            previous = self._positions(previous_targets)
+            columns = commands[:, :, self._position_actuators]
+            commands[:, :, self._position_actuators] = np.where(late[:, :, None], previous[:, None], columns)
 
         self._update_mjc_data(data, self.model, state)
         qpos, qvel = data.qpos.numpy(), data.qvel.numpy()  # views, since the device is the CPU
@@ -181,7 +177,7 @@ class NativeMujocoSolver(SolverMuJoCo):
         """
         assert self._worlds is not None
         ticks = self._states.shape[1]
-        commands, spec = self._commands(ticks)
+        commands, spec = self._last_commands
         states, sensordata = np.zeros_like(self._states), np.zeros_like(self._sensordata)
         models = [self._worlds.models[0]] * len(states) if shared else self._worlds.models
         best = float("inf")
@@ -202,25 +198,48 @@ class NativeMujocoSolver(SolverMuJoCo):
             best = min(best, time.perf_counter() - start)
         return len(states) / best
 
-    def _commands(self, ticks: int) -> tuple[np.ndarray, int]:
+    def _positions(self, targets: wp.array) -> np.ndarray:
+        """Position targets [num_worlds, actuators] of the position actuators from Newton's flat array."""
+        return targets.numpy().reshape(self.mjw_data.nworld, -1)[:, self._position_sources]
+
+    def _map_actuators(self) -> None:
+        """Work out which entry of Newton's targets drives which actuator.
+
+        Raises:
+            ValueError: If an actuator is driven by anything but the position or velocity target of a hinge.
+        """
+        source = self.mjc_actuator_to_newton_idx.numpy()
+        kinds, ball = self.mjc_actuator_ctrl_source.numpy(), self.mjc_actuator_to_target_q_axis_idx.numpy()
+        if (kinds != SolverMuJoCo.CtrlSource.JOINT_TARGET).any() or (ball >= 0).any() or (source == -1).any():
+            raise ValueError("physics=mujoco_cpu drives hinges by position and velocity targets; use newton_mjwarp")
+        # Newton encodes a velocity actuator of degree of freedom i as -(i + 2).
+        self._position_actuators = np.flatnonzero(source >= 0)
+        self._position_sources = self.mjc_actuator_to_newton_target_q_idx.numpy()[self._position_actuators]
+        self._velocity_actuators = np.flatnonzero(source < 0)
+        self._velocity_sources = -(source[self._velocity_actuators] + 2)
+
+    def _commands(self, state: State, control: Control, ticks: int) -> tuple[np.ndarray, int]:
         """Return controls [num_worlds, ticks, n] and the ``mjtState`` bits that they hold."""
         assert self._worlds is not None
         data, base = self.mjw_data, self._worlds.base
-        parts = [data.ctrl.numpy()[:, : base.nu]]
         spec = int(mujoco.mjtState.mjSTATE_CTRL)
-        for array, bit in (
-            (data.qfrc_applied.numpy(), mujoco.mjtState.mjSTATE_QFRC_APPLIED),
-            (data.xfrc_applied.numpy().reshape(data.nworld, -1), mujoco.mjtState.mjSTATE_XFRC_APPLIED),
-        ):
-            if array.any():
-                parts.append(array)
-                spec |= int(bit)
-        flat = np.concatenate(parts, 1).astype(np.float64)
-        return np.repeat(flat[:, None], ticks, 1), spec
+        forces = []
+        if control.joint_f.numpy().any() or (state.body_f is not None and state.body_f.numpy().any()):
+            self._apply_mjc_control(self.model, state, control, data)
+            forces = [data.qfrc_applied.numpy(), data.xfrc_applied.numpy().reshape(data.nworld, -1)]
+            spec |= int(mujoco.mjtState.mjSTATE_QFRC_APPLIED) | int(mujoco.mjtState.mjSTATE_XFRC_APPLIED)
+        commands = np.zeros((data.nworld, ticks, base.nu + sum(part.shape[1] for part in forces)))
+        commands[:, :, self._position_actuators] = self._positions(control.joint_target_q)[:, None]
+        velocities = control.joint_target_qd.numpy().reshape(data.nworld, -1)
+        commands[:, :, self._velocity_actuators] = velocities[:, None, self._velocity_sources]
+        if forces:
+            commands[:, :, base.nu :] = np.concatenate(forces, 1)[:, None]
+        return commands, spec
 
     def _roll(self, first: np.ndarray, commands: np.ndarray, spec: int, ticks: int) -> np.ndarray:
         """Return states [num_worlds, ticks, n] from ``first`` and leave the sensors' readings in ``_sensordata``."""
         assert self._worlds is not None
+        self._last_commands = commands, spec
         if self._states.shape[1] != ticks:
             self._states = np.zeros((len(first), ticks, self._num_state))
             self._sensordata = np.zeros((len(first), ticks, self._sensordata.shape[2]))
@@ -250,9 +269,14 @@ class NewtonNativeMujocoManager(NewtonMJWarpManager):
     def _create_solver(cls, model: Model, solver_cfg: Any) -> NativeMujocoSolver:
         kwargs = cls._filter_solver_kwargs(SolverMuJoCo, solver_cfg)
         kwargs.pop("ls_parallel", None)
+        cls._solver_specific_clear()
+        return NativeMujocoSolver(model, threads=solver_cfg.threads, **kwargs)
+
+    @classmethod
+    def _solver_specific_clear(cls) -> None:
+        # The manager is a class: what it holds would outlive the simulation.
         cls._previous_targets = cls._delay_ticks = None
         cls._contact_maps = {}
-        return NativeMujocoSolver(model, threads=solver_cfg.threads, **kwargs)
 
     @classmethod
     def handles_decimation(cls) -> bool:
@@ -339,7 +363,7 @@ class NewtonNativeMujocoManager(NewtonMJWarpManager):
 class NativeMujocoSolverCfg(MJWarpSolverCfg):
     """Settings of the native solver: those of MJWarp, and the number of threads."""
 
-    class_type: type[NewtonManager] | str = NewtonNativeMujocoManager
+    class_type: type[NewtonManager] | str = "legged_cts.physics.mujoco_native:NewtonNativeMujocoManager"
 
     threads: int = 0
     """Number of threads; 0 takes every core."""

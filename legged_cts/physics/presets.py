@@ -21,8 +21,8 @@ class SolverOptions:
     ls_iterations: int = 20
     tolerance: float = 1e-6
     impratio: float = 1.0
-    njmax: int = 160
-    nconmax: int = 40
+    njmax: int = 240
+    nconmax: int = 60
     threads: int = 0
     """Threads of ``mujoco_cpu``; 0 takes every core."""
 
@@ -70,9 +70,9 @@ def physics_cfg(name: str, device: str, options: Mapping[str, Any] | None = None
         from isaaclab_physx.physics import PhysxCfg
 
         return PhysxCfg()
-    from isaaclab_newton.physics import MJWarpSolverCfg, NewtonCfg
+    from isaaclab_newton.physics import MJWarpSolverCfg, NewtonCfg, NewtonShapeCfg
 
-    shared = dict(
+    shared: dict[str, Any] = dict(
         iterations=solver.iterations,
         ls_iterations=solver.ls_iterations,
         tolerance=solver.tolerance,
@@ -83,8 +83,10 @@ def physics_cfg(name: str, device: str, options: Mapping[str, Any] | None = None
         integrator="implicitfast",
         use_mujoco_contacts=True,
     )
+    # MuJoCo's C code raises a height field by the gap, so a robot would stand that much above the ground.
+    shape = NewtonShapeCfg(gap=0.0)
     if name == "newton_mjwarp":
-        return NewtonCfg(solver_cfg=MJWarpSolverCfg(**shared))
+        return NewtonCfg(solver_cfg=MJWarpSolverCfg(**shared), default_shape_cfg=shape)
     from legged_cts.physics.mujoco_native import NativeMujocoSolverCfg
 
-    return NewtonCfg(solver_cfg=NativeMujocoSolverCfg(threads=solver.threads, **shared))
+    return NewtonCfg(solver_cfg=NativeMujocoSolverCfg(threads=solver.threads, **shared), default_shape_cfg=shape)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,8 +14,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from legged_cts.robots.spec import load_robot
 from legged_cts.training.checkpoint import BEST, latest_checkpoint, load_checkpoint
-from legged_cts.training.compose import apply_overrides, plain
+from legged_cts.training.compose import TASKS, apply_overrides, plain
 from legged_cts.training.random_state import seed_everything
 from legged_cts.training.writers import check_logger
 
@@ -35,8 +38,25 @@ def user_errors() -> Iterator[None]:
         sys.exit(2)
 
 
+def check_options(argv: Sequence[str]) -> None:
+    """Check the options that a command line chooses for groups of the task tree, where Hydra's own message is long.
+
+    Raises:
+        ValueError: Naming the group and its options.
+    """
+    for word in argv:
+        group, sign, names = word.partition("=")
+        if sign and (TASKS / group).is_dir() and group:
+            options = sorted(path.stem for path in (TASKS / group).glob("*.yaml"))
+            unknown = [name for name in names.split(",") if re.fullmatch(r"\w+", name) and name not in options]
+            if unknown and unknown != ["null"]:
+                close = difflib.get_close_matches(unknown[0], options, n=1)
+                hint = f"; did you mean '{close[0]}'?" if close else ""
+                raise ValueError(f"{group}='{unknown[0]}' is unknown{hint} Allowed: {', '.join(options)}")
+
+
 def resume_into_run_dir(argv: Sequence[str]) -> list[str]:
-    """Return the command line with ``hydra.run.dir`` set to the folder that ``resume=`` continues, unless it is given."""
+    """Return the command line with ``hydra.run.dir`` set to the folder that ``resume=`` continues, unless given."""
     argv = list(argv)
     given = [word.partition("=")[2] for word in argv if word.startswith("resume=")]
     if not given or given[-1] in ("", "null") or any(word.startswith("hydra.run.dir=") for word in argv):
@@ -56,7 +76,7 @@ def resolve_task(cfg: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
         overrides: The command line's overrides of the task.
 
     Returns:
-        Plain configuration, with the number of environments resolved and ``resume`` naming a file.
+        Plain configuration, with ``auto`` resolved where networks or statistics depend on it; ``resume`` names a file.
 
     Raises:
         ValueError: Naming the key and what it may be.
@@ -67,21 +87,25 @@ def resolve_task(cfg: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
         own = [word for word in overrides if not word.lstrip("+").startswith(("resume=", "checkpoint="))]
         config = plain(apply_overrides(load_checkpoint(path)["config"], own))
         config["resume"], config["checkpoint"] = str(path), None
-    from legged_cts.algorithms.config import runner_cfg
-    from legged_cts.envs.builder import resolve_device, resolve_num_envs
-    from legged_cts.physics import resolve_physics
-    from legged_cts.robots.spec import load_robot
-
     load_robot(config["robot"])
     check_logger(config["logger"])
-    runner_cfg(config["algorithm"], config["networks"], config["runner"])
-    device = resolve_device(config["device"])
-    resolve_physics(config["physics"], device)
-    scene = config["env"]["scene"]
-    scene["num_envs"] = resolve_num_envs(scene["num_envs"], device)
     _positive("max_iterations", config["max_iterations"], int)
     if config["max_minutes"] is not None:
         _positive("max_minutes", config["max_minutes"], (int, float))
+    # Isaac Lab takes seconds to import, so what needs it comes last.
+    from legged_cts.algorithms.config import runner_cfg
+    from legged_cts.envs.builder import resolve_device, resolve_num_envs
+    from legged_cts.physics import resolve_physics
+
+    runner_cfg(config["algorithm"], config["networks"], config["runner"])
+    device = resolve_device(config["device"])
+    resolve_physics(config["physics"], device)
+    privileged = config["env"]["observations"]["privileged"]
+    for name, use in privileged.items():
+        # Kept with the checkpoint, so that its teacher sees the same on whatever terrain it is evaluated.
+        privileged[name] = config["terrain"]["type"] != "plane" if use == "auto" else use
+    scene = config["env"]["scene"]
+    scene["num_envs"] = resolve_num_envs(scene["num_envs"], device)
     return config
 
 

@@ -116,9 +116,8 @@ def _read(path: Path, map_location: str) -> Any:
             f"because they could run code: {str(error).splitlines()[0]}"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise CheckpointError(
-            f"checkpoint: {path} is not a checkpoint or is damaged: {str(error).splitlines()[0] if str(error) else error!r}"
-        ) from error
+        reason = str(error).partition("\n")[0] or repr(error)
+        raise CheckpointError(f"checkpoint: {path} is not a checkpoint or is damaged: {reason}") from error
 
 
 def _require(content: Mapping[str, Any], path: Path) -> None:

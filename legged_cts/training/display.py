@@ -9,6 +9,7 @@ from typing import Protocol, TextIO
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
@@ -151,8 +152,9 @@ def roles_table(metrics: Mapping[str, float]) -> Table:
     for role in ("student", "teacher"):
         table.add_column(role, justify="right")
     for key, (label, digits) in rows.items():
-        if any(f"{role}/{key}" in metrics for role in ("student", "teacher")):
-            table.add_row(label, *(number(metrics.get(f"{role}/{key}"), digits) for role in ("student", "teacher")))
+        values = [metrics.get(f"{role}/{key}") for role in ("student", "teacher")]
+        if values != [None, None]:
+            table.add_row(escape(label), *(number(value, digits) for value in values))
     return table
 
 

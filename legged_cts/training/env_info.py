@@ -19,7 +19,7 @@ def task_info(config: Mapping[str, Any]) -> dict[str, Any]:
     env = config["env"]
     actions = env["actions"]
     dt = float(env["sim"]["dt"])
-    terms = [list(term) for term in proprioception_terms(config)]
+    terms = proprioception_terms(config)
     device = resolve_device(config["device"])
     return {
         "robot": spec.name,
@@ -29,7 +29,7 @@ def task_info(config: Mapping[str, Any]) -> dict[str, Any]:
         "stiffness": list(spec.stiffness),
         "damping": list(spec.damping),
         "effort_limit": list(spec.effort_limit),
-        "proprioception_terms": terms,
+        "proprioception_terms": [list(term) for term in terms],
         "proprioception": sum(size for _, size, _ in terms),
         "history_length": int(env["observations"]["history_length"]),
         "actions": len(spec.joints),

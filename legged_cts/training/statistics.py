@@ -23,7 +23,7 @@ TRACKING_TERMS = ("track_lin_vel", "track_yaw_rate")
 class RoleStatistics:
     """Collects what happens in student and teacher environments during training.
 
-    Sums stay on the environment's device and are read once per iteration. Means are over the last ``window`` iterations.
+    Sums stay on the environment's device and are read once per iteration. Means cover the last ``window`` iterations.
     On environments that are not :class:`legged_cts.envs.env.LeggedEnv` only returns, lengths and falls are known.
 
     Args:
@@ -103,7 +103,7 @@ class RoleStatistics:
 
     def _terrain_level(self) -> float | None:
         terrain = getattr(getattr(self._env.unwrapped, "scene", None), "terrain", None)
-        if getattr(terrain, "terrain_origins", None) is None or not self._present["student"]:
+        if terrain is None or getattr(terrain, "terrain_origins", None) is None or not self._present["student"]:
             return None
         return float(terrain.terrain_levels[self._roles[0] > 0].float().mean())
 

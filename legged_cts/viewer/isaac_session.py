@@ -18,6 +18,7 @@ from legged_cts.deploy.terrain import Heightfield
 from legged_cts.envs.builder import resolve_device
 from legged_cts.envs.launch import make_env
 from legged_cts.evaluation.policies import check_roles, checkpoint_policies
+from legged_cts.robots.spec import load_robot
 from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint
 from legged_cts.training.compose import apply_overrides, plain
 from legged_cts.viewer.session import State, require
@@ -80,7 +81,7 @@ class IsaacSession:
         self._env, self._robot = env, env.unwrapped.scene["robot"]
         self._command = env.unwrapped.command_manager.get_term("velocity")
         self._policies = policies
-        self.spec = env.unwrapped.spec
+        self.spec = load_robot(config["robot"])
         self.control_dt = float(env.unwrapped.step_dt)
         ranges = checkpoint["env_info"]["command_ranges"]
         self.command_ranges = {name: (float(low), float(high)) for name, (low, high) in ranges.items()}

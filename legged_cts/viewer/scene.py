@@ -15,6 +15,9 @@ PATCH = 12.0
 MARGIN = 4.0
 """How far the robot walks on the drawn ground before the ground is drawn anew [m]."""
 
+JUMP = 0.4
+"""Change of the base's height that is no walking, but a reset to another place [m]."""
+
 
 class Scene:
     """Draws a robot and the ground around it.
@@ -35,6 +38,7 @@ class Scene:
         self._ground = ground_geom(model)
         self._ground_nodes: list[viser.MeshHandle] = []
         self._ground_centre: Array | None = None
+        self._height = 0.0
         self.follow = True
         self._world = server.scene.add_frame("/world", show_axes=False)
         self.bodies = {
@@ -85,11 +89,15 @@ class Scene:
                 node.position = self._data.xpos[body]
                 node.wxyz = self._data.xquat[body]
             if self.follow:
-                # Heights pass more slowly, else the ground would bob with every step.
-                height = -self._world.position[2]
-                self._world.position = np.array([-base[0], -base[1], -(height + 0.05 * (base[2] - height))])
+                self._world.position = np.array([-base[0], -base[1], -self._smooth_height(base[2])])
             self._update_ground(base[:2])
         self._server.flush()
+
+    def _smooth_height(self, height: float) -> float:
+        """The height to follow: slower than the base, else the ground would bob with every step."""
+        behind = height - self._height
+        self._height += behind if abs(behind) > JUMP else 0.05 * behind
+        return self._height
 
     def _update_ground(self, base: Array) -> None:
         if self._ground is None:

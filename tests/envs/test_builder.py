@@ -1,0 +1,100 @@
+"""Configurations that the builder must refuse, and what it leaves out. No simulation."""
+
+import pytest
+from envs_support import composed
+from omegaconf import open_dict
+
+from legged_cts.envs.builder import build_env_cfg, proprioception_terms, resolve_num_envs
+
+
+def build(*overrides):
+    return build_env_cfg(composed(*overrides))
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("+env.rewards.track_lin_velocity={weight: 1.0}", r"env\.rewards\.track_lin_velocity .* 'track_lin_vel'"),
+        ("+env.rewards.torques.wieght=1", r"env\.rewards\.torques\.wieght .* 'weight'"),
+        ("+env.rewards.track_lin_vel.params.sgima=1", r"params\.sgima .* 'sigma'"),
+        ("+env.randomization.frction=[0,1]", r"env\.randomization\.frction .* 'friction'"),
+        ("+env.observations.noise.joint_vle=1", r"env\.observations\.noise\.joint_vle .* 'joint_vel'"),
+        ("+env.observations.privileged.frictoin=true", r"privileged\.frictoin .* 'friction'"),
+        ("+env.terminations.tlit=true", r"env\.terminations\.tlit .* 'tilt'"),
+        ("+env.comands={}", r"env\.comands .* 'commands'"),
+        ("+terrain.leevls=3", r"terrain\.leevls"),
+        ("env.randomization.friction=[2,1]", r"env\.randomization\.friction must be a range"),
+        ("env.commands.lin_vel_x=fast", r"env\.commands\.lin_vel_x must be a range"),
+        ("env.observations.history_length=0", "history_length must be at least 1"),
+        ("env.actions.delay_ms=[]", "at least one delay"),
+        ("env.rewards.hip_default.params.joints=[hipp]", "no joint of 'go2' matches"),
+        ("env.scene.num_envs=0", r"env\.scene\.num_envs must be 'auto' or"),
+        ("env.scene.num_envs=many", r"env\.scene\.num_envs must be 'auto' or"),
+        ("physics=bullet", "physics='bullet' is unknown"),
+    ],
+)
+def test_wrong_names_and_values_are_named(override, message):
+    with pytest.raises(ValueError, match=message):
+        build(override)
+
+
+def test_unknown_terrain_kind_is_named():
+    cfg = composed("terrain=rough")
+    with open_dict(cfg):
+        cfg.terrain.kinds.stair_up = {"proportion": 1.0}
+    with pytest.raises(ValueError, match=r"terrain\.kinds\.stair_up .* 'stairs_up'"):
+        build_env_cfg(cfg)
+
+
+def test_auto_number_of_environments():
+    assert resolve_num_envs("auto", "cpu") == 512
+    assert resolve_num_envs("auto", "cuda:0") == 4096
+    assert resolve_num_envs(7, "cpu") == 7
+
+
+def test_zero_weight_leaves_the_term_and_its_sensor_out():
+    cfg = build("env.rewards.torques.weight=0")
+    terms = vars(cfg.rewards)
+    assert "torques" not in terms and "feet_air_time" not in terms and "power" in terms
+    assert not cfg.scene.contact_forces.track_air_time
+    assert build("env.rewards.feet_air_time.weight=1").scene.contact_forces.track_air_time
+
+
+def test_no_reward_at_all_is_refused():
+    cfg = composed()
+    for term in cfg.env.rewards.values():
+        term.weight = 0.0
+    with pytest.raises(ValueError, match="nothing to learn"):
+        build_env_cfg(cfg)
+
+
+def test_no_randomization():
+    cfg = build("randomization=none")
+    assert set(vars(cfg.events)) == {"reset_base", "reset_joints"}
+    assert cfg.actions.joint_pos.delay_ms == [0.0]
+
+
+def test_curriculum_only_on_uneven_ground():
+    assert not vars(build().curriculum)
+    assert set(vars(build("terrain=rough").curriculum)) == {"terrain_levels"}
+    assert not vars(build("terrain=rough", "env.curriculum.terrain_levels=false").curriculum)
+
+
+def test_height_scan_only_on_uneven_ground_unless_said():
+    def scans(*overrides):
+        return "height_scan" in build(*overrides).observations.privileged.state.params["terms"]
+
+    assert not scans() and scans("terrain=rough")
+    assert scans("env.observations.privileged.height_scan=true")
+    assert not scans("terrain=rough", "env.observations.privileged.height_scan=false")
+
+
+def test_proprioception_terms():
+    assert proprioception_terms(composed()) == [
+        ("base_ang_vel", 3, 0.25),
+        ("projected_gravity", 3, 1.0),
+        ("command", 3, 1.0),
+        ("joint_pos", 12, 1.0),
+        ("joint_vel", 12, 0.05),
+        ("last_action", 12, 1.0),
+    ]

@@ -1,0 +1,141 @@
+"""Checks of the native solver that need a simulation of their own; each line of output is a JSON record."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import torch
+from hydra import compose, initialize_config_dir
+
+from legged_cts.envs.builder import tasks_dir
+from legged_cts.envs.launch import make_env
+
+NUM_ENVS = 6
+
+
+def main(output: str) -> None:
+    """Randomise, change one world, poison one world, and report."""
+    with initialize_config_dir(str(tasks_dir()), version_base="1.3"):
+        cfg = compose("train", ["physics=mujoco_cpu", "device=cpu", f"env.scene.num_envs={NUM_ENVS}"])
+    with make_env(cfg) as env:
+        from isaaclab_newton.physics import NewtonManager
+
+        solver = NewtonManager._solver
+        env.step(torch.zeros(NUM_ENVS, 12))
+        worlds = solver._worlds
+        record = {"equal": _mirrored(solver), "spread": _spread(worlds)}
+
+        robot = env.unwrapped.scene["robot"]
+        before = _parameters(worlds)
+        masses = robot.data.body_mass.torch.clone()
+        masses[2, 0] += 1.5
+        robot.set_masses_index(masses=masses[2:3, :1], env_ids=torch.tensor([2]), body_ids=torch.tensor([0]))
+        env.step(torch.zeros(NUM_ENVS, 12))
+        after = _parameters(worlds)
+        record["changed_worlds"] = [i for i in range(NUM_ENVS) if not _same(before[i], after[i])]
+        record["added"] = float((after[2]["body_mass"] - before[2]["body_mass"]).sum())
+        record["equal_after"] = _mirrored(solver)
+
+        record["torque"] = _torque_error(env)
+        record |= _poison(env)
+        record["separate_reset"] = _reset_one(env)
+    with open(output, "w") as file:
+        json.dump(record, file)
+
+
+def _parameters(worlds) -> list[dict[str, np.ndarray]]:
+    names = ("body_mass", "body_ipos", "body_inertia", "dof_armature", "geom_friction", "actuator_gainprm")
+    return [{name: np.array(getattr(model, name)) for name in names} for model in worlds.models]
+
+
+def _same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
+    return all(np.array_equal(a[name], b[name]) for name in a)
+
+
+def _mirrored(solver) -> bool:
+    """Whether every world's own model holds the row of Newton's batched parameters that belongs to it."""
+    from legged_cts.physics.world_models import MIRRORED
+
+    for name in MIRRORED:
+        batched = getattr(solver.mjw_model, name).numpy()
+        if batched.size == 0:
+            continue
+        batched = np.broadcast_to(batched, (NUM_ENVS, *batched.shape[1:]))
+        for world, model in enumerate(solver._worlds.models):
+            value = np.array(getattr(model, name))
+            if not np.allclose(value, batched[world].reshape(value.shape), rtol=1e-6, atol=1e-9):
+                return False
+    return True
+
+
+def _spread(worlds) -> dict[str, float]:
+    """Smallest difference between any two worlds, per randomised parameter; positive where it is per world."""
+    result = {}
+    for name, parameters in {
+        "mass": [p["body_mass"].sum() for p in _parameters(worlds)],
+        "com": [p["body_ipos"][1].sum() for p in _parameters(worlds)],
+        "friction": [p["geom_friction"][1:, 0].mean() for p in _parameters(worlds)],
+        "armature": [p["dof_armature"].sum() for p in _parameters(worlds)],
+        "gains": [p["actuator_gainprm"][:, 0].sum() for p in _parameters(worlds)],
+    }.items():
+        values = np.sort(np.array(parameters))
+        result[name] = float(np.diff(values).min())
+    return result
+
+
+def _torque_error(env) -> float:
+    """Largest difference between the measured torque and kp (target - q) - kd qd at the start of the last tick."""
+    unwrapped = env.unwrapped
+    from isaaclab_newton.physics import NewtonManager
+
+    solver = NewtonManager._solver
+    env.step(0.2 * torch.ones(NUM_ENVS, 12))
+    states = solver._states[:, -2]
+    base = solver._worlds.base
+    q, qd = states[:, 8 : 1 + base.nq], states[:, 1 + base.nq + 6 : 1 + base.nq + base.nv]
+    robot = unwrapped.scene["robot"].data
+    kp, kd = robot.joint_stiffness.torch.numpy(), robot.joint_damping.torch.numpy()
+    limit = robot.joint_effort_limits.torch.numpy()
+    target = unwrapped.joint_action.current_target.numpy()
+    expected = np.clip(kp * (target - q) - kd * qd, -limit, limit)
+    return float(np.abs(solver.actuator_force()[:, 6:] - expected).max())
+
+
+def _poison(env) -> dict[str, object]:
+    """Write a NaN velocity into world 3: it is reset and counted, the others go on as if nothing had happened."""
+    unwrapped = env.unwrapped
+    robot = unwrapped.scene["robot"]
+    count = int(unwrapped.nan_resets)
+    velocity = robot.data.joint_vel.torch[3:4].clone()
+    velocity[:] = float("nan")
+    robot.write_joint_velocity_to_sim_index(velocity=velocity, env_ids=torch.tensor([3], dtype=torch.int32))
+    lengths = unwrapped.episode_length_buf.clone()
+    observations, rewards, dones, _ = env.step(torch.zeros(NUM_ENVS, 12))
+    finite = all(bool(group.isfinite().all()) for group in observations.values())
+    rewards, dones = rewards.clone(), dones.clone()  # the environment writes into the same buffers every step
+    later, _, _, _ = env.step(torch.zeros(NUM_ENVS, 12))
+    others = [i for i in range(NUM_ENVS) if i != 3]
+    return {
+        "nan_resets": int(unwrapped.nan_resets) - count,
+        "nan_done": bool(dones[3]),
+        "nan_reward": float(rewards[3]),
+        "finite": finite and bool(rewards.isfinite().all()) and bool(later["proprioception"].isfinite().all()),
+        "others_go_on": bool((unwrapped.episode_length_buf[others] == lengths[others] + 2).all()),
+    }
+
+
+def _reset_one(env) -> bool:
+    """Resetting world 1 moves nothing in the other worlds."""
+    unwrapped = env.unwrapped
+    robot = unwrapped.scene["robot"].data
+    before = robot.joint_pos.torch.clone()
+    unwrapped._reset_idx(torch.tensor([1], dtype=torch.int32))
+    after = unwrapped.scene["robot"].data.joint_pos.torch
+    others = [i for i in range(NUM_ENVS) if i != 1]
+    return bool(torch.equal(before[others], after[others]) and not torch.equal(before[1], after[1]))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

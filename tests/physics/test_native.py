@@ -1,0 +1,69 @@
+"""The native solver: parameters per world, torques, exploded worlds, presets."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from legged_cts.physics import physics_cfg, resolve_physics
+
+WORKER = Path(__file__).with_name("native_worker.py")
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory):
+    """What the worker found."""
+    output = tmp_path_factory.mktemp("native") / "record.json"
+    done = subprocess.run([sys.executable, str(WORKER), str(output)], capture_output=True, text=True)
+    assert output.exists(), done.stderr[-3000:]
+    return json.loads(output.read_text())
+
+
+def test_every_world_has_its_own_parameters(record):
+    assert record["equal"]
+    assert all(gap > 0.0 for gap in record["spread"].values()), record["spread"]
+
+
+def test_a_changed_parameter_reaches_its_world_and_no_other(record):
+    assert record["changed_worlds"] == [2]
+    assert record["added"] == pytest.approx(1.5, abs=1e-5)
+    assert record["equal_after"]
+
+
+def test_actuator_force_is_the_pd_law(record):
+    # Half a newton metre: the implicit integrator damps within the tick, and gravity accelerates the joint meanwhile.
+    assert record["torque"] < 0.5
+
+
+def test_an_exploded_world_is_reset_and_counted(record):
+    assert record["nan_resets"] == 1
+    assert record["nan_done"]
+    assert record["nan_reward"] == 0.0
+    assert record["finite"]
+    assert record["others_go_on"]
+
+
+def test_one_world_is_reset_alone(record):
+    assert record["separate_reset"]
+
+
+def test_auto_suits_the_device():
+    assert resolve_physics("auto", "cpu") == "mujoco_cpu"
+    assert resolve_physics("auto", "cuda:0") == "newton_mjwarp"
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "options", "message"),
+    [
+        ("mujoco", "cpu", {}, "did you mean 'mujoco_cpu'"),
+        ("mujoco_cpu", "cuda:0", {}, "runs on the CPU only"),
+        ("mujoco_cpu", "cpu", {"iteration": 3}, "unknown solver option 'iteration'"),
+    ],
+)
+def test_wrong_presets_are_named(name, device, options, message):
+    with pytest.raises(ValueError, match=message):
+        physics_cfg(name, device, options)

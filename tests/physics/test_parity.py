@@ -1,0 +1,67 @@
+"""Native MuJoCo and MJWarp solve the same problem, so the same states and actions must give the same motion.
+
+Tolerances: MJWarp computes in single precision and MuJoCo's C code in double. In free flight and over half a second of
+contact the two stay within a few units of single precision's rounding, amplified by contact; the bounds below are about
+20 times what was measured and far below anything a policy could feel (0.1 mm, 0.1 N of 149 N).
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+WORKER = Path(__file__).with_name("parity_worker.py")
+TOLERANCE = {
+    "position": 1e-4,  # m
+    "orientation": 1e-4,
+    "velocity": 2e-3,  # m/s, rad/s
+    "joint_pos": 2e-4,  # rad
+    "joint_vel": 1e-2,  # rad/s
+    "foot_force": 0.1,  # N
+}
+
+
+@pytest.fixture(scope="module", params=["flat", "rough"])
+def trajectories(request, tmp_path_factory):
+    """Recorded trajectories of both engines on one terrain."""
+    folder = tmp_path_factory.mktemp("parity")
+    records = {}
+    for engine in ("mujoco_cpu", "newton_mjwarp"):
+        output = folder / f"{engine}.npz"
+        done = subprocess.run(
+            [sys.executable, str(WORKER), engine, request.param, str(output)], capture_output=True, text=True
+        )
+        assert output.exists(), done.stderr[-3000:]
+        records[engine] = dict(np.load(output))
+    return request.param, records["mujoco_cpu"], records["newton_mjwarp"]
+
+
+@pytest.mark.parametrize("phase", ["flight", "contact"])
+def test_engines_agree(trajectories, phase):
+    _, native, warp = trajectories
+    for key, tolerance in TOLERANCE.items():
+        difference = np.abs(native[f"{phase}_{key}"] - warp[f"{phase}_{key}"]).max()
+        assert difference < tolerance, f"{phase} {key}: {difference} is not below {tolerance}"
+
+
+def test_trajectories_are_not_trivial(trajectories):
+    _, native, _ = trajectories
+    assert native["flight_foot_force"].max() == 0.0
+    assert native["contact_foot_force"].max() > 30.0
+    assert np.ptp(native["contact_joint_pos"], axis=0).max() > 0.2
+    # Worlds start from different states and stay different.
+    assert np.ptp(native["contact_joint_pos"][-1], axis=0).max() > 0.05
+
+
+def test_standing_robot_weighs_what_it_weighs(trajectories):
+    terrain, native, warp = trajectories
+    if terrain != "flat":
+        pytest.skip("measured on flat ground")
+    for record in (native, warp):
+        force = record["standing_force"]
+        np.testing.assert_allclose(force[:, 2], record["weight"], rtol=0.02)
+        assert np.abs(force[:, :2]).max() < 0.02 * record["weight"]

@@ -1,0 +1,50 @@
+"""A runner with small networks on the tiny environment."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from line_env import LineEnv
+
+from legged_cts.algorithms.config import runner_cfg
+from legged_cts.training.runner import Runner
+
+TASKS = Path(__file__).parents[2] / "tasks"
+
+
+class Silent:
+    """A display that remembers what it was shown."""
+
+    def __init__(self) -> None:
+        self.shown: list[tuple[int, dict[str, float]]] = []
+        self.stopped = False
+
+    def start(self, iteration: int, total: int) -> None:
+        """Note nothing."""
+
+    def update(self, iteration: int, metrics: Any) -> None:
+        """Remember."""
+        self.shown.append((iteration, dict(metrics)))
+
+    def stop(self) -> None:
+        """Remember."""
+        self.stopped = True
+
+
+def make_runner(folder: Path | None, seed: int = 0, logger: str = "none", **options: Any) -> Runner:
+    """Seed torch and build environment and runner."""
+    torch.manual_seed(seed)
+    cfg = yaml.safe_load((TASKS / "algorithm" / "cts.yaml").read_text())
+    for node in cfg["networks"].values():
+        node["hidden_dims"] = [16]
+    cfg["networks"]["actor"]["latent_dim"] = 4
+    cfg["runner"].update(num_steps_per_env=5, save_interval=options.pop("save_interval", 2))
+    train_cfg = runner_cfg(cfg["algorithm"], cfg["networks"], cfg["runner"])
+    return Runner(
+        LineEnv(), copy.deepcopy(train_cfg), str(folder) if folder else None, "cpu",
+        config={"logger": logger, **cfg}, env_info={"robot": "line"}, display=Silent(), **options,
+    )  # fmt: skip

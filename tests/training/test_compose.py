@@ -1,0 +1,117 @@
+"""Overrides on a checkpoint's configuration, and command lines that are wrong."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from legged_cts.training.app import check_options, resolve_task, resume_into_run_dir, user_errors
+from legged_cts.training.compose import apply_overrides, compose_task, plain
+
+ROOT = Path(__file__).parents[2]
+
+
+def config():
+    cfg = compose_task(["terrain=flat", "env.scene.num_envs=16"])
+    return plain(cfg)
+
+
+def test_values_groups_and_additions_are_applied_to_a_copy():
+    before = config()
+    after = plain(
+        apply_overrides(before, ["seed=7", "terrain=rough", "randomization=none", "env.scene.num_envs=4", "+a.b=1"])
+    )
+    assert after["seed"] == 7 and after["env"]["scene"]["num_envs"] == 4 and after["a"] == {"b": 1}
+    assert after["terrain"] == plain(compose_task(["terrain=rough"]))["terrain"]
+    assert after["env"]["pushes"]["enabled"] is False and after["env"]["randomization"]["friction"] is None
+    # What the group does not own stays.
+    assert after["env"]["rewards"] == before["env"]["rewards"]
+    assert before["terrain"]["name"] == "flat" and before == config()
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("env.scene.num_env=4", "no key 'env.scene.num_env'"),
+        ("terrain=moon", "choose from .*flat.*rough"),
+        ("seed=1,2", "sweep"),
+        ("seed", "seed"),
+    ],
+)
+def test_wrong_overrides_are_named(word, message):
+    with pytest.raises(ValueError, match=message):
+        apply_overrides(config(), [word])
+
+
+def test_unknown_options_and_keys_of_the_tree_are_value_errors():
+    check_options(["terrain=rough", "seed=3", "algorithm=cts,ppo", "experiment=null", "terrain.size=4"])
+    with pytest.raises(ValueError, match="terrain='rouhg' is unknown; did you mean 'rough'"):
+        check_options(["terrain=rouhg"])
+    with pytest.raises(ValueError, match="nonsense"):
+        compose_task(["nonsense=1"])
+
+
+def test_resume_goes_on_in_the_same_folder(tmp_path):
+    file = tmp_path / "model_3.pt"
+    file.touch()
+    for given in (file, tmp_path):
+        assert resume_into_run_dir(["train.py", f"resume={given}"])[-1] == f"hydra.run.dir='{tmp_path}'"
+    chosen = ["train.py", f"resume={file}", "hydra.run.dir=elsewhere"]
+    assert resume_into_run_dir(chosen) == chosen
+    for words in (["train.py"], ["train.py", "resume=null"], ["train.py", "resume=/no/such/run"]):
+        assert resume_into_run_dir(words) == words
+
+
+def test_user_errors_are_one_line_unless_the_trace_is_asked_for(capsys, monkeypatch):
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    with pytest.raises(SystemExit, match="2"), user_errors():
+        raise ValueError("robot: wrong")
+    assert capsys.readouterr().err.splitlines()[0] == "error: robot: wrong"
+    with pytest.raises(RuntimeError), user_errors():
+        raise RuntimeError("a fault of the program keeps its trace")
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(ValueError), user_errors():
+        raise ValueError("robot: wrong")
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("robot=go3", "no robot named 'go3'; did you mean 'go2'"),
+        ("physics=bullet", "physics='bullet' is unknown"),
+        ("logger=paper", "logger='paper' is unknown; choose from tensorboard, wandb, none"),
+        ("max_iterations=0", "max_iterations must be a positive number"),
+        ("max_minutes=0", "max_minutes must be a positive number"),
+        ("env.scene.num_envs=many", "env.scene.num_envs must be"),
+        ("resume=/no/such/run", "no file or run folder"),
+        ("algorithm.class_name=nowhere:CTS", "algorithm.class_name 'nowhere:CTS' cannot be imported"),
+    ],
+)
+def test_wrong_values_are_found_before_the_simulator_starts(word, message):
+    with pytest.raises(ValueError, match=message):
+        resolve_task(compose_task([word]), [word])
+
+
+def test_what_depends_on_the_machine_or_terrain_is_resolved():
+    flat = resolve_task(compose_task(["device=cpu", "env.scene.num_envs=auto", "terrain=flat"]), [])
+    assert flat["env"]["scene"]["num_envs"] == 512
+    assert flat["env"]["observations"]["privileged"]["height_scan"] is False
+    rough = resolve_task(compose_task(["device=cpu", "terrain=rough"]), [])
+    assert rough["env"]["observations"]["privileged"]["height_scan"] is True
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [("terrain=moon", "error: terrain='moon' is unknown"), ("env.scene.num_envz=4", "env.scene.num_envz")],
+)
+def test_a_wrong_command_line_ends_without_a_trace(tmp_path, word, message):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment.pop("HYDRA_FULL_ERROR", None)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "train.py"), word, f"hydra.run.dir={tmp_path}"],
+        capture_output=True, text=True, env=environment, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert message in done.stderr and "Traceback" not in done.stderr

@@ -1,0 +1,63 @@
+"""Lines where there is no terminal, a table where there is one."""
+
+import io
+
+from rich.console import Console
+
+from legged_cts.training import display as module
+from legged_cts.training.display import LineDisplay, LiveDisplay, duration, make_display, number
+
+METRICS = {
+    "total_steps": 48000.0, "perf/env_steps_per_s": 6400.0, "perf/collect_s": 1.5, "perf/learn_s": 0.5,
+    "student/return": 3.25, "student/lin_error": 0.14, "student/yaw_error": 0.2, "student/falls": 0.05,
+    "student/terrain_level": 1.5, "teacher/return": 4.0, "teacher/lin_error": 0.1, "score": 0.7, "best_score": 0.75,
+    "learning_rate": 0.001, "loss/kl": 0.01, "loss/reconstruction": 0.02, "action_std": 0.9,
+}  # fmt: skip
+
+
+def test_lines_are_few_compact_and_include_the_last(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    stream = io.StringIO()
+    display = make_display(stream, every_s=10.0)
+    assert isinstance(display, LineDisplay)
+    display.start(0, 1000)
+    for iteration in range(1, 31):
+        now[0] += 1.0
+        display.update(iteration, METRICS)
+    display.stop()
+    lines = stream.getvalue().splitlines()
+    assert [line.split("/")[0] for line in lines] == ["[1", "[11", "[21", "[30"]
+    assert lines[-1] == (
+        "[30/1000] | eta 16m10s | 6,400 steps/s | student ret 3.25 lin 0.14 yaw 0.20 falls 0.05 level 1.50"
+        " | teacher ret 4.00 lin 0.10 | best 0.75"
+    )
+    display.stop()
+    assert len(stream.getvalue().splitlines()) == 4
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_the_last_iteration_is_shown_at_once():
+    stream = io.StringIO()
+    display = LineDisplay(stream, every_s=1000.0)
+    display.start(4, 6)
+    display.update(5, {})
+    display.update(6, {})
+    assert len(stream.getvalue().splitlines()) == 2 and "[6/6]" in stream.getvalue()
+
+
+def test_terminal_shows_both_roles_and_the_state():
+    stream = io.StringIO()
+    display = LiveDisplay(Console(file=stream, force_terminal=True, width=120))
+    display.start(0, 10)
+    display.update(3, METRICS)
+    display.stop()
+    text = stream.getvalue()
+    for part in ("iteration 3/10", "student", "teacher", "[m/s]", "0.140", "0.100", "terrain level", "reconstruction"):
+        assert part in text
+    assert "to go" in text and "6,400" in text
+
+
+def test_numbers_and_durations():
+    assert [number(None), number(float("nan")), number(1234.5, 1)] == ["-", "-", "1,234.5"]
+    assert [duration(s) for s in (5.4, 184.0, 3725.0, float("nan"))] == ["5s", "3m04s", "1h02m", "-"]
