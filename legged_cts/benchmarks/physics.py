@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-
 ENGINES = ("newton_mjwarp", "mujoco_cpu")
 ACTION_SCALE = 0.5
 """Standard deviation of the random actions: legs that move and a base that stumbles, as early in training."""
@@ -35,8 +34,9 @@ def measure(engine: str, terrain: str, num_envs: int, steps: int) -> dict[str, A
     import torch
     from hydra import compose, initialize_config_dir
 
-    from legged_cts.envs.launch import make_env
     from legged_cts.envs.builder import tasks_dir
+    from legged_cts.envs.launch import make_env
+    from legged_cts.physics.mujoco_native import NativeMujocoSolver
 
     with initialize_config_dir(str(tasks_dir()), version_base="1.3"):
         overrides = [f"terrain={terrain}", f"physics={engine}", f"env.scene.num_envs={num_envs}", "device=cpu"]
@@ -69,7 +69,7 @@ def measure(engine: str, terrain: str, num_envs: int, steps: int) -> dict[str, A
             "conversion": 1e3 * (outer.seconds - inner.seconds) / steps,
             "mdp": 1e3 * (total - outer.seconds) / steps,
         }
-        if engine == "mujoco_cpu":
+        if isinstance(solver, NativeMujocoSolver):
             result |= {"bare": solver.bare_speed(), "bare_shared": solver.bare_speed(shared=True)}
     return result
 
@@ -120,7 +120,7 @@ def compare(terrains: Iterable[str], sizes: Iterable[int], steps: int) -> list[d
 
 def _in_subprocess(engine: str, terrain: str, num_envs: int, steps: int) -> dict[str, Any]:
     # Isaac Lab holds one simulation per process.
-    code = f"from legged_cts.benchmarks.physics import measure; import json; print('RESULT' + json.dumps(measure("
+    code = "from legged_cts.benchmarks.physics import measure; import json; print('RESULT' + json.dumps(measure("
     code += f"{engine!r}, {terrain!r}, {num_envs}, {steps})))"
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)

@@ -40,7 +40,7 @@ from legged_cts.physics import physics_cfg
 from legged_cts.robots.spec import RobotSpec, load_robot
 from legged_cts.robots.usd import usd_path
 
-AUTO_NUM_ENVS = {"cpu": 512, "cuda": 4096}
+AUTO_NUM_ENVS = {"cpu": 256, "cuda": 4096}
 """Environments where the configuration says ``auto``, by kind of device."""
 
 _ENV_KEYS = (

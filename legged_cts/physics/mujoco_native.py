@@ -1,8 +1,10 @@
 """MuJoCo's own C engine under Isaac Lab's Newton backend: the fast way to simulate on a CPU.
 
-Isaac Lab keeps its model, state and articulation views; only the solver changes. One control step is one or two calls
-of :class:`mujoco.rollout.Rollout`, which ticks every world on all cores, instead of one Warp launch per kernel and tick.
+Isaac Lab keeps its model, state and articulation views; only the solver changes. One control step is one call of
+:class:`mujoco.rollout.Rollout`, which ticks every world on all cores, instead of one Warp launch per kernel and tick.
 """
+# Newton's arrays are optional until its model is finalised, which is before any of this runs.
+# pyright: reportOptionalMemberAccess=false, reportArgumentType=false, reportCallIssue=false
 
 from __future__ import annotations
 

@@ -54,6 +54,17 @@ MIRRORED = (
     "actuator_gear",
     "actuator_acc0",
 )
+SOLVER_OPTIONS = (
+    "iterations",
+    "ls_iterations",
+    "integrator",
+    "cone",
+    "solver",
+    "jacobian",
+    "impratio",
+    "enableflags",
+    "disableflags",
+)
 OPTIONS = ("gravity", "density", "viscosity", "wind", "magnetic", "tolerance", "ls_tolerance", "ccd_tolerance")
 MEMORY_SHARE = 0.6
 
@@ -143,8 +154,8 @@ class WorldModels:
 def _with_sensors(spec: mujoco.MjSpec, compiled: mujoco.MjModel) -> mujoco.MjModel:
     """Compile ``spec`` with a net contact force per colliding body and an actuator force per driven joint."""
     net_force = [1 << int(mujoco.mjtConDataField.mjCONDATA_FORCE), 3, 1]
-    colliding = {compiled.geom_bodyid[g] for g in range(compiled.ngeom) if compiled.geom_conaffinity[g] or compiled.geom_contype[g]}
-    for body in sorted(int(b) for b in colliding if b != 0):
+    collides = (compiled.geom_contype != 0) | (compiled.geom_conaffinity != 0)
+    for body in sorted({int(b) for b in compiled.geom_bodyid[collides] if b != 0}):
         spec.add_sensor(
             name=f"contact_{body}",
             type=mujoco.mjtSensor.mjSENS_CONTACT,
@@ -168,7 +179,7 @@ def _with_sensors(spec: mujoco.MjSpec, compiled: mujoco.MjModel) -> mujoco.MjMod
             target = getattr(model, name)
             if target.shape == value.shape:
                 target[...] = value
-    for name in OPTIONS + ("iterations", "ls_iterations", "integrator", "cone", "solver", "jacobian", "impratio", "enableflags", "disableflags"):
+    for name in OPTIONS + SOLVER_OPTIONS:
         value = getattr(compiled.opt, name)
         if isinstance(value, np.ndarray):
             getattr(model.opt, name)[...] = value

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from hydra import compose, initialize_config_dir
 
-from legged_cts.envs.launch import make_env
 from legged_cts.envs.builder import tasks_dir
+from legged_cts.envs.launch import make_env
 
 NUM_ENVS = 8
 FLIGHT_STEPS = 10
