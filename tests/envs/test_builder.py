@@ -47,7 +47,7 @@ def test_unknown_terrain_kind_is_named():
 
 
 def test_auto_number_of_environments():
-    assert resolve_num_envs("auto", "cpu") == 512
+    assert resolve_num_envs("auto", "cpu") == 256
     assert resolve_num_envs("auto", "cuda:0") == 4096
     assert resolve_num_envs(7, "cpu") == 7
 

@@ -41,6 +41,7 @@ def main(output: str) -> None:
         record["torque"] = _torque_error(env)
         record |= _poison(env)
         record["separate_reset"] = _reset_one(env)
+        record["lifted_worlds"] = _lift(env)
     with open(output, "w") as file:
         json.dump(record, file)
 
@@ -135,6 +136,25 @@ def _reset_one(env) -> bool:
     after = unwrapped.scene["robot"].data.joint_pos.torch
     others = [i for i in range(NUM_ENVS) if i != 1]
     return bool(torch.equal(before[others], after[others]) and not torch.equal(before[1], after[1]))
+
+
+def _lift(env) -> list[int]:
+    """Push the base of world 4 upwards with three times the robot's weight; returns the worlds that take off."""
+    from isaaclab_newton.physics import NewtonManager
+
+    base = [i for i, label in enumerate(NewtonManager.get_model().body_label) if label.endswith("/base")][4]
+
+    def force(state) -> None:
+        # Newton's spatial force is (force, torque) in the world frame.
+        state.body_f.numpy()[base, 2] += 3.0 * 149.17
+
+    NewtonManager.register_state_force_callback(force)
+    env.unwrapped.reset()
+    for _ in range(5):
+        env.step(torch.zeros(NUM_ENVS, 12))
+    # Three weights less one, for 0.1 s: 2 g * 0.1 s = 1.96 m/s, were the legs not pulled along.
+    speed = env.unwrapped.scene["robot"].data.root_lin_vel_w.torch[:, 2]
+    return (speed > 1.0).nonzero().flatten().tolist()
 
 
 if __name__ == "__main__":

@@ -51,6 +51,10 @@ def test_one_world_is_reset_alone(record):
     assert record["separate_reset"]
 
 
+def test_an_external_force_reaches_its_world(record):
+    assert record["lifted_worlds"] == [4]
+
+
 def test_auto_suits_the_device():
     assert resolve_physics("auto", "cpu") == "mujoco_cpu"
     assert resolve_physics("auto", "cuda:0") == "newton_mjwarp"

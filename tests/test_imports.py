@@ -1,0 +1,69 @@
+"""Imports point one way: applications -> environments -> terms, robots, physics; algorithms and deploy stand apart."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "legged_cts"
+APPLICATIONS = {"training", "evaluation", "export", "viewer", "benchmarks"}
+ALLOWED = {
+    "roles": set(),
+    "robots": set(),
+    "physics": {"robots"},
+    "mdp": {"robots", "roles", "physics"},
+    "models": {"roles"},
+    "algorithms": {"models", "roles"},
+    "deploy": {"robots"},
+    "envs": {"mdp", "robots", "physics", "algorithms"},
+    **{name: {"envs", "mdp", "robots", "physics", "algorithms", "models", "deploy", "roles"} for name in APPLICATIONS},
+}
+THIRD_PARTY = {
+    "models": {"torch", "rsl_rl", "tensordict"},
+    "algorithms": {"torch", "rsl_rl", "tensordict"},
+    "deploy": {"numpy", "onnxruntime", "mujoco", "yaml", "imageio"},
+}
+
+
+def imports(path: Path) -> set[str]:
+    """Names of all modules that a file imports when it runs, inside functions too, but not for type checking alone."""
+    found = set()
+    todo: list[ast.AST] = [ast.parse(path.read_text())]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            todo.extend(node.orelse)
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            found.add(node.module)
+        todo.extend(ast.iter_child_nodes(node))
+    return found
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_one_way(path):
+    part = part_of(path)
+    if part == "__init__":
+        return
+    own = {name.split(".")[1] for name in imports(path) if name.startswith("legged_cts.")}
+    allowed = ALLOWED[part] | {part} | (APPLICATIONS if part in APPLICATIONS else set())
+    assert own <= allowed, f"{part} must not import {own - allowed}"
+    if part in THIRD_PARTY:
+        foreign = {name.split(".")[0] for name in imports(path)} - set(sys.stdlib_module_names) - {"legged_cts"}
+        assert foreign <= THIRD_PARTY[part], f"{part} must not import {foreign - THIRD_PARTY[part]}"
+
+
+def test_deploy_needs_only_the_spec_of_robots():
+    """The rest of ``robots`` needs OpenUSD."""
+    for path in (PACKAGE / "deploy").rglob("*.py"):
+        robots = {name for name in imports(path) if name.startswith("legged_cts.robots")}
+        assert robots <= {"legged_cts.robots.spec"}, path
