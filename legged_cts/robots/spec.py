@@ -94,19 +94,22 @@ def assets_dir() -> Path:
     """Find the folder that holds `robots/` and `policies/`.
 
     Returns:
-        `LEGGED_CTS_ASSETS` if set, else `assets` beside the package, as in a clone.
+        `LEGGED_CTS_ASSETS` if set, else `assets` beside the package as in a clone, else `assets` inside the package as
+        in an installed wheel.
 
     Raises:
-        FileNotFoundError: If that folder does not exist.
+        FileNotFoundError: If there is no such folder.
     """
     override = os.environ.get("LEGGED_CTS_ASSETS")
-    folder = Path(override) if override else Path(__file__).resolve().parents[2] / "assets"
-    if not folder.is_dir():
-        raise FileNotFoundError(
-            f"no assets folder at {folder}: an installed package carries none, so set LEGGED_CTS_ASSETS to the "
-            "'assets' folder of a clone, or name a robot by the path of its robot.yaml"
-        )
-    return folder
+    package = Path(__file__).resolve().parents[1]
+    folders = [Path(override)] if override else [package.parent / "assets", package / "assets"]
+    for folder in folders:
+        if folder.is_dir():
+            return folder
+    raise FileNotFoundError(
+        f"no assets folder at {' or '.join(map(str, folders))}: set LEGGED_CTS_ASSETS to a folder with robots/ in it, or "
+        "name a robot by the path of its robot.yaml"
+    )
 
 
 def load_robot(name_or_path: str | Path) -> RobotSpec:
