@@ -107,8 +107,8 @@ def assets_dir() -> Path:
         if folder.is_dir():
             return folder
     raise FileNotFoundError(
-        f"no assets folder at {' or '.join(map(str, folders))}: set LEGGED_CTS_ASSETS to a folder with robots/ in it, or "
-        "name a robot by the path of its robot.yaml"
+        f"no assets folder at {' or '.join(map(str, folders))}: set LEGGED_CTS_ASSETS to a folder with robots/ in it, "
+        "or name a robot by the path of its robot.yaml"
     )
 
 
