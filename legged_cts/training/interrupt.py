@@ -5,14 +5,21 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 from types import FrameType, TracebackType
 
 
+ECHO_S = 1.0
+"""A second signal within this time [s] is taken for an echo of the first: `uv run` passes on the Ctrl-C that the terminal
+already sent to the whole group."""
+
+
 class GracefulStop:
-    """While entered, the first SIGINT or SIGTERM sets ``requested``; a second SIGINT interrupts at once."""
+    """While entered, the first SIGINT or SIGTERM sets ``requested``; a second SIGINT later interrupts at once."""
 
     def __init__(self) -> None:
         self.requested = False
+        self._requested_at = 0.0
         self._previous: dict[int, object] = {}
 
     def __enter__(self) -> GracefulStop:
@@ -31,7 +38,10 @@ class GracefulStop:
         self._previous.clear()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.requested and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.requested = True
+        now = time.monotonic()
+        if self.requested:
+            if number == signal.SIGINT and now - self._requested_at > ECHO_S:
+                raise KeyboardInterrupt
+            return
+        self.requested, self._requested_at = True, now
         print("\nstopping after this iteration (Ctrl-C again: at once, without saving)", file=sys.stderr, flush=True)

@@ -1,0 +1,25 @@
+"""Ctrl-C: once is asking, twice is telling, and an echo is neither."""
+
+import os
+import signal
+
+import pytest
+
+from legged_cts.training import interrupt
+from legged_cts.training.interrupt import GracefulStop
+
+
+def test_an_echo_of_the_first_signal_does_not_throw_work_away():
+    with GracefulStop() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.requested
+
+
+def test_a_second_signal_later_interrupts_at_once(monkeypatch):
+    monkeypatch.setattr(interrupt, "ECHO_S", -1.0)
+    with GracefulStop() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.requested
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
