@@ -8,10 +8,9 @@ import threading
 import time
 from types import FrameType, TracebackType
 
-
 ECHO_S = 1.0
-"""A second signal within this time [s] is taken for an echo of the first: `uv run` passes on the Ctrl-C that the terminal
-already sent to the whole group."""
+"""A second signal within this time [s] is taken for an echo of the first: `uv run` passes on the Ctrl-C that the
+terminal already sent to the whole group."""
 
 
 class GracefulStop:
