@@ -18,7 +18,7 @@ def check_keys(path: str, given: Iterable[str], allowed: Iterable[str]) -> None:
         if key not in allowed:
             close = difflib.get_close_matches(str(key), allowed, n=1)
             hint = f"; did you mean '{close[0]}'?" if close else ""
-            raise ValueError(f"{path}.{key} is unknown{hint} Allowed: {', '.join(allowed) or 'none'}")
+            raise ValueError(f"{path}.{key} is unknown{hint or '.'} Allowed: {', '.join(allowed) or 'none'}")
 
 
 def pair(path: str, value: Any) -> tuple[float, float]:

@@ -36,7 +36,7 @@ def resolve_physics(name: str, device: str) -> str:
     if name not in PHYSICS:
         close = difflib.get_close_matches(name, PHYSICS, 1)
         hint = f"; did you mean '{close[0]}'?" if close else ""
-        raise ValueError(f"physics='{name}' is unknown{hint} Allowed: {', '.join(PHYSICS)}")
+        raise ValueError(f"physics='{name}' is unknown{hint or '.'} Allowed: {', '.join(PHYSICS)}")
     on_cpu = device == "cpu"
     if name == "auto":
         return "mujoco_cpu" if on_cpu else "newton_mjwarp"

@@ -52,7 +52,7 @@ def check_options(argv: Sequence[str]) -> None:
             if unknown and unknown != ["null"]:
                 close = difflib.get_close_matches(unknown[0], options, n=1)
                 hint = f"; did you mean '{close[0]}'?" if close else ""
-                raise ValueError(f"{group}='{unknown[0]}' is unknown{hint} Allowed: {', '.join(options)}")
+                raise ValueError(f"{group}='{unknown[0]}' is unknown{hint or '.'} Allowed: {', '.join(options)}")
 
 
 def resume_into_run_dir(argv: Sequence[str]) -> list[str]:

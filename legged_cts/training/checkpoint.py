@@ -112,8 +112,8 @@ def _read(path: Path, map_location: str) -> Any:
         return torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"checkpoint: {path} is damaged, or holds objects beside tensors and plain values, which are never loaded "
-            f"because they could run code: {str(error).splitlines()[0]}"
+            f"checkpoint: {path} is no checkpoint, is damaged, or holds objects beside tensors and plain values, which "
+            "are never loaded because they could run code"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         reason = str(error).partition("\n")[0] or repr(error)
