@@ -118,7 +118,15 @@ class LeggedEnv(ManagerBasedRLEnv):
     def step(self, action: torch.Tensor):
         """Step all environments; worlds that blew up earn nothing and start anew."""
         self.push_velocity.zero_()
-        result = super().step(action)
+        threads = torch.get_num_threads()
+        if self.device == "cpu":
+            # The terms' tensors are small: threads gain nothing there, and while they wait they spin on the cores that
+            # MuJoCo computes on.
+            torch.set_num_threads(1)
+        try:
+            result = super().step(action)
+        finally:
+            torch.set_num_threads(threads)
         if "nan_state" in self.termination_manager.active_terms:
             exploded = self.termination_manager.get_term("nan_state")
             self.reward_buf.masked_fill_(exploded, 0.0)

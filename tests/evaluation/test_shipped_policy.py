@@ -16,7 +16,7 @@ from legged_cts.robots.spec import load_robot
 
 ROOT = Path(__file__).parents[2]
 POLICY = ROOT / "assets" / "policies" / "go2_flat" / "policy.onnx"
-EPISODES = 24
+EPISODES = 64
 
 
 @pytest.mark.parametrize("engine", ["mujoco_cpu", "physx"])
@@ -29,8 +29,8 @@ def test_it_walks_in_isaac_lab(engine, tmp_path):
         rows = [row for row in csv.DictReader(file) if row["terrain"] == "all" and row["level"] == "all"]
     value = {row["metric"]: float(row["mean"]) for row in rows if row["mean"]}
     assert {row["role"] for row in rows} == {"student"}
-    # One fall of 24 is 4 %; a robot that stood still would have a linear error of about 0.5 m/s.
-    assert value["fall"] <= 1 / EPISODES
+    # A robot that stood still would have a linear error of about 0.5 m/s.
+    assert value["fall"] <= 0.05
     assert value["lin_error"] < 0.3
     assert value["yaw_error"] < 0.3
 
