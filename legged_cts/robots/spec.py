@@ -4,18 +4,22 @@
 # pyright: reportAttributeAccessIssue=false
 from __future__ import annotations
 
-import difflib
 import hashlib
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import mujoco
 import yaml
+
+from legged_cts.robots.fields import Fields, RobotSpecError, suggest
+from legged_cts.robots.mjcf import fused_mjspec
+
+__all__ = ["ActuatorSpec", "RobotSpec", "RobotSpecError", "assets_dir", "load_robot"]
 
 _FIELDS = (
     "name",
@@ -31,11 +35,12 @@ _FIELDS = (
     "action_scale",
     "mirror",
 )
-_MORPHOLOGIES = ("quadruped", "biped", "humanoid")
-
-
-class RobotSpecError(ValueError):
-    """A robot spec is wrong; the message names the file, the field, the bad value and the allowed ones."""
+_OPTIONAL = ("locked",)
+# A group of actuators gives its gains, or what they are derived from.
+_GAINS = ("stiffness", "damping")
+_DERIVED = ("natural_frequency", "damping_ratio")
+# A gait: on four or more legs, on two point feet (it cannot stand still), on two flat feet.
+_MORPHOLOGIES = ("quadruped", "point_foot_biped", "humanoid")
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,8 @@ class ActuatorSpec:
         name: Name of the group.
         joints: Joints it drives, in the order of the robot's joints.
         stiffness: Proportional gain [N m/rad].
-        damping: Derivative gain [N m s/rad].
+        damping: Derivative gain [N m s/rad]. A spec may give a natural frequency f [Hz] and a damping ratio z instead:
+            with the armature I, the stiffness is then I (2 pi f)^2 and the damping 2 z I (2 pi f).
         velocity_limit: No-load speed [rad/s].
     """
 
@@ -63,7 +69,9 @@ class RobotSpec:
 
     Per-joint tuples follow `joints`, the order of observations, actions and exported policies. Units are SI: rad,
     N m, N m/rad, N m s/rad, kg m^2, m, kg. `mirror_swap` maps each joint to its partner on the other side (itself if it
-    lies in the middle), and a mirrored joint value is ``mirror_sign[joint] * value[mirror_swap[joint]]``.
+    lies in the middle), and a mirrored joint value is ``mirror_sign[joint] * value[mirror_swap[joint]]``. `locked` maps
+    the joints of the MJCF that are held for good to their angle; they are no `joints` and have no actuator.
+    `legged_cts.robots.mjcf` makes the model in which they are fused.
     """
 
     name: str
@@ -88,6 +96,7 @@ class RobotSpec:
     mirror_swap: dict[str, str]
     mirror_sign: dict[str, float]
     hash: str
+    locked: dict[str, float] = field(default_factory=dict)
 
 
 def assets_dir() -> Path:
@@ -148,28 +157,21 @@ def _spec_path(name_or_path: str | Path) -> Path:
     robots = assets_dir() / "robots"
     known = sorted(path.parent.name for path in robots.glob("*/robot.yaml"))
     if name not in known:
-        raise RobotSpecError(f"{robots}: no robot named {name!r}{_suggest(name, known)}")
+        raise RobotSpecError(f"{robots}: no robot named {name!r}{suggest(name, known)}")
     return robots / name / "robot.yaml"
 
 
-def _suggest(value: object, allowed: Iterable[str]) -> str:
-    allowed = list(allowed)
-    close = difflib.get_close_matches(str(value), allowed, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"{hint} (allowed: {', '.join(allowed) or 'none'})"
-
-
-class _Parser:
-    """Reads one robot.yaml; every error goes through `fail`, so that it names the file and the field."""
+class _Parser(Fields):
+    """Reads one robot.yaml."""
 
     def __init__(self, path: Path, text: bytes, content: object):
-        self.path = path
+        super().__init__(path)
         self.text = text
         self.content = self.mapping("", content)
 
     def parse(self) -> RobotSpec:
         content = self.content
-        self.fields("", content, _FIELDS)
+        self.fields("", content, _FIELDS, _OPTIONAL)
         morphology = self.member("morphology", content["morphology"], _MORPHOLOGIES)
         mjcf, model = self.model()
         bodies = [model.body(i).name for i in range(1, model.nbody)]
@@ -180,11 +182,12 @@ class _Parser:
         for body in penalized:
             if body in feet:
                 self.fail("penalized_contacts", f"{body!r} is a foot, which must touch the ground")
-        joints = self.joints(model)
+        locked = self.locked(model, mjcf)
+        joints = self.joints(model, locked)
         lower, upper, effort, armature = self.limits(model, joints)
         pose = self.pose(joints, lower, upper)
-        actuators = self.actuators(joints)
-        swap, sign = self.mirror(joints, pose)
+        actuators = self.actuators(joints, armature)
+        swap, sign = self.mirror(pose, locked)
         by_joint = {joint: actuator for actuator in actuators for joint in actuator.joints}
         return RobotSpec(
             name=self.string("name", content["name"]),
@@ -208,6 +211,7 @@ class _Parser:
             actuators=actuators,
             mirror_swap=swap,
             mirror_sign=sign,
+            locked=locked,
             hash=hashlib.sha256(self.text + mjcf.read_bytes()).hexdigest()[:16],
         )
 
@@ -216,7 +220,7 @@ class _Parser:
     def model(self) -> tuple[Path, mujoco.MjModel]:
         mjcf = (self.path.parent / self.string("mjcf", self.content["mjcf"])).resolve()
         if not mjcf.is_file():
-            self.fail("mjcf", f"no file {str(mjcf)!r}{_suggest(mjcf.name, self.siblings())}")
+            self.fail("mjcf", f"no file {str(mjcf)!r}{suggest(mjcf.name, self.siblings())}")
         try:
             return mjcf, mujoco.MjModel.from_xml_path(str(mjcf))
         except ValueError as error:
@@ -240,11 +244,32 @@ class _Parser:
             if not any(model.geom_contype[i] or model.geom_conaffinity[i] for i in geoms):
                 self.fail("feet", f"{foot!r} has no collision geom (all its contype and conaffinity are 0)")
 
-    def joints(self, model: mujoco.MjModel) -> tuple[str, ...]:
+    def locked(self, model: mujoco.MjModel, mjcf: Path) -> dict[str, float]:
+        content = self.mapping("locked", self.content.get("locked", {}), empty=True)
+        hinges = [model.joint(i).name for i in range(model.njnt) if model.jnt_type[i] == mujoco.mjtJoint.mjJNT_HINGE]
+        for pattern in content:
+            if pattern in (model.joint(i).name for i in range(model.njnt)) and pattern not in hinges:
+                self.fail("locked", f"{pattern!r} is not a hinge; only hinges can be locked{suggest(pattern, hinges)}")
+        locked = self.values("locked", content, hinges, some=True)
+        for joint, angle in locked.items():
+            lower, upper = model.joint(joint).range
+            if model.jnt_limited[model.joint(joint).id] and not lower <= angle <= upper:
+                self.fail("locked", f"{joint!r} at {angle} rad is outside its limits [{lower}, {upper}]")
+        try:
+            # Fused only to fail here, with the name of the file, and not where the model is used.
+            fused_mjspec(mjcf, locked).compile()
+        except ValueError as error:
+            self.fail("locked", f"these joints cannot be fused: {error}")
+        return locked
+
+    def joints(self, model: mujoco.MjModel, locked: Mapping[str, float]) -> tuple[str, ...]:
         known = [model.joint(i).name for i in range(model.njnt) if model.jnt_type[i] != mujoco.mjtJoint.mjJNT_FREE]
         joints = self.members("joints", self.content["joints"], known)
-        if absent := [joint for joint in known if joint not in joints]:
-            self.fail("joints", f"the MJCF also has {absent}; list every joint, or remove it from the MJCF")
+        for joint in joints:
+            if joint in locked:
+                self.fail("joints", f"{joint!r} is also locked; name it under one of the two")
+        if absent := [joint for joint in known if joint not in joints and joint not in locked]:
+            self.fail("joints", f"the MJCF also has {absent}; list every joint, lock it, or remove it from the MJCF")
         for joint in joints:
             if model.joint(joint).type[0] != mujoco.mjtJoint.mjJNT_HINGE:
                 self.fail("joints", f"{joint!r} is not a hinge; only hinges are supported")
@@ -266,34 +291,48 @@ class _Parser:
     # What the spec adds.
 
     def pose(self, joints: Sequence[str], lower: Sequence[float], upper: Sequence[float]) -> dict[str, float]:
-        patterns = self.mapping("nominal_pose", self.content["nominal_pose"])
-        found = self.cover("nominal_pose", [(pattern, f"nominal_pose.{pattern}") for pattern in patterns], joints)
-        pose = {joint: self.number(field, patterns[pattern]) for joint, (pattern, field) in found.items()}
+        pose = self.values("nominal_pose", self.content["nominal_pose"], joints)
         for joint, low, high in zip(joints, lower, upper, strict=True):
             if not low <= pose[joint] <= high:
                 self.fail("nominal_pose", f"{joint!r} at {pose[joint]} rad is outside its limits [{low}, {high}]")
         return pose
 
-    def actuators(self, joints: Sequence[str]) -> tuple[ActuatorSpec, ...]:
+    def actuators(self, joints: Sequence[str], armature: Sequence[float]) -> tuple[ActuatorSpec, ...]:
         groups = self.mapping("actuators", self.content["actuators"])
         patterns = []
         for name, group in groups.items():
             field = f"actuators.{name}"
-            self.fields(field, self.mapping(field, group), ("joints", "stiffness", "damping", "velocity_limit"))
+            gains = _DERIVED if any(key in self.mapping(field, group) for key in _DERIVED) else _GAINS
+            self.fields(field, group, ("joints", *gains, "velocity_limit"))
             patterns += [(pattern, name) for pattern in self.strings(f"{field}.joints", group["joints"])]
         found = self.cover("actuators", patterns, joints)
-        return tuple(
-            ActuatorSpec(
-                name=name,
-                joints=tuple(joint for joint in joints if found[joint][1] == name),
-                stiffness=self.number(f"actuators.{name}.stiffness", group["stiffness"], positive=True),
-                damping=self.number(f"actuators.{name}.damping", group["damping"], minimum=0.0),
-                velocity_limit=self.number(f"actuators.{name}.velocity_limit", group["velocity_limit"], positive=True),
-            )
-            for name, group in groups.items()
-        )
+        actuators = []
+        for name, group in groups.items():
+            driven = tuple(joint for joint in joints if found[joint][1] == name)
+            inertia = {joint: value for joint, value in zip(joints, armature, strict=True) if joint in driven}
+            stiffness, damping = self.gains(f"actuators.{name}", group, inertia)
+            limit = self.number(f"actuators.{name}.velocity_limit", group["velocity_limit"], positive=True)
+            actuators.append(ActuatorSpec(name, driven, stiffness, damping, limit))
+        return tuple(actuators)
 
-    def mirror(self, joints: Sequence[str], pose: Mapping[str, float]) -> tuple[dict[str, str], dict[str, float]]:
+    def gains(self, field: str, group: Mapping[str, Any], armature: Mapping[str, float]) -> tuple[float, float]:
+        """Read the two gains, or derive them from the armature, which must then be the same for the whole group."""
+        if "stiffness" in group:
+            stiffness = self.number(f"{field}.stiffness", group["stiffness"], positive=True)
+            return stiffness, self.number(f"{field}.damping", group["damping"], minimum=0.0)
+        frequency = self.number(f"{field}.natural_frequency", group["natural_frequency"], positive=True)
+        ratio = self.number(f"{field}.damping_ratio", group["damping_ratio"], minimum=0.0)
+        (first, inertia), *others = armature.items()
+        for joint, value in others:
+            if value != inertia:
+                message = f"{first!r} has the armature {inertia} and {joint!r} has {value} in the MJCF; split the group"
+                self.fail(f"{field}.natural_frequency", message)
+        if inertia <= 0:
+            self.fail(f"{field}.natural_frequency", f"{first!r} has no armature [kg m^2] in the MJCF")
+        speed = 2 * math.pi * frequency
+        return inertia * speed**2, 2 * ratio * inertia * speed
+
+    def mirror(self, pose: Mapping[str, float], locked: Mapping[str, float]) -> tuple[dict[str, str], dict[str, float]]:
         mirror = self.mapping("mirror", self.content["mirror"])
         self.fields("mirror", mirror, ("swap", "sign"))
         pairs = self.mapping("mirror.swap", mirror["swap"], empty=True)
@@ -306,91 +345,23 @@ class _Parser:
             sides |= {left: right, right: left}
         # A side counts only as a whole word between underscores, so that "L" is not found in "FL".
         word = re.compile("|".join(rf"(?<![^\W_]){re.escape(side)}(?![^\W_])" for side in sides) or r"(?!)")
-        swap = {joint: word.sub(lambda match: sides[match[0]], joint) for joint in joints}
+        hinges = [*pose, *locked]
+        swap = {joint: word.sub(lambda match: sides[match[0]], joint) for joint in hinges}
         for joint, partner in swap.items():
             if partner not in swap:
-                self.fail("mirror.swap", f"{joint!r} mirrors to {partner!r}, no joint{_suggest(partner, joints)}")
+                self.fail("mirror.swap", f"{joint!r} mirrors to {partner!r}, no joint{suggest(partner, hinges)}")
             if swap[partner] != joint:
                 self.fail("mirror.swap", f"{joint!r} mirrors to {partner!r}, which mirrors to {swap[partner]!r}")
+            if joint in pose and partner in locked:
+                self.fail("locked", f"{partner!r} is locked, but its mirror {joint!r} is not")
 
-        patterns = self.mapping("mirror.sign", mirror["sign"])
-        found = self.cover("mirror.sign", [(pattern, f"mirror.sign.{pattern}") for pattern in patterns], joints)
-        sign = {joint: self.number(field, patterns[pattern]) for joint, (pattern, field) in found.items()}
+        sign = self.values("mirror.sign", mirror["sign"], hinges)
         for joint, partner in swap.items():
             if sign[joint] not in (-1.0, 1.0):
-                self.fail(f"mirror.sign.{found[joint][0]}", f"{sign[joint]} is not a sign (allowed: -1, 1)")
+                self.fail("mirror.sign", f"{sign[joint]} is not a sign of {joint!r} (allowed: -1, 1)")
             if sign[joint] != sign[partner]:
                 self.fail("mirror.sign", f"{joint!r} and its mirror {partner!r} must have the same sign")
-            if not math.isclose(pose[joint], sign[joint] * pose[partner], abs_tol=1e-9):
-                self.fail("nominal_pose", f"{joint!r} at {pose[joint]} is no mirror of {partner!r} at {pose[partner]}")
-        return swap, sign
-
-    def cover(
-        self, field: str, patterns: Sequence[tuple[str, str]], joints: Sequence[str]
-    ) -> dict[str, tuple[str, str]]:
-        """Match each joint with the one (pattern, tag) that fits its whole name."""
-        found: dict[str, tuple[str, str]] = {}
-        for pattern, tag in patterns:
-            try:
-                expression = re.compile(pattern)
-            except re.error as error:
-                self.fail(field, f"{pattern!r} is not a regular expression: {error}")
-            matched = [joint for joint in joints if expression.fullmatch(joint)]
-            if not matched:
-                self.fail(field, f"{pattern!r} matches no joint{_suggest(pattern, joints)}")
-            for joint in matched:
-                if joint in found:
-                    self.fail(field, f"{joint!r} is matched twice, by {found[joint][0]!r} and by {pattern!r}")
-                found[joint] = (pattern, tag)
-        if absent := [joint for joint in joints if joint not in found]:
-            self.fail(field, f"no pattern matches {absent} (patterns: {[pattern for pattern, _ in patterns]})")
-        return found
-
-    # Types.
-
-    def fail(self, field: str, message: str) -> NoReturn:
-        raise RobotSpecError(f"{self.path}: {field}: {message}" if field else f"{self.path}: {message}")
-
-    def fields(self, field: str, mapping: Mapping[str, Any], allowed: Sequence[str]) -> None:
-        for key in mapping:
-            if key not in allowed:
-                self.fail(field, f"unknown field {key!r}{_suggest(key, allowed)}")
-        for key in allowed:
-            if key not in mapping:
-                self.fail(field, f"missing field {key!r}")
-
-    def mapping(self, field: str, value: object, empty: bool = False) -> dict[str, Any]:
-        if not isinstance(value, dict) or not all(isinstance(key, str) for key in value) or not (value or empty):
-            self.fail(field, f"must be a mapping with names as keys, got {value!r}")
-        return value
-
-    def string(self, field: str, value: object) -> str:
-        if not isinstance(value, str) or not value:
-            self.fail(field, f"must be a string, got {value!r}")
-        return value
-
-    def strings(self, field: str, value: object, empty: bool = False) -> tuple[str, ...]:
-        if not isinstance(value, list) or not (value or empty):
-            self.fail(field, f"must be a list of strings, got {value!r}")
-        return tuple(self.string(f"{field}[{i}]", item) for i, item in enumerate(value))
-
-    def number(self, field: str, value: object, positive: bool = False, minimum: float = -math.inf) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            self.fail(field, f"must be a finite number, got {value!r}")
-        if (positive and value <= 0) or value < minimum:
-            self.fail(field, f"must be {'positive' if positive else f'at least {minimum}'}, got {value!r}")
-        return float(value)
-
-    def member(self, field: str, value: object, allowed: Sequence[str]) -> str:
-        name = self.string(field, value)
-        if name not in allowed:
-            self.fail(field, f"unknown {name!r}{_suggest(name, allowed)}")
-        return name
-
-    def members(self, field: str, value: object, allowed: Sequence[str], empty: bool = False) -> tuple[str, ...]:
-        names = self.strings(field, value, empty)
-        for i, name in enumerate(names):
-            self.member(f"{field}[{i}]", name, allowed)
-            if name in names[:i]:
-                self.fail(f"{field}[{i}]", f"{name!r} is listed twice")
-        return names
+            for name, angles in (("nominal_pose", pose), ("locked", locked)):
+                if joint in angles and not math.isclose(angles[joint], sign[joint] * angles[partner], abs_tol=1e-9):
+                    self.fail(name, f"{joint!r} at {angles[joint]} is no mirror of {partner!r} at {angles[partner]}")
+        return {joint: swap[joint] for joint in pose}, {joint: sign[joint] for joint in pose}

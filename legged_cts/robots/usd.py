@@ -1,7 +1,7 @@
 """From a robot's MJCF to the USD that Isaac Lab spawns, kept in a cache named by its content."""
 
 # MuJoCo's and USD's bindings carry no types that pyright can read.
-# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportGeneralTypeIssues=false
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportGeneralTypeIssues=false, reportCallIssue=false
 from __future__ import annotations
 
 import contextlib
@@ -17,8 +17,9 @@ import mujoco
 import numpy as np
 import usdex.core
 from mujoco_usd_converter import Converter
-from pxr import Sdf, Usd, UsdGeom, UsdPhysics
+from pxr import Gf, Sdf, Usd, UsdGeom, UsdPhysics
 
+from legged_cts.robots.mjcf import robot_model
 from legged_cts.robots.spec import RobotSpec
 
 # Raise this when the code below writes something else from the same MJCF, so that old caches are not used.
@@ -39,7 +40,7 @@ def content_hash(spec: RobotSpec) -> str:
     Returns:
         The first 16 hex digits of a sha256.
     """
-    model = mujoco.MjModel.from_xml_path(str(spec.mjcf))
+    model = robot_model(spec)
     buffer = np.zeros(mujoco.mj_sizeModel(model), np.uint8)
     mujoco.mj_saveModel(model, None, buffer)
     gains = repr((spec.joints, spec.stiffness, spec.damping))
@@ -82,8 +83,9 @@ def _convert(spec: RobotSpec, scratch: Path, path: Path) -> None:
     with _warnings_only():
         asset = Converter(layer_structure=False, scene=False).convert(str(spec.mjcf), str(scratch))
     stage = Usd.Stage.Open(asset.path)
+    model = robot_model(spec)
     _drop_visuals(stage)
-    model = mujoco.MjModel.from_xml_path(str(spec.mjcf))
+    _weld_locked(stage, spec, model)
     for prim in stage.Traverse():
         if prim.HasAPI(UsdPhysics.ArticulationRootAPI):
             _author_self_collision(prim, model)
@@ -126,6 +128,29 @@ def _drop_visuals(stage: Usd.Stage) -> None:
         stage.RemovePrim(path)
 
 
+def _weld_locked(stage: Usd.Stage, spec: RobotSpec, model: mujoco.MjModel) -> None:
+    # Welded in the USD, because writing the fused MJCF for the converter would round every figure to six digits.
+    joints = [prim for prim in stage.Traverse() if prim.IsA(UsdPhysics.RevoluteJoint) and _name(prim) in spec.locked]
+    for prim in joints:
+        path, revolute = prim.GetPath(), UsdPhysics.RevoluteJoint(prim)
+        parent, body = (
+            stage.GetPrimAtPath(side.GetTargets()[0]) for side in (revolute.GetBody0Rel(), revolute.GetBody1Rel())
+        )
+        fused = model.body(_name(body))
+        usdex.core.setLocalTransform(body, Gf.Vec3d(*fused.pos.tolist()), Gf.Quatf(*fused.quat.tolist()))
+        for actuator in [prim for prim in stage.Traverse() if prim.GetTypeName() == "MjcActuator"]:
+            if path in actuator.GetRelationship("mjc:target").GetTargets():
+                stage.RemovePrim(actuator.GetPath())
+        stage.RemovePrim(path)
+        frame = usdex.core.JointFrame(usdex.core.JointFrame.Space.Body1, Gf.Vec3d(0), Gf.Quatd.GetIdentity())
+        usdex.core.definePhysicsFixedJoint(stage, path, parent, body, frame)
+
+
+def _name(prim: Usd.Prim) -> str:
+    # A name that USD does not allow is kept as the display name.
+    return str(prim.GetDisplayName() or prim.GetName())
+
+
 def _author_self_collision(root: Usd.Prim, model: mujoco.MjModel) -> None:
     # MuJoCo's bit masks have no counterpart in USD. What they mean for a robot is one switch: may it touch itself.
     robot = model.geom_bodyid != 0
@@ -137,7 +162,7 @@ def _author_self_collision(root: Usd.Prim, model: mujoco.MjModel) -> None:
 
 def _author_drive(prim: Usd.Prim, spec: RobotSpec) -> None:
     # Newton and PhysX both make an actuator only where there is a drive; Isaac Lab then sets its gains.
-    index = spec.joints.index(prim.GetDisplayName() or prim.GetName())
+    index = spec.joints.index(_name(prim))
     drive = UsdPhysics.DriveAPI.Apply(prim, UsdPhysics.Tokens.angular)
     drive.CreateTypeAttr(UsdPhysics.Tokens.force)
     # USD measures angles in degrees.

@@ -4,6 +4,8 @@
 # pyright: reportAttributeAccessIssue=false
 from __future__ import annotations
 
+import math
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -115,6 +117,23 @@ def pop(*path: str) -> Callable[[dict[str, Any]], None]:
     return change
 
 
+def lock(angles: dict[str, object]) -> Callable[[dict[str, Any]], None]:
+    """Lock joints of the hips, and take the locked ones out of the rest of the spec, where they no longer belong."""
+
+    def change(content: dict[str, Any]) -> None:
+        locked = [joint for joint in content["joints"] if any(re.fullmatch(pattern, joint) for pattern in angles)]
+        content["locked"] = angles
+        content["joints"] = [joint for joint in content["joints"] if joint not in locked]
+        for joint in locked:
+            del content["nominal_pose"][joint]
+        if len(locked) == 4:
+            content["actuators"]["legs"]["joints"].remove(".*_hip_joint")
+
+    return change
+
+
+DERIVED = {"joints": [".*_(hip|thigh)_joint"], "natural_frequency": 5.0, "damping_ratio": 0.5, "velocity_limit": 30.1}
+
 MISTAKES = {
     "missing field": (pop("base"), "missing field 'base'"),
     "unknown field": (put("nominal_hight", value=0.3), "'nominal_hight'; did you mean 'nominal_height'?"),
@@ -155,12 +174,38 @@ MISTAKES = {
     "actuator is no mapping": (put("actuators", "legs", value=25.0), "actuators.legs: must be a mapping"),
     "gain": (put("actuators", "legs", "stiffness", value=-25.0), "actuators.legs.stiffness: must be positive"),
     "damping": (put("actuators", "legs", "damping", value=-0.5), "actuators.legs.damping: must be at least 0"),
+    "both kinds of gains": (put("actuators", "legs", "damping_ratio", value=1.0), "legs: unknown field 'damping'"),
+    "half of the derived gains": (
+        put("actuators", "legs", value={"joints": [".*_(hip|thigh)_.*"], "natural_frequency": 5, "velocity_limit": 9}),
+        "actuators.legs: missing field 'damping_ratio'",
+    ),
+    "frequency": (
+        put("actuators", "legs", value=DERIVED | {"natural_frequency": 0}),
+        "actuators.legs.natural_frequency: must be positive",
+    ),
+    "locked joint unknown": (
+        put("locked", value={"FL_hip_jiont": 0}),
+        "locked: 'FL_hip_jiont' matches no joint; did you mean 'FL_hip_joint'?",
+    ),
+    "locked and moving": (put("locked", value={"FL_hip_joint": 0.1}), "joints: 'FL_hip_joint' is also locked"),
+    "locked base": (put("locked", value={"root": 0}), "locked: 'root' is not a hinge; only hinges can be locked"),
+    "locked twice": (lock({".*_hip_joint": 0, "FL_.*p_joint": 0}), "locked: 'FL_hip_joint' is matched twice"),
+    "locked outside the limits": (
+        lock({".L_hip_joint": 1.1, ".R_hip_joint": -1.1}),
+        r"locked: 'FL_hip_joint' at 1.1 rad is outside its limits \[-1.0472, 1.0472\]",
+    ),
+    "locked to no mirror image": (lock({".*_hip_joint": 0.1}), "locked: 'FL_hip_joint' at 0.1 is no mirror of"),
+    "locked on one side": (
+        lock({"FL_hip_joint": 0.0}),
+        "locked: 'FL_hip_joint' is locked, but its mirror 'FR_hip_joint' is not",
+    ),
+    "locked to no number": (lock({".*_hip_joint": "0"}), r"locked..\*_hip_joint: must be a finite number"),
     "mirror to no joint": (put("mirror", "swap", value={"FL": "FX"}), "'FL_hip_joint' mirrors to 'FX_hip_joint', no"),
     "mirror no involution": (
         put("mirror", "swap", value={"FL": "FR", "FR": "RL"}),
         "mirror.swap: 'FR' stands in two pairs, so mirroring twice is not the identity",
     ),
-    "mirror sign": (put("mirror", "sign", ".*_hip_joint", value=-2), r"mirror.sign..\*_hip_joint: -2.0 is not a sign"),
+    "mirror sign": (put("mirror", "sign", ".*_hip_joint", value=-2), "mirror.sign: -2.0 is not a sign"),
     "mirror sign not covered": (pop("mirror", "sign", ".*_hip_joint"), "mirror.sign: no pattern matches"),
     "mirror sign overlaps": (put("mirror", "sign", "FL_hip_.*", value=-1), "'FL_hip_joint' is matched twice"),
     "mirror signs differ": (
@@ -183,6 +228,12 @@ def test_a_mistake_is_named(folder: Path, mistake: str):
 
 MJCF_MISTAKES = {
     "no force limit": (' actuatorfrcrange="-45.43 45.43"', "", "'FL_calf_joint' needs a symmetric actuatorfrcrange"),
+    "unequal armature": (
+        '<joint name="RR_thigh_joint" ',
+        '<joint name="RR_thigh_joint" armature="0.02" ',
+        "'FL_hip_joint' has the armature 0.01 and 'RR_thigh_joint' has 0.02 in the MJCF; split the group",
+    ),
+    "no armature": ('armature="0.01"', 'armature="0"', "natural_frequency: 'FL_hip_joint' has no armature"),
     "one-sided force limit": ('"-45.43 45.43"', '"-45.43 20"', "'FL_calf_joint' needs a symmetric actuatorfrcrange"),
     "no range": ('range="-2.7227 -0.83776" ', "", "'FL_calf_joint' has no range"),
     "no free joint": ('<freejoint name="root"/>', "", "base: 'base' must carry .* none"),
@@ -199,7 +250,38 @@ MJCF_MISTAKES = {
 def test_a_mistake_in_the_mjcf_is_named(folder: Path, mistake: str):
     old, new, message = MJCF_MISTAKES[mistake]
     edit_mjcf(folder, old, new)
+    if "armature" in mistake:
+        edit(folder, put("actuators", "legs", value=DERIVED))
     with pytest.raises(RobotSpecError, match=message):
+        load_robot(folder)
+
+
+def test_gains_follow_from_a_natural_frequency(folder: Path):
+    edit(folder, put("actuators", "legs", value=DERIVED))
+    spec = load_robot(folder)
+    # 0.01 kg m^2 at 5 Hz: 0.01 (10 pi)^2 N m/rad, and 2 x 0.5 x 0.01 x 10 pi N m s/rad.
+    stiffness, damping = math.pi**2, 0.1 * math.pi
+    assert spec.stiffness == pytest.approx(4 * (stiffness, stiffness, 25.0))
+    assert spec.damping == pytest.approx(4 * (damping, damping, 0.5))
+    legs = next(group for group in spec.actuators if group.name == "legs")
+    assert (legs.stiffness, legs.damping) == pytest.approx((stiffness, damping))
+
+
+def test_locked_joints_leave_the_joints_and_keep_the_mass(folder: Path):
+    edit(folder, lock({"[FR]L_hip_joint": 0.2, "[FR]R_hip_joint": -0.2}))
+    spec, whole = load_robot(folder), load_robot("go2")
+    assert spec.locked == {"FL_hip_joint": 0.2, "FR_hip_joint": -0.2, "RL_hip_joint": 0.2, "RR_hip_joint": -0.2}
+    assert spec.joints == tuple(joint for joint in whole.joints if "hip" not in joint)
+    assert set(spec.mirror_swap) == set(spec.mirror_sign) == set(spec.joints)
+    assert spec.total_mass == whole.total_mass
+    assert whole.locked == {}
+    assert spec.hash != whole.hash
+
+
+def test_a_joint_that_cannot_be_fused_is_named(folder: Path):
+    edit(folder, lock({".*_hip_joint": 0}))
+    edit_mjcf(folder, "</worldbody>", "</worldbody><equality><joint joint1='FL_hip_joint'/></equality>")
+    with pytest.raises(RobotSpecError, match="locked: these joints cannot be fused: .*FL_hip_joint"):
         load_robot(folder)
 
 
@@ -233,7 +315,7 @@ def test_a_side_is_a_whole_word_of_a_joint_name(tmp_path: Path):
     content = {
         "name": "biped",
         "mjcf": "biped.xml",
-        "morphology": "biped",
+        "morphology": "point_foot_biped",
         "base": "hull",
         "feet": ["foot_L", "foot_R"],
         "penalized_contacts": [],

@@ -12,10 +12,12 @@ from pathlib import Path
 import mujoco
 import numpy as np
 import pytest
+import yaml
 
 usd = pytest.importorskip("legged_cts.robots.usd", reason="needs the train extra")
 from pxr import Gf, Usd, UsdGeom, UsdPhysics, UsdShade  # noqa: E402
 
+from legged_cts.robots.mjcf import robot_model  # noqa: E402
 from legged_cts.robots.spec import RobotSpec, load_robot  # noqa: E402
 
 SPEC = load_robot("go2")
@@ -41,7 +43,8 @@ def prims(stage: Usd.Stage) -> dict[str, Usd.Prim]:
 
 def schemas(prim: Usd.Prim) -> list[str]:
     """Applied schemas, also those that are not registered here."""
-    return list(prim.GetMetadata("apiSchemas").GetAddedOrExplicitItems())
+    applied = prim.GetMetadata("apiSchemas")
+    return list(applied.GetAddedOrExplicitItems()) if applied else []
 
 
 def quat_matrix(quat: Gf.Quatf) -> np.ndarray:
@@ -144,6 +147,77 @@ def test_only_collision_shapes_are_left(stage: Usd.Stage):
         material, _ = UsdShade.MaterialBindingAPI(shape).ComputeBoundMaterial("physics")
         assert UsdPhysics.MaterialAPI(material).GetDynamicFrictionAttr().Get() == pytest.approx(0.8)
     assert not any(prim.GetName() == "Materials" for prim in stage.Traverse())
+
+
+@pytest.fixture(scope="module")
+def legs(tmp_path_factory: pytest.TempPathFactory) -> Usd.Stage:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LEGGED_CTS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        return Usd.Stage.Open(str(usd.usd_path(load_robot("g1_12"))))
+
+
+def matrix(transform: Gf.Matrix4d) -> np.ndarray:
+    """Homogeneous matrix [4, 4] that acts on columns."""
+    return np.array(transform).T
+
+
+def joint_frames(stage: Usd.Stage, joint: UsdPhysics.Joint) -> list[np.ndarray]:
+    """The joint's frame [4, 4] in the world as each of its two bodies has it."""
+    cache, frames = UsdGeom.XformCache(), []
+    for body, position, rotation in (
+        (joint.GetBody0Rel(), joint.GetLocalPos0Attr(), joint.GetLocalRot0Attr()),
+        (joint.GetBody1Rel(), joint.GetLocalPos1Attr(), joint.GetLocalRot1Attr()),
+    ):
+        local = np.eye(4)
+        local[:3, :3], local[:3, 3] = quat_matrix(rotation.Get()), position.Get()
+        prim = stage.GetPrimAtPath(body.GetTargets()[0])
+        frames.append(matrix(cache.GetLocalToWorldTransform(prim)) @ local)
+    return frames
+
+
+def test_locked_joints_are_welded_where_they_are_held(legs: Usd.Stage):
+    spec = load_robot("g1_12")
+    model = robot_model(spec)
+    moving = [prim.GetName() for prim in legs.Traverse() if prim.IsA(UsdPhysics.RevoluteJoint)]
+    assert sorted(moving) == sorted(spec.joints)
+    welds = [prim for prim in legs.Traverse() if prim.IsA(UsdPhysics.FixedJoint)]
+    assert set(spec.locked) <= {weld.GetName() for weld in welds}
+    assert len(welds) == len(spec.locked) + len(spec.feet)
+    for weld in welds:
+        # Nothing of a joint that moves is left: no limits, no drive, no armature.
+        assert not [name for name in schemas(weld) if "Joint" in name or "Drive" in name]
+        here, there = joint_frames(legs, UsdPhysics.FixedJoint(weld))
+        np.testing.assert_allclose(here, there, atol=1e-6)
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    cache, named = UsdGeom.XformCache(), prims(legs)
+    origin = np.linalg.inv(matrix(cache.GetLocalToWorldTransform(named["pelvis"])))
+    mass = 0.0
+    for i in range(1, model.nbody):
+        prim, body = named[model.body(i).name], model.body(i)
+        place = origin @ matrix(cache.GetLocalToWorldTransform(prim))
+        np.testing.assert_allclose(place[:3, 3], data.xpos[i] - data.body("pelvis").xpos, atol=1e-6)
+        np.testing.assert_allclose(place[:3, :3], data.xmat[i].reshape(3, 3), atol=1e-6)
+        mass += UsdPhysics.MassAPI(prim).GetMassAttr().Get()
+        xx, yy, zz, xy, xz, yz = prim.GetAttribute("newton:inertia").Get()
+        expected = quat_matrix(Gf.Quatf(*body.iquat.tolist()))
+        expected = expected @ np.diag(body.inertia) @ expected.T
+        tolerance = 1e-5 * body.inertia.max()
+        np.testing.assert_allclose([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]], expected, rtol=0, atol=tolerance)
+    assert mass == pytest.approx(spec.total_mass, rel=1e-6)
+
+
+def test_the_actuator_of_a_locked_joint_is_left_out(mine: Path):
+    content = yaml.safe_load((mine / "robot.yaml").read_text())
+    content["joints"] = [joint for joint in content["joints"] if "hip" not in joint]
+    content["nominal_pose"] = {name: value for name, value in content["nominal_pose"].items() if "hip" not in name}
+    content["actuators"]["legs"]["joints"] = [".*_thigh_joint"]
+    content["locked"] = {".*_hip_joint": 0}
+    (mine / "robot.yaml").write_text(yaml.safe_dump(content))
+    motors = "".join(f'<motor name="{name}_motor" joint="FL_{name}_joint"/>' for name in ("hip", "calf"))
+    spec = replace(mine, "go2.xml", "</worldbody>", f"</worldbody><actuator>{motors}</actuator>")
+    stage = Usd.Stage.Open(str(usd.usd_path(spec)))
+    assert [prim.GetName() for prim in stage.Traverse() if prim.GetTypeName() == "MjcActuator"] == ["calf_motor"]
 
 
 @pytest.fixture

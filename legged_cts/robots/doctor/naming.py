@@ -1,0 +1,109 @@
+"""Names and orders of joints and bodies, in the spec and in everything made from it."""
+
+# MuJoCo's and USD's bindings carry no types that pyright can read.
+# pyright: reportAttributeAccessIssue=false
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Sequence
+
+import mujoco
+
+from legged_cts.robots.doctor.report import Row, Status, names
+from legged_cts.robots.doctor.subject import Subject
+from legged_cts.robots.mjcf import robot_mjspec
+from legged_cts.robots.spec import RobotSpec, RobotSpecError
+
+
+def check(subject: Subject, usd: bool) -> Iterator[Row]:
+    """The MJCF holds a robot alone, its joints ordered as in the spec, both sides alike; USD, if asked, has them."""
+    spec = subject.spec
+    yield _alone(spec)
+    bodies = subject.model.nbody - 1
+    # The ground's body is the world; a robot's joints are those of the model except for the free one.
+    in_mjcf = [
+        subject.model.joint(i).name
+        for i in range(subject.model.njnt)
+        if subject.model.jnt_type[i] != mujoco.mjtJoint.mjJNT_FREE
+    ]
+    locked = f", {len(spec.locked)} locked" if spec.locked else ""
+    yield Row("names", Status.OK, f"{bodies} bodies, {len(spec.joints)} joints{locked}, {len(spec.feet)} feet")
+    yield _order(spec.joints, in_mjcf)
+    yield _sides(spec)
+    if usd:
+        yield _articulation(spec, [subject.body_name(i) for i in range(1, bodies + 1)])
+    yield _sdk(spec)
+
+
+def _alone(spec: RobotSpec) -> Row:
+    model = robot_mjspec(spec).compile()
+    shapes = int((model.geom_bodyid == 0).sum())
+    measured = f"{model.nu} actuators, {shapes} shapes of the world"
+    if model.nu or shapes:
+        hint = f"take <actuator> and the worldbody's own geoms out of {spec.mjcf.name}: each scene adds its own"
+        return Row("robot alone in its MJCF", Status.FAIL, measured, "0 and 0", hint)
+    return Row("robot alone in its MJCF", Status.OK, measured, "0 and 0")
+
+
+def _order(joints: Sequence[str], in_mjcf: Sequence[str]) -> Row:
+    if list(joints) == list(in_mjcf):
+        return Row("joint order, MJCF", Status.OK, "as in the spec")
+    first = next(i for i, pair in enumerate(zip(joints, in_mjcf, strict=True)) if pair[0] != pair[1])
+    measured = f"joint {first}: {joints[first]!r} in the spec, {in_mjcf[first]!r} in the MJCF"
+    hint = "everything here goes by name, but whoever reads qpos by index is misled: list `joints` as in the MJCF"
+    return Row("joint order, MJCF", Status.WARN, measured, "the same", hint)
+
+
+def _sides(spec: RobotSpec) -> Row:
+    """Whether the joints of one side stand in the same order as their partners."""
+    place = {joint: i for i, joint in enumerate(spec.joints)}
+    paired = [joint for joint in spec.joints if place[joint] < place[spec.mirror_swap[joint]]]
+    for one, other in zip(paired, paired[1:], strict=False):
+        if place[spec.mirror_swap[one]] > place[spec.mirror_swap[other]]:
+            a, b = spec.mirror_swap[one], spec.mirror_swap[other]
+            return Row(
+                "joint order, sides",
+                Status.FAIL,
+                f"{one!r} stands before {other!r}, but {a!r} after {b!r}",
+                "the same on both sides",
+                "put the joints of both sides in one order: policies and logs are read in blocks of a leg",
+            )
+    return Row("joint order, sides", Status.OK, f"{len(paired)} pairs, in the same order left and right")
+
+
+def _articulation(spec: RobotSpec, bodies: Sequence[str]) -> Row:
+    name = "Isaac Lab articulation"
+    try:
+        usd = importlib.import_module("legged_cts.robots.usd")
+        pxr = importlib.import_module("pxr")
+    except ImportError as error:
+        return Row(name, Status.SKIP, f"{error.name} is not installed", "", "")
+    try:
+        stage = pxr.Usd.Stage.Open(str(usd.usd_path(spec)))
+    except (RobotSpecError, ValueError, RuntimeError) as error:
+        hint = "Isaac Lab cannot load this robot: mend or simplify what the message names"
+        return Row(name, Status.FAIL, f"no USD: {error}", "", hint)
+    prims = list(stage.Traverse())
+    joints = [_title(prim) for prim in prims if prim.IsA(pxr.UsdPhysics.RevoluteJoint)]
+    rigid = [_title(prim) for prim in prims if prim.HasAPI(pxr.UsdPhysics.RigidBodyAPI)]
+    wrong = sorted(set(joints) ^ set(spec.joints)) + sorted(set(rigid) ^ set(bodies))
+    if wrong:
+        hint = "names are changed or lost on the way to USD: use letters, digits and underscores, no name twice"
+        return Row(name, Status.FAIL, f"only on one side: {names(wrong)}", "the names of the MJCF", hint)
+    order = "as in the spec" if joints == list(spec.joints) else "differs, taken by name"
+    return Row(name, Status.OK, f"{len(rigid)} bodies, {len(joints)} joints; order in the USD {order}")
+
+
+def _title(prim) -> str:
+    return prim.GetDisplayName() or prim.GetName()
+
+
+def _sdk(spec: RobotSpec) -> Row:
+    order = getattr(spec, "sdk_joints", None)
+    if not order:
+        return Row("joint order, SDK", Status.SKIP, "the spec names no order of the robot's own SDK")
+    if sorted(order) != sorted(spec.joints):
+        wrong = sorted(set(order) ^ set(spec.joints))
+        hint = "list each of `joints` once in `sdk_joints`"
+        return Row("joint order, SDK", Status.FAIL, f"only on one side: {names(wrong)}", "the same joints", hint)
+    return Row("joint order, SDK", Status.OK, "the same joints, taken by name")

@@ -1,0 +1,27 @@
+"""Examines a robot before training: `python scripts/doctor.py robot=path/to/robot.yaml picture=robot.png`.
+
+Exits with 0 if all is well (warnings included), 1 if a check fails, 2 for a wrong word.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from legged_cts.deploy.words import describe, parse_words
+from legged_cts.viewer.doctor import DoctorOptions, doctor
+
+
+def main(argv: list[str]) -> int:
+    """Returns the exit status; a wrong word or file is one line on stderr."""
+    if {"help", "-h", "--help"} & set(argv):
+        print(f"{__doc__}\n{describe(DoctorOptions)}")
+        return 0
+    try:
+        return doctor(parse_words(argv, DoctorOptions))
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"doctor: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
