@@ -29,7 +29,8 @@ GRAVITY = 9.81
 
 @dataclass(frozen=True)
 class Conditions:
-    """What an episode takes place under; ranges are drawn from uniformly, once per episode.
+    """What an episode takes place under; ranges are drawn from uniformly, once per episode. The defaults are those of
+    `tasks/randomization/default.yaml`, so that errors compare with those in the training simulator.
 
     Attributes:
         terrain: `flat` or `rough`.
@@ -38,15 +39,19 @@ class Conditions:
         friction: range of the ground's friction coefficient.
         action_delay: range of the delay of actions [s].
         base_mass: range of the mass added to the base [kg].
+        com_shift: range of the shift of the base's centre of mass along each axis [m].
+        joint_zero: range of the error of each joint encoder's zero [rad].
         push_velocity: largest velocity along x and y which a push adds every 5 s [m/s]; 0 is no pushes.
     """
 
     terrain: str = "flat"
     difficulty: float = 0.5
     noise: SensorNoise = SensorNoise(ang_vel=0.2, tilt=0.05, joint_pos=0.01, joint_vel=1.5)
-    friction: tuple[float, float] = (0.5, 1.25)
-    action_delay: tuple[float, float] = (0.0, 0.02)
+    friction: tuple[float, float] = (0.3, 1.7)
+    action_delay: tuple[float, float] = (0.0, 0.015)
     base_mass: tuple[float, float] = (-1.0, 1.0)
+    com_shift: tuple[float, float] = (-0.03, 0.03)
+    joint_zero: tuple[float, float] = (-0.035, 0.035)
     push_velocity: float = 0.0
 
     def __post_init__(self) -> None:
@@ -59,7 +64,8 @@ class Conditions:
     @classmethod
     def ideal(cls, terrain: str = "flat", difficulty: float = 0.5) -> Conditions:
         """No noise, no delay, the robot as its files describe it."""
-        return cls(terrain, difficulty, SensorNoise(), (0.8, 0.8), (0.0, 0.0), (0.0, 0.0))
+        none = (0.0, 0.0)
+        return cls(terrain, difficulty, SensorNoise(), (0.8, 0.8), none, none, none, none)
 
 
 @dataclass(frozen=True)
@@ -119,6 +125,8 @@ def make_robot(contract: PolicyContract, spec: RobotSpec, conditions: Conditions
         friction=rng.uniform(*conditions.friction),
         action_delay=rng.uniform(*conditions.action_delay),
         base_mass=rng.uniform(*conditions.base_mass),
+        com_shift=rng.uniform(*conditions.com_shift, size=3),
+        joint_zero=rng.uniform(*conditions.joint_zero, size=len(spec.joints)),
         noise=conditions.noise,
         seed=seed,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import mujoco
@@ -10,6 +11,7 @@ import numpy as np
 
 from legged_cts.deploy.robot import Array, RobotState, yaw_of
 from legged_cts.deploy.terrain import Heightfield
+from legged_cts.robots.mjcf import robot_mjspec
 from legged_cts.robots.spec import RobotSpec
 
 
@@ -41,6 +43,8 @@ class MujocoRobot:
         friction: sliding friction coefficient between ground and robot.
         action_delay: seconds until new targets reach the joints, rounded to physics ticks.
         base_mass: mass added to the base [kg].
+        com_shift: shift of the base's centre of mass, in its frame [m] [3].
+        joint_zero: error of each joint encoder's zero [rad] [d]; readings are off by it, and so is the PD control.
         noise: noise of the sensors.
         seed: seed of the noise.
 
@@ -57,6 +61,8 @@ class MujocoRobot:
         friction: float = 0.8,
         action_delay: float = 0.0,
         base_mass: float = 0.0,
+        com_shift: Sequence[float] = (0.0, 0.0, 0.0),
+        joint_zero: Sequence[float] | None = None,
         noise: SensorNoise | None = None,
         seed: int = 0,
     ) -> None:
@@ -70,7 +76,7 @@ class MujocoRobot:
         self.joints = spec.joints
         self.control_dt = control_dt
         self.terrain = terrain
-        self.model = build_model(spec, physics_dt, terrain, friction, base_mass)
+        self.model = build_model(spec, physics_dt, terrain, friction, base_mass, com_shift)
         self.data = mujoco.MjData(self.model)
         self.mass = float(self.model.body_mass.sum())
         joint_ids = [self.model.joint(name).id for name in spec.joints]
@@ -82,6 +88,9 @@ class MujocoRobot:
         self._feet = np.array([self.model.body(name).id for name in spec.feet])
         self._ground = self.model.geom("ground").id
         self._pose = np.asarray(spec.nominal_pose)
+        self._zero = np.zeros_like(self._pose) if joint_zero is None else np.asarray(joint_zero)
+        if self._zero.shape != self._pose.shape:
+            raise ValueError(f"joint_zero: expected {len(self._pose)} angles, got shape {self._zero.shape}")
         self._delay = round(action_delay / physics_dt)
         self._noise = noise or SensorNoise()
         self._rng = np.random.default_rng(seed)
@@ -101,7 +110,7 @@ class MujocoRobot:
         self.data.qpos[root : root + 3] = (0.0, 0.0, ground + self.spec.nominal_height)
         self.data.qpos[root + 3 : root + 7] = (np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2))
         self.data.qpos[self._qpos] = self._pose
-        self.data.ctrl[:] = self._pose
+        self.data.ctrl[:] = self._pose - self._zero
         self._pending.clear()
         self._tick = 0
         self.base_touched = False
@@ -121,7 +130,7 @@ class MujocoRobot:
         return RobotState(
             quat=quat,
             ang_vel=ang_vel + noise.ang_vel * rng.uniform(-1, 1, 3),
-            joint_pos=self.data.qpos[self._qpos] + noise.joint_pos * rng.uniform(-1, 1, d),
+            joint_pos=self.data.qpos[self._qpos] + self._zero + noise.joint_pos * rng.uniform(-1, 1, d),
             joint_vel=self.data.qvel[self._dof] + noise.joint_vel * rng.uniform(-1, 1, d),
         )
 
@@ -134,7 +143,7 @@ class MujocoRobot:
         targets = np.asarray(targets, dtype=np.float64)
         if targets.shape != self._pose.shape or not np.isfinite(targets).all():
             raise ValueError(f"targets: expected {len(self._pose)} finite joint angles, got {targets}")
-        self._pending.append((self._tick + self._delay, targets))
+        self._pending.append((self._tick + self._delay, targets - self._zero))
         self.base_touched = False
         for _ in range(self.decimation):
             while self._pending and self._pending[0][0] <= self._tick:
@@ -216,7 +225,12 @@ class MujocoRobot:
 
 
 def build_model(
-    spec: RobotSpec, physics_dt: float, terrain: Heightfield | None, friction: float, base_mass: float = 0.0
+    spec: RobotSpec,
+    physics_dt: float,
+    terrain: Heightfield | None,
+    friction: float,
+    base_mass: float = 0.0,
+    com_shift: Sequence[float] = (0.0, 0.0, 0.0),
 ) -> mujoco.MjModel:
     """The robot's MJCF with a ground and one position actuator per joint, named after it and in the spec's order.
 
@@ -226,8 +240,9 @@ def build_model(
         terrain: heights of the ground; None is a plane.
         friction: sliding friction coefficient of every contact with the ground.
         base_mass: mass added to the base [kg]; its inertia is scaled alike.
+        com_shift: shift of the base's centre of mass, in its frame [m] [3].
     """
-    mjcf = mujoco.MjSpec.from_file(str(spec.mjcf))
+    mjcf = robot_mjspec(spec)
     mjcf.option.timestep = physics_dt
     mjcf.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     mjcf.option.cone = mujoco.mjtCone.mjCONE_PYRAMIDAL
@@ -245,14 +260,15 @@ def build_model(
     if terrain is not None:
         low, span = _span(terrain)
         model.hfield_data[:] = ((terrain.heights - low) / span).ravel()
+    base = model.body(spec.base).id
+    model.body_ipos[base] += com_shift
     if base_mass:
-        base = model.body(spec.base).id
         factor = 1 + base_mass / model.body_mass[base]
         if factor <= 0:
             raise ValueError(f"base_mass: {base_mass} kg leaves the base of {model.body_mass[base]} kg without mass")
         model.body_mass[base] *= factor
         model.body_inertia[base] *= factor
-        mujoco.mj_setConst(model, mujoco.MjData(model))
+    mujoco.mj_setConst(model, mujoco.MjData(model))
     return model
 
 

@@ -178,25 +178,13 @@ class NativeMujocoSolver(SolverMuJoCo):
             World control steps per second.
         """
         assert self._worlds is not None
-        ticks = self._states.shape[1]
         commands, spec = self._last_commands
         states, sensordata = np.zeros_like(self._states), np.zeros_like(self._sensordata)
         models = [self._worlds.models[0]] * len(states) if shared else self._worlds.models
         seconds = []
         for _ in range(repeats):
             start = time.perf_counter()
-            self._pool.rollout(
-                models,
-                self._thread_data,
-                self._state_in,
-                commands,
-                control_spec=spec,
-                skip_checks=True,
-                nstep=ticks,
-                initial_warmstart=self._warmstart,
-                state=states,
-                sensordata=sensordata,
-            )
+            self._rollout(models, self._state_in, commands, spec, states, sensordata)
             seconds.append(time.perf_counter() - start)
         return len(states) / float(np.median(seconds))
 
@@ -245,19 +233,31 @@ class NativeMujocoSolver(SolverMuJoCo):
         if self._states.shape[1] != ticks:
             self._states = np.zeros((len(first), ticks, self._num_state))
             self._sensordata = np.zeros((len(first), ticks, self._sensordata.shape[2]))
+        self._rollout(self._worlds.models, first, commands, spec, self._states, self._sensordata)
+        return self._states
+
+    def _rollout(
+        self,
+        models: list[mujoco.MjModel],
+        first: np.ndarray,
+        commands: np.ndarray,
+        spec: int,
+        states: np.ndarray,
+        sensordata: np.ndarray,
+    ) -> None:
+        """Fill ``states`` and ``sensordata`` [num_worlds, ticks, n] from ``first`` on all threads."""
         self._pool.rollout(
-            self._worlds.models,
+            models,
             self._thread_data,
             first,
             commands,
             control_spec=spec,
             skip_checks=True,
-            nstep=ticks,
+            nstep=states.shape[1],
             initial_warmstart=self._warmstart,
-            state=self._states,
-            sensordata=self._sensordata,
+            state=states,
+            sensordata=sensordata,
         )
-        return self._states
 
 
 class NewtonNativeMujocoManager(NewtonMJWarpManager):

@@ -17,12 +17,6 @@ def env():
         yield env
 
 
-@pytest.fixture
-def inner(env):
-    env.reset()
-    return env.unwrapped
-
-
 @pytest.fixture(scope="module")
 def mjcf(env):
     return mujoco.MjModel.from_xml_path(str(env.unwrapped.robot_spec.mjcf))

@@ -25,12 +25,6 @@ def env():
         yield env
 
 
-@pytest.fixture
-def inner(env):
-    env.reset()
-    return env.unwrapped
-
-
 def test_look_up_agrees_with_the_ground_of_the_physics_engine(inner):
     heights = inner.scene.terrain.heights
     model = NewtonManager._solver.mj_model
