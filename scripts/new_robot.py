@@ -1,0 +1,47 @@
+"""Drafts the spec of your own robot: `python scripts/new_robot.py path/to/robot.xml [name=...] [output=folder]`.
+
+Takes an MJCF or a URDF; writes robot.yaml and an MJCF to train with, and says what was read and what was guessed.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from legged_cts.deploy.words import describe, option, parse_words
+from legged_cts.robots.draft import draft_robot, write_draft
+
+
+@dataclass(frozen=True)
+class NewRobotOptions:
+    """The words of this script."""
+
+    mjcf: str = field(metadata={"help": "MJCF or URDF of the robot; may stand first without `mjcf=`"})
+    name: str | None = option(None, "of the robot; none is the file's")
+    output: str | None = option(None, "folder to write; none is one named after the robot, here")
+    morphology: str | None = option(None, "quadruped, point_foot_biped or humanoid; none guesses")
+    overwrite: bool = option(False, "replace files in an existing folder")
+
+
+def main(argv: list[str]) -> int:
+    """Returns the exit status; a wrong word or file is one line on stderr."""
+    if {"help", "-h", "--help"} & set(argv):
+        print(f"{__doc__}\n{describe(NewRobotOptions)}")
+        return 0
+    if argv and "=" not in argv[0]:
+        argv = [f"mjcf={argv[0]}", *argv[1:]]
+    try:
+        options = parse_words(argv, NewRobotOptions)
+        draft = draft_robot(options.mjcf, options.name, options.morphology)
+        path = write_draft(draft, options.output or Path(draft.name), options.overwrite)
+    except (ValueError, OSError) as error:
+        print(f"new_robot: {error}", file=sys.stderr)
+        return 2
+    print(f"{draft.summary()}\nwritten: {path}\nnext, once the guesses are checked:")
+    print(f"  uv run scripts/doctor.py robot={path}\n  uv run scripts/train.py robot={path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
