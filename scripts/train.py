@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from legged_cts.training.app import (
     check_options,
+    choose_morphology,
     resolve_task,
     resume_into_run_dir,
     run_jobs_apart,
@@ -22,12 +23,17 @@ from legged_cts.training.app import (
     user_errors,
 )
 
+CHOSEN: list[str] = []
+"""Words that nobody gave, but that follow from the robot."""
+
 
 @hydra.main(config_path="../tasks", config_name="train", version_base="1.3")
 def main(cfg: DictConfig) -> None:
     """Check the configuration, then train."""
     job = HydraConfig.get()
-    overrides, run_dir = list(job.overrides.task), Path(job.runtime.output_dir)
+    # Without the chosen pack: it is for composition, and must not replace what a checkpoint to resume was trained with.
+    overrides = [word for word in job.overrides.task if word not in CHOSEN]
+    run_dir = Path(job.runtime.output_dir)
     with user_errors():
         config = resolve_task(cfg, overrides)
         if job.mode == RunMode.MULTIRUN:
@@ -39,5 +45,6 @@ def main(cfg: DictConfig) -> None:
 if __name__ == "__main__":
     with user_errors():
         check_options(sys.argv[1:])
-    sys.argv = resume_into_run_dir(sys.argv)
+        CHOSEN += choose_morphology(sys.argv)
+    sys.argv = [*resume_into_run_dir(sys.argv), *CHOSEN]
     main()

@@ -8,13 +8,19 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from legged_cts.robots.gait import Gait
+
 if TYPE_CHECKING:
     from legged_cts.robots.spec import RobotSpec
 
 CONTRACT_KEY = "legged_cts_contract"
 """The key of the ONNX `metadata_props` entry which holds the contract."""
 
-CONTRACT_VERSION = 1
+CONTRACT_VERSION = 2
+"""The format written; version 1 had no gait and is still read."""
+
+GAIT_PHASE = "gait_phase"
+"""The observation term of the gait's clock, sine and cosine of its phase; it goes with a gait and only with one."""
 
 COMMANDS = ("lin_vel_x", "lin_vel_y", "ang_vel_z")
 """The entries of the command, in order: [m/s], [m/s] and [rad/s] in the base frame."""
@@ -32,9 +38,9 @@ class ObservationTerm(NamedTuple):
     scale: float
 
 
-def term_sizes(joints: int) -> dict[str, int]:
-    """The observation terms a robot with this many joints can offer, and the size of each."""
-    return {
+def term_sizes(joints: int, gait: bool = False) -> dict[str, int]:
+    """The observation terms a robot with this many joints can offer, with a gait or without, and the size of each."""
+    sizes = {
         "base_ang_vel": 3,
         "projected_gravity": 3,
         "command": 3,
@@ -42,6 +48,7 @@ def term_sizes(joints: int) -> dict[str, int]:
         "joint_vel": joints,
         "last_action": joints,
     }
+    return sizes | {GAIT_PHASE: 2} if gait else sizes
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,7 @@ class PolicyContract:
         trained_steps: environment steps the policy was trained for.
         algorithm: name of the training algorithm.
         terrain: name of the training terrain.
+        gait: the clock that the policy walks by, or None; its offsets are in the order of the robot spec's feet.
     """
 
     version: int
@@ -95,6 +103,7 @@ class PolicyContract:
     trained_steps: int
     algorithm: str
     terrain: str
+    gait: Gait | None = None
 
     def __post_init__(self) -> None:
         """Checks every field and brings it to its exact type.
@@ -110,7 +119,10 @@ class PolicyContract:
         for name in ("action_scale", "action_clip", "control_dt", "physics_dt"):
             put(self, name, _number(name, getattr(self, name), positive=True))
         put(self, "parity_error", _number("parity_error", self.parity_error))
-        _expect("version", self.version, CONTRACT_VERSION)
+        _known_version(self.version)
+        put(self, "gait", _gait(self.gait))
+        if self.version == 1 and self.gait is not None:
+            raise ContractError(f"gait: expected none in version 1, got {self.gait!r}")
         _expect("history_order", self.history_order, "oldest_first")
         _expect("history_reset", self.history_reset, "backfill")
         joints = tuple(_text(f"joints[{i}]", joint) for i, joint in enumerate(_sequence("joints", self.joints)))
@@ -125,7 +137,7 @@ class PolicyContract:
             if len(values) != len(joints):
                 raise ContractError(f"{name}: {len(values)} values for {len(joints)} joints")
             put(self, name, tuple(_number(f"{name}[{joints[i]}]", value) for i, value in enumerate(values)))
-        put(self, "observations", _observations(self.observations, len(joints)))
+        put(self, "observations", _observations(self.observations, len(joints), self.gait is not None))
         put(self, "command_ranges", _command_ranges(self.command_ranges))
         ticks = self.control_dt / self.physics_dt
         if round(ticks) < 1 or not math.isclose(ticks, round(ticks), rel_tol=1e-6):
@@ -147,6 +159,8 @@ class PolicyContract:
         """The contract as JSON, losslessly: Python writes the shortest digits that read back as the same float."""
         fields = dataclasses.asdict(self)
         fields["observations"] = [term._asdict() for term in self.observations]
+        if self.version == 1:
+            del fields["gait"]
         return json.dumps(fields, indent=1, allow_nan=False)
 
     @classmethod
@@ -160,7 +174,13 @@ class PolicyContract:
             fields = json.loads(text)
         except json.JSONDecodeError as error:
             raise ContractError(f"the contract is not valid JSON: {error}") from error
-        _keys("contract", fields, [field.name for field in dataclasses.fields(cls)])
+        names = [field.name for field in dataclasses.fields(cls)]
+        version = fields.get("version") if isinstance(fields, dict) else None
+        if version == 1:
+            names.remove("gait")
+        elif version is not None:
+            _known_version(version)
+        _keys("contract", fields, names)
         return cls(**fields)
 
 
@@ -196,12 +216,21 @@ def check(contract: PolicyContract, spec: RobotSpec) -> None:
         raise ContractError(
             f"action_scale: {contract.action_scale!r} in the policy but {spec.action_scale!r} in the robot"
         )
+    if contract.gait is not None and len(contract.gait.offsets) != len(spec.feet):
+        raise ContractError(
+            f"gait.offsets: {len(contract.gait.offsets)} in the policy, but the robot has {len(spec.feet)} feet"
+        )
     # Last, because every difference above says more than "something changed".
     if contract.robot_hash != spec.hash:
         raise ContractError(
             f"robot_hash: the files of '{spec.name}' changed since the policy was trained "
             f"({contract.robot_hash} in the policy, {spec.hash} now): train or export it again"
         )
+
+
+def _known_version(version: Any) -> None:
+    if version not in (1, CONTRACT_VERSION):
+        raise ContractError(f"version: expected 1 or {CONTRACT_VERSION}, got {version!r}")
 
 
 def _expect(name: str, value: object, wanted: object) -> None:
@@ -246,8 +275,8 @@ def _keys(name: str, value: Any, wanted: list[str]) -> None:
             raise ContractError(f"{name}: the field '{key}' is unknown")
 
 
-def _observations(value: Any, joints: int) -> tuple[ObservationTerm, ...]:
-    known = term_sizes(joints)
+def _observations(value: Any, joints: int, gait: bool) -> tuple[ObservationTerm, ...]:
+    known = term_sizes(joints, gait)
     terms: list[ObservationTerm] = []
     for index, entry in enumerate(_sequence("observations", value)):
         where = f"observations[{index}]"
@@ -264,7 +293,19 @@ def _observations(value: Any, joints: int) -> tuple[ObservationTerm, ...]:
         terms.append(ObservationTerm(name, size, _number(f"{where}.scale ({name})", entry["scale"])))
     if not terms:
         raise ContractError("observations: must hold at least one term")
+    if gait and not any(term.name == GAIT_PHASE for term in terms):
+        raise ContractError(f"observations: a policy with a gait must see '{GAIT_PHASE}'")
     return tuple(terms)
+
+
+def _gait(value: Any) -> Gait | None:
+    if value is None or isinstance(value, Gait):
+        return value
+    _keys("gait", value, [field.name for field in dataclasses.fields(Gait)])
+    try:
+        return Gait(**value)
+    except ValueError as error:
+        raise ContractError(str(error)) from error
 
 
 def _command_ranges(value: Any) -> dict[str, tuple[float, float]]:

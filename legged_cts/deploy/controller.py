@@ -32,11 +32,16 @@ class Controller:
             raise ContractError(f"control_dt: {contract.control_dt} in the policy but {robot.control_dt} in the robot")
         self._policy, self._robot = policy, robot
         self._last_action = np.zeros(len(contract.joints), dtype=np.float32)
+        gait = contract.gait
+        self._phase_step = 0.0 if gait is None else gait.frequency * contract.control_dt
+        self.phase = 0.0
+        """Phase of the gait's clock at the next step, in cycles; 0 without a gait."""
         policy.reset()
 
     def reset(self) -> None:
-        """Begins anew: forgets the history and the last action."""
+        """Begins anew: forgets the history and the last action, and starts the gait's clock."""
         self._policy.reset()
+        self.phase = 0.0
         self._last_action = np.zeros_like(self._last_action)
 
     def step(self, command: Array) -> Array:
@@ -49,7 +54,8 @@ class Controller:
             The action [d].
         """
         state = self._robot.read_state()
-        frame = build_observation(self._policy.contract, state, command, self._last_action)
+        frame = build_observation(self._policy.contract, state, command, self._last_action, self.phase)
         self._last_action = self._policy.act(frame)
         self._robot.send_targets(self._policy.joint_targets(self._last_action))
+        self.phase = (self.phase + self._phase_step) % 1.0
         return self._last_action

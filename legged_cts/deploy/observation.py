@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from legged_cts.deploy.contract import PolicyContract
+from legged_cts.deploy.contract import GAIT_PHASE, PolicyContract
 from legged_cts.deploy.robot import Array, RobotState, projected_gravity
 
 
-def build_observation(contract: PolicyContract, state: RobotState, command: Array, last_action: Array) -> Array:
+def build_observation(
+    contract: PolicyContract, state: RobotState, command: Array, last_action: Array, phase: float = 0.0
+) -> Array:
     """The proprioception o_t as the policy saw it in training.
 
     Args:
@@ -16,6 +18,7 @@ def build_observation(contract: PolicyContract, state: RobotState, command: Arra
         state: sensor reading, joints in the contract's order.
         command: (v_x, v_y, yaw rate) [m/s, m/s, rad/s].
         last_action: the last action the policy gave, clipped, before scaling [d].
+        phase: of the gait's clock, in cycles; of no account to a policy without a gait.
 
     Returns:
         o_t, float32 [n].
@@ -30,6 +33,7 @@ def build_observation(contract: PolicyContract, state: RobotState, command: Arra
         "joint_pos": np.asarray(state.joint_pos) - np.asarray(contract.default_joint_pos),
         "joint_vel": state.joint_vel,
         "last_action": last_action,
+        GAIT_PHASE: (np.sin(2 * np.pi * phase), np.cos(2 * np.pi * phase)),
     }
     parts = []
     for term in contract.observations:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import math
 import re
 from collections.abc import Mapping
@@ -17,7 +19,6 @@ from isaaclab.managers import (
     EventTermCfg,
     ObservationGroupCfg,
     ObservationTermCfg,
-    RewardTermCfg,
     TerminationTermCfg,
 )
 from isaaclab.scene import InteractiveSceneCfg
@@ -29,12 +30,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from legged_cts.envs.checks import check_keys, optional_pair, pair
 from legged_cts.envs.env import LeggedEnvCfg
+from legged_cts.envs.gait import task_gait
+from legged_cts.envs.morphology import TASKS
+from legged_cts.envs.rewards import reward_terms
 from legged_cts.envs.terrain import terrain_cfg
 from legged_cts.mdp import events
 from legged_cts.mdp import observations as obs
 from legged_cts.mdp.actions import DelayedJointPositionActionCfg
 from legged_cts.mdp.curriculum import TerrainLevels
-from legged_cts.mdp.rewards import REWARDS
 from legged_cts.mdp.terminations import TERMINATIONS, TIME_OUTS
 from legged_cts.physics import physics_cfg
 from legged_cts.robots.spec import RobotSpec, load_robot
@@ -52,6 +55,7 @@ _ENV_KEYS = (
     "actions",
     "rewards",
     "commands",
+    "gait",
     "randomization",
     "pushes",
     "reset",
@@ -96,7 +100,8 @@ def build_env_cfg(cfg: DictConfig | Mapping[str, Any]) -> LeggedEnvCfg:
     check_keys("env", env, _ENV_KEYS)
     spec = load_robot(task["robot"])
     device = resolve_device(task["device"])
-    rewards = _rewards(env["rewards"], spec)
+    gait = task_gait(env, spec)
+    rewards = reward_terms(env["rewards"], spec, gait)
     events_cfg = _events(env, spec)
     terrain = terrain_cfg(task["terrain"])
     scene = SceneCfg(
@@ -112,6 +117,7 @@ def build_env_cfg(cfg: DictConfig | Mapping[str, Any]) -> LeggedEnvCfg:
     levels = bool(env["curriculum"]["terrain_levels"]) and terrain.terrain_type == "generator"
     return LeggedEnvCfg(
         robot=str(task["robot"]),
+        gait=None if gait is None else dataclasses.asdict(gait),
         seed=task["seed"],
         decimation=decimation,
         episode_length_s=float(env["episode_length_s"]),
@@ -278,56 +284,6 @@ def _command(node: dict[str, Any]) -> UniformVelocityCommandCfg:
     )
 
 
-def _rewards(node: dict[str, Any], spec: RobotSpec) -> dict[str, RewardTermCfg]:
-    check_keys("env.rewards", node, REWARDS)
-    terms = {}
-    for name, term in node.items():
-        path = f"env.rewards.{name}"
-        check_keys(path, term, ("weight", "params"))
-        params = dict(term.get("params") or {})
-        weight = float(term["weight"])
-        if weight == 0.0:
-            continue
-        if name in ("base_height", "feet_regulation"):
-            key = "target" if name == "base_height" else "height"
-            check_keys(f"{path}.params", params, (key,))
-            params = {key: spec.nominal_height if params.get(key) is None else float(params[key])}
-        elif name == "joint_limits":
-            check_keys(f"{path}.params", params, ("soft",))
-            params = _soft_limits(spec, float(params.get("soft", 0.9)))
-        elif name == "hip_default":
-            check_keys(f"{path}.params", params, ("joints",))
-            params = {"joints": _joint_ids(f"{path}.params.joints", params["joints"], spec)}
-        else:
-            check_keys(f"{path}.params", params, _parameters(REWARDS[name]))
-        terms[name] = RewardTermCfg(func=REWARDS[name], weight=weight, params=params)
-    if not terms:
-        raise ValueError("env.rewards: every weight is zero, so there is nothing to learn")
-    return terms
-
-
-def _parameters(function: Any) -> tuple[str, ...]:
-    import inspect
-
-    return tuple(inspect.signature(function).parameters)[1:]
-
-
-def _soft_limits(spec: RobotSpec, factor: float) -> dict[str, tuple[float, ...]]:
-    lower, upper = [], []
-    for low, high in zip(spec.joint_lower, spec.joint_upper, strict=True):
-        middle, half = 0.5 * (low + high), 0.5 * (high - low) * factor
-        lower.append(middle - half)
-        upper.append(middle + half)
-    return {"lower": tuple(lower), "upper": tuple(upper)}
-
-
-def _joint_ids(path: str, patterns: list[str], spec: RobotSpec) -> tuple[int, ...]:
-    ids = tuple(i for i, joint in enumerate(spec.joints) if any(re.fullmatch(p, joint) for p in patterns))
-    if not ids:
-        raise ValueError(f"{path}: no joint of '{spec.name}' matches {patterns}; its joints: {', '.join(spec.joints)}")
-    return ids
-
-
 def _terminations(node: dict[str, Any]) -> dict[str, TerminationTermCfg]:
     check_keys("env.terminations", node, TERMINATIONS)
     terms = {}
@@ -337,7 +293,7 @@ def _terminations(node: dict[str, Any]) -> dict[str, TerminationTermCfg]:
         if params is False or params is None:
             continue
         params = {} if params is True else dict(params)
-        check_keys(f"env.terminations.{name}", params, _parameters(function))
+        check_keys(f"env.terminations.{name}", params, tuple(inspect.signature(function).parameters)[1:])
         terms[name] = TerminationTermCfg(func=function, params=params, time_out=name in TIME_OUTS)
     return terms
 
@@ -414,7 +370,8 @@ def proprioception_terms(cfg: DictConfig | Mapping[str, Any]) -> list[tuple[str,
         cfg: The composed configuration.
     """
     spec = load_robot(cfg["robot"])
-    return obs.proprioception_layout(len(spec.joints), cfg["env"]["observations"]["scales"])
+    gait = task_gait(cfg["env"], spec) is not None
+    return obs.proprioception_layout(len(spec.joints), cfg["env"]["observations"]["scales"], gait)
 
 
 def tasks_dir() -> Path:
@@ -423,7 +380,6 @@ def tasks_dir() -> Path:
     Raises:
         FileNotFoundError: If there is none, as in an installation without a clone.
     """
-    folder = Path(__file__).resolve().parents[2] / "tasks"
-    if not (folder / "train.yaml").is_file():
-        raise FileNotFoundError(f"no task configurations at {folder}; training needs a clone of the repository")
-    return folder
+    if not (TASKS / "train.yaml").is_file():
+        raise FileNotFoundError(f"no task configurations at {TASKS}; training needs a clone of the repository")
+    return TASKS

@@ -10,10 +10,12 @@ from isaaclab.envs import ManagerBasedRLEnv, ManagerBasedRLEnvCfg
 from isaaclab.utils import configclass
 
 from legged_cts.mdp.actions import DelayedJointPositionAction
+from legged_cts.mdp.gait import GaitClock
 from legged_cts.mdp.observations import scan_grid
 from legged_cts.mdp.physics_params import PhysicsParams
 from legged_cts.mdp.state import RobotState
 from legged_cts.mdp.terrain import GridTerrainImporter
+from legged_cts.robots.gait import Gait
 from legged_cts.robots.spec import load_robot
 
 
@@ -25,6 +27,9 @@ class LeggedEnvCfg(ManagerBasedRLEnvCfg):
 
     robot: str = "go2"
     """Name of the robot, or path to its robot.yaml."""
+
+    gait: dict | None = None
+    """Fields of :class:`legged_cts.robots.gait.Gait`, if the robot walks by a clock."""
 
 
 class LeggedEnv(ManagerBasedRLEnv):
@@ -52,6 +57,8 @@ class LeggedEnv(ManagerBasedRLEnv):
         self.scan_points = scan_grid(self.device)
         self.clean_frame = torch.empty(0, device=self.device)
         self.state = RobotState(self)
+        gait = self.cfg.gait
+        self.gait = None if gait is None else GaitClock(Gait(**gait), self.num_envs, self.step_dt, self.device)
         super().load_managers()
 
     def _let_newton_own_decimation(self) -> None:
@@ -102,9 +109,10 @@ class LeggedEnv(ManagerBasedRLEnv):
 
     def constant(self, values: Sequence[float]) -> torch.Tensor:
         """Return ``values`` as a tensor on the environment's device, made once."""
-        key = tuple(values)
+        # With their types: 1, 1.0 and True are equal keys, but not equal tensors.
+        key = (tuple(values), *map(type, values))
         if key not in self._constants:
-            self._constants[key] = torch.tensor(key, device=self.device)
+            self._constants[key] = torch.tensor(key[0], device=self.device)
         return self._constants[key]
 
     def newest_frame(self) -> torch.Tensor:
@@ -118,6 +126,8 @@ class LeggedEnv(ManagerBasedRLEnv):
     def step(self, action: torch.Tensor):
         """Step all environments; worlds that blew up earn nothing and start anew."""
         self.push_velocity.zero_()
+        if self.gait is not None:
+            self.gait.advance()
         threads = torch.get_num_threads()
         if self.device == "cpu":
             # The terms' tensors are small: threads gain nothing there, and while they wait they spin on the cores that
@@ -136,6 +146,8 @@ class LeggedEnv(ManagerBasedRLEnv):
     def _reset_idx(self, env_ids: torch.Tensor | slice) -> None:
         super()._reset_idx(env_ids)
         self.state.reset(env_ids)
+        if self.gait is not None:
+            self.gait.reset(env_ids)
 
     def close(self) -> None:
         """Close the environment; the engine's manager is a class and would keep our delays for the next one."""

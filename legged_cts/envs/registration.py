@@ -62,9 +62,12 @@ class RunnerCfg(RslRlBaseRunnerCfg):
 
 def _compose(robot: str, terrain: str) -> DictConfig:
     from legged_cts.envs.builder import tasks_dir
+    from legged_cts.envs.morphology import morphology_override
 
+    words = [f"robot={robot}", f"terrain={terrain}"]
+    words += morphology_override(words)
     with initialize_config_dir(str(tasks_dir()), version_base="1.3"):
-        return compose("train", [f"robot={robot}", f"terrain={terrain}"])
+        return compose("train", words)
 
 
 def _env_cfg(robot: str, terrain: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import onnxruntime
 import torch
 from tensordict import TensorDict
 
-from legged_cts.deploy.contract import ContractError, PolicyContract
+from legged_cts.deploy.contract import GAIT_PHASE, ContractError, PolicyContract
 from legged_cts.deploy.policy import OnnxPolicy
 from legged_cts.evaluation.rollout import Policy
 from legged_cts.training.checkpoint import CheckpointError
@@ -59,7 +60,11 @@ def onnx_policy(path: Path) -> tuple[Policy, PolicyContract]:
 
 def contract_overrides(contract: PolicyContract) -> list[str]:
     """Return the overrides that make ``tasks/train.yaml`` the task of a contract."""
-    scales = [f"env.observations.scales.{term.name}={term.scale!r}" for term in contract.observations]
+    scales = [
+        f"env.observations.scales.{term.name}={term.scale!r}"
+        for term in contract.observations
+        if term.name != GAIT_PHASE  # its scale is fixed
+    ]
     ranges = [f"env.commands.{name}=[{low!r},{high!r}]" for name, (low, high) in contract.command_ranges.items()]
     return [
         f"robot={contract.robot}",
@@ -68,9 +73,19 @@ def contract_overrides(contract: PolicyContract) -> list[str]:
         f"env.actions.clip={contract.action_clip!r}",
         f"env.sim.dt={contract.physics_dt!r}",
         f"env.decimation={contract.decimation}",
+        _gait_override(contract),
         *scales,
         *ranges,
     ]
+
+
+def _gait_override(contract: PolicyContract) -> str:
+    gait = contract.gait
+    if gait is None:
+        return "env.gait=null"
+    offsets = ",".join(map(repr, gait.offsets))
+    values = f"frequency:{gait.frequency!r},duty:{gait.duty!r},foot_height:{gait.foot_height!r}"
+    return f"env.gait={{{values},offsets:[{offsets}]}}"
 
 
 def check_task(info: Mapping[str, Any], contract: PolicyContract) -> None:
@@ -83,16 +98,18 @@ def check_task(info: Mapping[str, Any], contract: PolicyContract) -> None:
     Raises:
         ContractError: Naming the entry that differs.
     """
+    gait = contract.gait
     wanted = {
         "history_length": contract.history_length,
         "action_scale": contract.action_scale,
         "action_clip": contract.action_clip,
         "control_dt": contract.control_dt,
         "proprioception_terms": [list(term) for term in contract.observations],
+        "gait": gait if gait is None else dataclasses.asdict(gait) | {"offsets": list(gait.offsets)},
     }
     for name, value in wanted.items():
-        if info[name] != value:
-            raise ContractError(f"{name}: {value!r} in the policy but {info[name]!r} in the task")
+        if info.get(name) != value:
+            raise ContractError(f"{name}: {value!r} in the policy but {info.get(name)!r} in the task")
 
 
 def check_roles(policies: Mapping[str, Policy], role: str) -> dict[str, Policy]:

@@ -18,6 +18,7 @@ from torch import nn
 
 from legged_cts.algorithms.config import runner_cfg
 from legged_cts.deploy.contract import CONTRACT_VERSION, ContractError, ObservationTerm, PolicyContract
+from legged_cts.envs.gait import task_gait
 from legged_cts.export.onnx import export_policy
 from legged_cts.robots.spec import load_robot
 from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint
@@ -88,6 +89,7 @@ def checkpoint_contract(checkpoint: Mapping[str, Any]) -> PolicyContract:
             trained_steps=checkpoint["total_steps"],
             algorithm=config["algorithm"]["class_name"].rpartition(":")[2],
             terrain=config["terrain"]["name"],
+            gait=task_gait(env, spec),
         )
     except KeyError as error:
         raise ContractError(f"the checkpoint has no entry {error}: it was not written by this version") from error

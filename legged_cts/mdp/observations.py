@@ -20,15 +20,18 @@ if TYPE_CHECKING:
     from legged_cts.envs.env import LeggedEnv
 
 PROPRIOCEPTION = ("base_ang_vel", "projected_gravity", "command", "joint_pos", "joint_vel", "last_action")
-"""Terms of o_t in their order."""
+"""Terms of o_t in their order; a task with a gait appends :data:`GAIT_PHASE`."""
+GAIT_PHASE = ("gait_phase", 2, 1.0)
+"""Name, size and scale of the gait's clock in o_t: sine and cosine of its phase."""
 NOISY = ("base_ang_vel", "projected_gravity", "joint_pos", "joint_vel")
 """Terms that sensors measure, and so carry noise."""
 
 
-def proprioception_layout(num_joints: int, scales: Mapping[str, float]) -> list[tuple[str, int, float]]:
-    """Return (name, size, scale) of the terms of o_t in order."""
+def proprioception_layout(num_joints: int, scales: Mapping[str, float], gait: bool) -> list[tuple[str, int, float]]:
+    """Return (name, size, scale) of the terms of o_t in order, with the clock if there is a gait."""
     sizes = dict.fromkeys(PROPRIOCEPTION, 3) | dict.fromkeys(("joint_pos", "joint_vel", "last_action"), num_joints)
-    return [(name, sizes[name], float(scales[name])) for name in PROPRIOCEPTION]
+    terms = [(name, sizes[name], float(scales[name])) for name in PROPRIOCEPTION]
+    return [*terms, GAIT_PHASE] if gait else terms
 
 
 class ProprioceptiveFrame(ManagerTermBase):
@@ -44,7 +47,7 @@ class ProprioceptiveFrame(ManagerTermBase):
     def __init__(self, cfg: ObservationTermCfg, env: LeggedEnv):
         super().__init__(cfg, env)
         params: dict[str, Any] = cfg.params
-        layout = proprioception_layout(len(env.robot_spec.joints), params["scales"])
+        layout = proprioception_layout(len(env.robot_spec.joints), params["scales"], env.gait is not None)
         noise = params["noise"]
         scale = [factor for _, size, factor in layout for _ in range(size)]
         width = [factor * noise.get(name, 0.0) for name, size, factor in layout for _ in range(size)]
@@ -65,6 +68,7 @@ class ProprioceptiveFrame(ManagerTermBase):
                 state.joint_pos - self._default,
                 state.joint_vel,
                 env.joint_action.action,
+                *(() if env.gait is None else (env.gait.signal,)),
             ),
             dim=1,
         )

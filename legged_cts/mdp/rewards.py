@@ -1,4 +1,4 @@
-"""Reward terms. Weights and parameters stand in ``tasks/reward``; forms are those of legged_gym and of the published
+"""Reward terms. Weights and parameters stand in ``tasks/morphology``; forms are those of legged_gym and of published
 re-implementations of concurrent teacher-student training. Each function returns one value per environment [N].
 """
 
@@ -8,6 +8,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
+
+from legged_cts.mdp.feet_rewards import FEET_TERMS
+from legged_cts.mdp.gait_rewards import GAIT_TERMS
+from legged_cts.mdp.posture_rewards import POSTURE_TERMS
 
 if TYPE_CHECKING:
     from legged_cts.envs.env import LeggedEnv
@@ -132,6 +136,9 @@ TERMS = (
     feet_regulation,
     hip_default,
     feet_air_time,
+    *GAIT_TERMS,
+    *FEET_TERMS,
+    *POSTURE_TERMS,
 )
 REWARDS = {term.__name__: term for term in TERMS}
 """Reward functions by the name they have in configuration."""

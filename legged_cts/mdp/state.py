@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import mujoco
+import numpy as np
 import torch
+
+from legged_cts.robots.feet import foot_frames
 
 if TYPE_CHECKING:
     from legged_cts.envs.env import LeggedEnv
 
 # Beyond this, in SI units, a state is taken for a numerical explosion.
 STATE_LIMIT = 1.0e4
+# Force [N] from which a foot is on the ground.
+CONTACT_FORCE = 1.0
 
 
 class RobotState:
@@ -35,7 +39,9 @@ class RobotState:
         self._sensor_ids = torch.tensor(self.sensor.find_sensors(names, preserve_order=True)[0], device=device)
         self.foot_sensor_ids = self._sensor_ids[: self.num_feet]
         self._feet_ids = torch.tensor(self.robot.find_bodies(list(spec.feet), preserve_order=True)[0], device=device)
-        self.foot_radius = torch.tensor(foot_radii(spec.mjcf, spec.feet), device=device)
+        frames = foot_frames(spec)
+        self.foot_radius = torch.tensor(frames.reach.astype(np.float32), device=device)
+        self._foot_up = torch.tensor(frames.up.astype(np.float32), device=device)
         self.default_joint_pos = torch.tensor(spec.nominal_pose, device=device)
         self.effort_limit = torch.tensor(spec.effort_limit, device=device)
         self.heights = env.terrain.heights
@@ -130,6 +136,23 @@ class RobotState:
         return self.foot_pos_w[:, :, 2] - self.foot_radius - self.foot_ground
 
     @property
+    def foot_contact(self) -> torch.Tensor:
+        """Whether each foot is on the ground, bool [N, F]."""
+        return self.foot_force > CONTACT_FORCE
+
+    @property
+    def foot_level(self) -> torch.Tensor:
+        """Cosine [N, F] of each sole's angle to the horizontal; 1 in exploded worlds.
+
+        Soles are level as they are in the nominal pose with a level base.
+        """
+        quat = self.robot.data.body_link_quat_w.torch[:, self._feet_ids]
+        x, y, z, w = quat.unbind(dim=2)
+        # The world's vertical in the foot's frame.
+        vertical = torch.stack((2.0 * (x * z - w * y), 2.0 * (y * z + w * x), 1.0 - 2.0 * (x * x + y * y)), dim=2)
+        return torch.where(self.exploded[:, None], 1.0, (vertical * self._foot_up).sum(dim=2))
+
+    @property
     def yaw(self) -> torch.Tensor:
         """Heading [N] in rad."""
         x, y, z, w = self.root_quat_w.unbind(dim=1)
@@ -142,21 +165,3 @@ class RobotState:
         error = self._env.joint_action.last_tick_target - self.joint_pos
         torque = data.joint_stiffness.torch * error - data.joint_damping.torch * self.joint_vel
         return torch.clamp(torque, -self.effort_limit, self.effort_limit)
-
-
-def foot_radii(mjcf, feet: tuple[str, ...]) -> list[float]:
-    """Return how far each foot's collision shapes reach below the foot's origin at most, their bounding radius [m]."""
-    model = mujoco.MjModel.from_xml_path(str(mjcf))
-    radii = []
-    for foot in feet:
-        body = model.body(foot)
-        geoms = range(body.geomadr[0], body.geomadr[0] + body.geomnum[0])
-        colliding = [i for i in geoms if model.geom_contype[i] or model.geom_conaffinity[i]]
-        spheres = [i for i in colliding if model.geom_type[i] == mujoco.mjtGeom.mjGEOM_SPHERE]
-        # A foot of another shape touches the ground with its lowest point in the pose of its own frame.
-        radii.append(
-            max(float(model.geom_size[i, 0] - model.geom_pos[i, 2]) for i in spheres)
-            if spheres
-            else max(float(model.geom_size[i].max() - model.geom_pos[i, 2]) for i in colliding)
-        )
-    return radii

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
-from legged_cts.robots.mjcf import robot_model
+from legged_cts.robots.mjcf import nominal_state, robot_model
 from legged_cts.robots.spec import RobotSpec
 
 
@@ -30,13 +30,7 @@ class FootFrames:
 
 def foot_frames(spec: RobotSpec) -> FootFrames:
     """Measure the feet of a robot in its nominal pose."""
-    model = robot_model(spec)
-    data = mujoco.MjData(model)
-    for joint, angle in zip(spec.joints, spec.nominal_pose, strict=True):
-        data.qpos[model.joint(joint).qposadr[0]] = angle
-    root = model.jnt_qposadr[model.body_jntadr[model.body(spec.base).id]]
-    data.qpos[root : root + 7] = (0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
-    mujoco.mj_kinematics(model, data)
+    model, data = nominal_state(spec)
     feet = [model.body(foot).id for foot in spec.feet]
     return FootFrames(
         position=data.xpos[feet].copy(),

@@ -30,6 +30,28 @@ def robot_model(spec: RobotSpec) -> mujoco.MjModel:
     return robot_mjspec(spec).compile()
 
 
+def nominal_state(spec: RobotSpec) -> tuple[mujoco.MjModel, mujoco.MjData]:
+    """Put a robot in its nominal pose, the base level at the origin.
+
+    Returns:
+        The model, and its data with the kinematics of the pose.
+    """
+    model = robot_model(spec)
+    data = mujoco.MjData(model)
+    for joint, angle in zip(spec.joints, spec.nominal_pose, strict=True):
+        data.qpos[model.joint(joint).qposadr[0]] = angle
+    root = model.jnt_qposadr[model.body_jntadr[model.body(spec.base).id]]
+    data.qpos[root : root + 7] = (0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
+    mujoco.mj_kinematics(model, data)
+    return model, data
+
+
+def sideways_joints(spec: RobotSpec) -> tuple[str, ...]:
+    """Return the joints that move a leg sideways or turn it: those whose axis is not lateral in the nominal pose."""
+    model, data = nominal_state(spec)
+    return tuple(joint for joint in spec.joints if abs(data.xaxis[model.joint(joint).id, 1]) < 0.5)
+
+
 def fused_mjspec(mjcf: Path, locked: Mapping[str, float]) -> mujoco.MjSpec:
     """Read an MJCF and fuse joints.
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from legged_cts.envs.morphology import morphology_override
 from legged_cts.robots.spec import load_robot
 from legged_cts.training.checkpoint import BEST, latest_checkpoint, load_checkpoint
 from legged_cts.training.compose import TASKS, apply_overrides, plain
@@ -64,6 +65,21 @@ def resume_into_run_dir(argv: Sequence[str]) -> list[str]:
     path = Path(given[-1].strip("'\""))
     folder = path if path.is_dir() else path.parent
     return [*argv, f"hydra.run.dir='{folder}'"] if folder.is_dir() else argv
+
+
+def choose_morphology(argv: Sequence[str]) -> list[str]:
+    """Return what to append to a command line so that the robot's morphology chooses its pack; nothing if it is given.
+
+    The robot of a run to resume is the checkpoint's.
+
+    Raises:
+        ValueError: If there is no such robot, or no pack for its morphology.
+    """
+    words = [word for word in argv[1:] if not word.startswith("-")]
+    resumed = [word.partition("=")[2].strip("'\"") for word in words if word.startswith("resume=")]
+    if resumed and resumed[-1] not in ("", "null"):
+        words.append(f"robot='{load_checkpoint(latest_checkpoint(resumed[-1]))['config']['robot']}'")
+    return morphology_override(words)
 
 
 def resolve_task(cfg: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:

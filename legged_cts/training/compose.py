@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -14,19 +13,19 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-TASKS = Path(__file__).resolve().parents[2] / "tasks"
-"""The Hydra tree."""
+from legged_cts.envs.morphology import TASKS, morphology_override
 
 
 def compose_task(overrides: Sequence[str]) -> DictConfig:
-    """Compose ``tasks/train.yaml`` with overrides.
+    """Compose ``tasks/train.yaml`` with overrides; the robot's morphology chooses its pack unless the overrides do.
 
     Raises:
         ValueError: If an override is malformed, or its key or group option is unknown.
     """
+    overrides = [*overrides, *morphology_override(overrides)]
     with initialize_config_dir(str(TASKS), version_base="1.3"):
         try:
-            return compose("train", list(overrides))
+            return compose("train", overrides)
         except HydraException as error:
             raise ValueError(" ".join(str(error).split())) from error
 

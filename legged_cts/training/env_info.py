@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 from legged_cts.envs.builder import proprioception_terms, resolve_device
+from legged_cts.envs.gait import task_gait
 from legged_cts.physics import resolve_physics
 from legged_cts.robots.spec import load_robot
 
@@ -20,6 +22,7 @@ def task_info(config: Mapping[str, Any]) -> dict[str, Any]:
     actions = env["actions"]
     dt = float(env["sim"]["dt"])
     terms = proprioception_terms(config)
+    gait = task_gait(env, spec)
     device = resolve_device(config["device"])
     return {
         "robot": spec.name,
@@ -40,6 +43,7 @@ def task_info(config: Mapping[str, Any]) -> dict[str, Any]:
         "command_ranges": {
             name: [float(bound) for bound in env["commands"][name]] for name in ("lin_vel_x", "lin_vel_y", "ang_vel_z")
         },
+        "gait": None if gait is None else dataclasses.asdict(gait) | {"offsets": list(gait.offsets)},
         "physics": resolve_physics(config["physics"], device),
         "device": device,
     }

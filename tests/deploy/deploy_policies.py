@@ -8,6 +8,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from legged_cts.deploy.contract import CONTRACT_KEY, ObservationTerm, PolicyContract
+from legged_cts.robots.gait import Gait
 from legged_cts.robots.spec import load_robot
 
 
@@ -46,6 +47,13 @@ def make_contract(**changes: Any) -> PolicyContract:
         "terrain": "flat",
     }
     return PolicyContract(**(fields | changes))
+
+
+def make_gait_contract(**changes: Any) -> PolicyContract:
+    """The same of a policy that trots to a clock."""
+    gait = Gait(frequency=2.5, offsets=(0.0, 0.5, 0.5, 0.0), duty=0.5, foot_height=0.08)
+    terms = (*make_contract().observations, ObservationTerm("gait_phase", 2, 1.0))
+    return make_contract(**({"version": 2, "gait": gait, "observations": terms} | changes))
 
 
 def write_linear_policy(

@@ -2,7 +2,7 @@ import dataclasses
 import json
 
 import pytest
-from deploy_policies import make_contract
+from deploy_policies import make_contract, make_gait_contract
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +16,52 @@ def go2() -> RobotSpec:
 
 
 def test_json_keeps_every_field(contract: PolicyContract) -> None:
-    assert PolicyContract.from_json(contract.to_json()) == contract
+    walking = make_gait_contract()
+    for one in (contract, make_contract(version=2), walking):
+        again = PolicyContract.from_json(one.to_json())
+        assert again == one and repr(again) == repr(one)
+    assert json.loads(walking.to_json())["gait"] == {
+        "frequency": 2.5, "offsets": [0.0, 0.5, 0.5, 0.0], "duty": 0.5, "foot_height": 0.08,
+    }  # fmt: skip
+
+
+def test_version_1_has_no_gait(contract: PolicyContract) -> None:
+    assert "gait" not in json.loads(contract.to_json())
+    assert PolicyContract.from_json(contract.to_json()).gait is None
+    with pytest.raises(ContractError, match="'gait' is unknown"):
+        PolicyContract.from_json(json.dumps(_fields(contract) | {"gait": None}))
+    with pytest.raises(ContractError, match="gait: expected none in version 1"):
+        make_gait_contract(version=1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"duty": 1.5}, "gait.duty must lie between 0 and 1, got 1.5"),
+        ({"offsets": []}, "gait.offsets must be a list"),
+        ({"offsets": [0.0, True]}, r"gait.offsets\[1\] must be a finite number"),
+        ({"phase": 0.0}, "gait: the field 'phase' is unknown"),
+    ],
+)
+def test_a_wrong_gait_is_named(change: dict, message: str) -> None:
+    fields = _fields(make_gait_contract())
+    fields["gait"] |= change
+    with pytest.raises(ContractError, match=message):
+        PolicyContract.from_json(json.dumps(fields))
+
+
+def test_gait_and_its_observation_go_together(go2: RobotSpec) -> None:
+    walking = make_gait_contract()
+    with pytest.raises(ContractError, match=r"observations\[6\].name: 'gait_phase' is unknown"):
+        dataclasses.replace(walking, gait=None)
+    with pytest.raises(ContractError, match="a policy with a gait must see 'gait_phase'"):
+        dataclasses.replace(walking, observations=walking.observations[:-1])
+    assert walking.observation_size == 47
+    check(walking, go2)
+    assert walking.gait is not None
+    biped = dataclasses.replace(walking.gait, offsets=(0.0, 0.5))
+    with pytest.raises(ContractError, match="gait.offsets: 2 in the policy, but the robot has 4 feet"):
+        check(dataclasses.replace(walking, gait=biped), go2)
 
 
 @settings(max_examples=200)
@@ -41,8 +86,8 @@ def _fields(contract: PolicyContract) -> dict:
 
 
 @pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(PolicyContract)])
-def test_a_missing_field_is_named(contract: PolicyContract, name: str) -> None:
-    fields = _fields(contract)
+def test_a_missing_field_is_named(name: str) -> None:
+    fields = _fields(make_gait_contract())
     del fields[name]
     with pytest.raises(ContractError, match=f"'{name}' is missing"):
         PolicyContract.from_json(json.dumps(fields))
@@ -56,7 +101,7 @@ def test_an_unknown_field_is_named(contract: PolicyContract) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("version", 2, "version: expected 1"),
+        ("version", 3, "version: expected 1 or 2, got 3"),
         ("robot", "", "robot: expected a text"),
         ("robot", 3, "robot: expected a text"),
         ("joints", "FL_hip_joint", "joints: expected a list"),

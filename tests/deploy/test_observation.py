@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from deploy_policies import make_gait_contract
 
 from legged_cts.deploy.contract import PolicyContract
 from legged_cts.deploy.observation import build_observation
@@ -49,3 +50,11 @@ def test_a_wrong_size_is_named(contract: PolicyContract) -> None:
     state = RobotState(_about(0, 0.0), np.zeros(3), np.zeros(12), np.zeros(11))
     with pytest.raises(ValueError, match=r"'joint_vel': expected shape \(12,\), got \(11,\)"):
         build_observation(contract, state, np.zeros(3), np.zeros(12))
+
+
+def test_the_clock_comes_last() -> None:
+    contract = make_gait_contract()
+    state = RobotState(_about(0, 0.0), np.zeros(3), np.zeros(12), np.zeros(12))
+    frame = build_observation(contract, state, np.zeros(3), np.zeros(12), phase=1 / 12)
+    assert frame.shape == (47,)
+    np.testing.assert_allclose(frame[-2:], [0.5, np.sqrt(3) / 2], atol=1e-6)

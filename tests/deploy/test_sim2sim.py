@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from deploy_policies import make_contract, write_linear_policy
+from deploy_policies import make_contract, make_gait_contract, write_linear_policy
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "sim2sim.py"
 
@@ -39,6 +39,13 @@ def test_it_runs_without_torch_and_isaaclab(zero_policy: Path, tmp_path: Path) -
     result = json.loads(output.read_text())
     assert result["metrics"]["falls"] | {"high": 0} == {"mean": 0.0, "low": 0.0, "high": 0, "n": 2}
     assert len(result["episodes"]) == 2
+
+
+def test_a_policy_with_a_gait_runs(tmp_path: Path) -> None:
+    policy = write_linear_policy(tmp_path / "p.onnx", make_gait_contract())
+    done = _run(f"policy={policy}", "episodes=1", "duration=1.2", "workers=1")
+    assert done.returncode == 0, done.stderr
+    assert "go2 (CTS, 1000 steps) on flat: 1 episodes" in done.stdout
 
 
 def test_rough_ground_csv_and_video(zero_policy: Path, tmp_path: Path) -> None:

@@ -2,11 +2,15 @@
 
 import math
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
-from legged_cts.mdp.rewards import REWARDS
+from legged_cts.mdp import rewards
+from legged_cts.robots.gait import Gait
+
+REWARDS: dict[str, Any] = rewards.REWARDS
 
 STATE = SimpleNamespace(
     lin_vel_b=torch.tensor([[0.5, 0.0, 0.2], [1.0, -1.0, -0.5]]),
@@ -19,8 +23,13 @@ STATE = SimpleNamespace(
     default_joint_pos=torch.tensor([0.1, -0.5]),
     base_height=torch.tensor([0.30, 0.43]),
     penalized_force=torch.tensor([[0.0, 0.05, 0.0], [5.0, 0.2, 0.0]]),
-    foot_vel_w=torch.tensor([[[1.0, 2.0, 9.0], [0.0, 0.0, 1.0]], [[2.0, 0.0, 0.0], [1.0, 0.0, 0.0]]]),
+    foot_vel_w=torch.tensor([[[1.0, 2.0, 9.0], [0.0, 0.0, 1.0]], [[2.0, 0.0, -0.5], [1.0, 0.0, 0.0]]]),
     foot_height=torch.tensor([[0.0, 0.1], [0.01, -0.02]]),
+    foot_force=torch.tensor([[30.0, 0.0], [0.0, 15.0]]),
+    foot_contact=torch.tensor([[True, False], [False, True]]),
+    foot_level=torch.tensor([[1.0, 0.8], [0.6, 1.0]]),
+    foot_pos_w=torch.tensor([[[0.0, 0.1, 0.0], [0.3, -0.1, 0.0]], [[0.05, 1.0, 0.0], [-0.05, 3.0, 0.0]]]),
+    yaw=torch.tensor([0.0, math.pi / 2]),
     foot_sensor_ids=torch.tensor([2, 0]),
     sensor=SimpleNamespace(
         compute_first_contact=lambda dt: SimpleNamespace(torch=torch.tensor([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0]])),
@@ -34,10 +43,18 @@ def constant(values):
     return torch.tensor(values)
 
 
-ENV = SimpleNamespace(
+ENV: Any = SimpleNamespace(
     state=STATE,
     command=torch.tensor([[1.0, 0.0, 0.4], [0.0, 0.0, 0.0]]),
     step_dt=0.02,
+    num_envs=2,
+    robot_spec=SimpleNamespace(total_mass=100.0 / 9.81),
+    gait=SimpleNamespace(
+        gait=Gait(frequency=2.0, offsets=(0.0, 0.5), duty=0.5, foot_height=0.05),
+        foot_phase=torch.tensor([[0.2, 0.7], [0.8, 0.1]]),
+        stance=torch.tensor([[1.0, 0.0], [0.5, 1.0]]),
+        swing_height=torch.tensor([[0.0, 0.05], [0.03, 0.0]]),
+    ),
     constant=constant,
     joint_action=SimpleNamespace(
         action=torch.tensor([[1.0, 0.0], [0.5, -0.5]]),
@@ -65,6 +82,25 @@ CASES = {
     "hip_default": ({"joints": (1,)}, [0.4, 0.7]),
     # Feet are sensors 2 and 0. Robot 0: foot 1 lands after 0.7 s. Robot 1 is told to stand.
     "feet_air_time": ({"threshold": 0.5}, [0.2, 0.0]),
+    # A foot is loaded from 10 N on. Robot 0: foot 0 stands, moving at sqrt(86) m/s; foot 1 swings freely. Robot 1:
+    # foot 0 is free when it should half stand; foot 1 stands with 15 N, moving at 1 m/s.
+    "gait_contact": (
+        {"force": 0.1, "speed": 10.0},
+        [
+            0.5 * (math.exp(-0.86) * (1.0 - math.exp(-9.0)) + 1.0),
+            0.5 * (0.5 + math.exp(-0.01) * (1.0 - math.exp(-2.25))),
+        ],
+    ),
+    # In swing are foot 1 of robot 0, 5 cm too high, and foot 0 of robot 1, 2 cm too low.
+    "swing_height": ({}, [1.0, 0.16]),
+    # Robot 0 stands 20 cm wide. Robot 1 looks along y, so its left foot should be at the smaller x: its legs cross.
+    "feet_distance": ({"left": (0,), "right": (1,), "minimum": (0.25,)}, [0.05, 0.35]),
+    # Only foot 0 of robot 1 is in the air, near the ground and moving down.
+    "feet_landing_vel": ({"height": 0.05}, [0.0, 0.25]),
+    "feet_slip": ({}, [5.0, 1.0]),
+    "feet_orientation": ({}, [0.36, 0.64]),
+    "alive": ({}, [1.0, 1.0]),
+    "posture": ({"weights": (1.0, 0.5)}, [0.08, 0.16 + 0.245]),
 }
 
 
@@ -76,3 +112,17 @@ def test_no_term_goes_untested():
 def test_value(name):
     params, expected = CASES[name]
     torch.testing.assert_close(REWARDS[name](ENV, **params), torch.tensor(expected), atol=1e-6, rtol=1e-5)
+
+
+def test_a_robot_told_to_stand_may_keep_all_feet_down():
+    # Robot 1 has the command zero. Its foot 0 is in the air, and that is no longer half right.
+    value = REWARDS["gait_contact"](ENV, force=0.1, speed=10.0, still=0.1)
+    expected = 0.5 * math.exp(-0.01) * (1.0 - math.exp(-2.25))
+    torch.testing.assert_close(value[1], torch.tensor(expected))
+    torch.testing.assert_close(value[0], REWARDS["gait_contact"](ENV, force=0.1, speed=10.0)[0])
+    torch.testing.assert_close(REWARDS["swing_height"](ENV, still=0.1), torch.tensor([1.0, 0.0]))
+
+
+def test_posture_as_a_reward():
+    value = REWARDS["posture"](ENV, weights=(1.0, 0.5), sigma=0.1)
+    torch.testing.assert_close(value, torch.tensor([math.exp(-0.8), math.exp(-4.05)]))

@@ -8,6 +8,7 @@ import mujoco
 import numpy as np
 import pytest
 
+from legged_cts.robots.gait import Gait
 from legged_cts.robots.spec import load_robot
 from legged_cts.robots.symmetry import joint_mirror, mirror_joints, mirror_proprioception, proprioception_mirror
 
@@ -63,3 +64,39 @@ def test_mirrored_joints_put_the_feet_at_mirrored_places():
     for left, right in (("FL_foot", "FR_foot"), ("RL_foot", "RR_foot")):
         np.testing.assert_allclose(there[left], here[right] * [1, -1, 1], atol=1e-12)
         np.testing.assert_allclose(there[right], here[left] * [1, -1, 1], atol=1e-12)
+
+
+def gait(*offsets: float) -> Gait:
+    return Gait(frequency=2.0, offsets=offsets, duty=0.5, foot_height=0.1)
+
+
+@pytest.mark.parametrize(
+    ("robot", "offsets", "sign"),
+    [
+        ("tron1", (0.0, 0.5), -1.0),
+        ("tron1", (0.75, 0.25), -1.0),
+        ("go2", (0.0, 0.5, 0.5, 0.0), -1.0),
+        ("go2", (0.0, 0.0, 0.5, 0.5), 1.0),
+        ("go2", (0.1, 1.1, 0.5, 0.5), 1.0),
+    ],
+)
+def test_mirroring_shifts_the_clock_of_legs_half_a_cycle_apart(robot: str, offsets: tuple, sign: float):
+    spec = load_robot(robot)
+    mirror = proprioception_mirror(spec, gait(*offsets))
+    size = 9 + 3 * len(spec.joints)
+    x = np.random.default_rng(0).normal(size=(5, size + 2))
+    assert np.array_equal(mirror(x)[:, :size], mirror_proprioception(spec, x[:, :size]))
+    assert np.array_equal(mirror(x)[:, size:], sign * x[:, size:])
+    assert np.array_equal(mirror_proprioception(spec, x, gait(*offsets)), mirror(x))
+    # A mirrored robot at the mirrored phase has each foot where its partner was.
+    phase = 0.3
+    shifted = phase + (0.5 if sign < 0 else 0.0)
+    partners = (1, 0, 3, 2)[: len(offsets)]
+    for foot, partner in enumerate(partners):
+        assert np.isclose((shifted + offsets[foot]) % 1.0, (phase + offsets[partner]) % 1.0)
+
+
+@pytest.mark.parametrize("offsets", [(0.0, 0.25, 0.5, 0.75), (0.0, 0.5, 0.0, 0.0)])
+def test_a_gait_without_a_mirror_is_refused(offsets: tuple):
+    with pytest.raises(ValueError, match="have no mirror; the feet FL_foot, FR_foot"):
+        proprioception_mirror(SPEC, gait(*offsets))

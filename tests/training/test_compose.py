@@ -1,5 +1,6 @@
 """Overrides on a checkpoint's configuration, and command lines that are wrong."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -7,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from legged_cts.training.app import check_options, resolve_task, resume_into_run_dir, user_errors
+from legged_cts.physics.presets import SolverOptions
+from legged_cts.training.app import check_options, choose_morphology, resolve_task, resume_into_run_dir, user_errors
+from legged_cts.training.checkpoint import REQUIRED, save_checkpoint
 from legged_cts.training.compose import apply_overrides, compose_task, plain
 
 ROOT = Path(__file__).parents[2]
@@ -79,7 +82,7 @@ def test_user_errors_are_one_line_unless_the_trace_is_asked_for(capsys, monkeypa
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("robot=go3", "no robot named 'go3'; did you mean 'go2'"),
+        ("robot=go3", "no robot named 'go3'; did you mean 'go[12]'"),
         ("physics=bullet", "physics='bullet' is unknown"),
         ("logger=paper", "logger='paper' is unknown; choose from tensorboard, wandb, none"),
         ("max_iterations=0", "max_iterations must be a positive number"),
@@ -115,3 +118,24 @@ def test_a_wrong_command_line_ends_without_a_trace(tmp_path, word, message):
     )  # fmt: skip
     assert done.returncode != 0
     assert message in done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_command_line_gets_the_pack_of_the_robot(tmp_path):
+    assert choose_morphology(["train.py", "robot=tron1", "-m"]) == ["morphology=point_foot_biped"]
+    assert choose_morphology(["train.py", "robot=tron1", "morphology=humanoid"]) == []
+    # A run to resume has a robot of its own.
+    content = {"config": {"robot": "tron1"}, "env_info": {}, "iter": 3, "total_steps": 1}
+    save_checkpoint(tmp_path / "model_3.pt", dict.fromkeys(REQUIRED, {}) | content)
+    for path in (tmp_path, tmp_path / "model_3.pt"):
+        assert choose_morphology(["train.py", f"resume={path}"]) == ["morphology=point_foot_biped"]
+    with pytest.raises(ValueError, match="no robot named 'tron2'; did you mean 'tron1'"):
+        choose_morphology(["train.py", "robot=tron2"])
+
+
+def test_a_wrong_pack_is_named_before_hydra_sees_it():
+    with pytest.raises(ValueError, match="morphology='quadrupde' is unknown; did you mean 'quadruped'"):
+        check_options(["morphology=quadrupde"])
+
+
+def test_the_solver_settings_of_the_task_are_the_defaults():
+    assert plain(compose_task([]))["solver"] == dataclasses.asdict(SolverOptions())

@@ -1,0 +1,59 @@
+"""The gait of a task, from its configuration node."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from legged_cts.envs.checks import check_keys
+from legged_cts.robots.gait import Gait
+from legged_cts.robots.spec import RobotSpec
+
+
+def task_gait(env: Mapping[str, Any], spec: RobotSpec) -> Gait | None:
+    """Return the gait of a task's ``env`` node; None where it has none, or is from a time before there were gaits.
+
+    ``offsets`` may be a list in the order of the spec's feet, or a mapping from patterns of foot names.
+
+    Raises:
+        ValueError: Naming the key, if one is unknown or missing, or its value is out of range.
+    """
+    node = env.get("gait")
+    if node is None:
+        return None
+    keys = ("frequency", "offsets", "duty", "foot_height")
+    if not isinstance(node, Mapping):
+        raise ValueError(f"env.gait must be null or have the keys {', '.join(keys)}, got {node!r}")
+    check_keys("env.gait", node, keys)
+    for key in keys:
+        if node.get(key) is None:
+            raise ValueError(f"env.gait.{key} is missing")
+    offsets: Any = node["offsets"]
+    if isinstance(offsets, Mapping):
+        offsets = tuple(_by_pattern(offsets, spec))
+    try:
+        gait = Gait(node["frequency"], offsets, node["duty"], node["foot_height"])
+    except ValueError as error:
+        raise ValueError(f"env.{error}") from error
+    if len(gait.offsets) != len(spec.feet):
+        raise ValueError(
+            f"env.gait.offsets: {len(gait.offsets)} numbers for the {len(spec.feet)} feet of '{spec.name}': "
+            f"{', '.join(spec.feet)}"
+        )
+    return gait
+
+
+def _by_pattern(offsets: Mapping[str, Any], spec: RobotSpec) -> list[Any]:
+    found = []
+    for foot in spec.feet:
+        matching = [pattern for pattern in offsets if re.fullmatch(pattern, foot)]
+        if len(matching) != 1:
+            raise ValueError(
+                f"env.gait.offsets: {len(matching)} of the patterns {list(offsets)} match the foot '{foot}'"
+            )
+        found.append(offsets[matching[0]])
+    for pattern in offsets:
+        if not any(re.fullmatch(pattern, foot) for foot in spec.feet):
+            raise ValueError(f"env.gait.offsets: '{pattern}' matches no foot; they are {', '.join(spec.feet)}")
+    return found

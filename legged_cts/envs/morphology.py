@@ -1,0 +1,72 @@
+"""The pack of a task (``tasks/morphology``) that suits its robot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+
+from legged_cts.robots.spec import load_robot
+
+TASKS = Path(__file__).resolve().parents[2] / "tasks"
+"""The Hydra tree."""
+GROUP = "morphology"
+
+
+def morphology_override(words: Sequence[str]) -> list[str]:
+    """Return the override that chooses the pack of the robot's morphology, as a list that may be empty.
+
+    It is empty where the words choose a pack themselves, or where they sweep over robots of different morphologies:
+    then each job chooses its own.
+
+    Args:
+        words: Overrides or a whole command line.
+
+    Raises:
+        ValueError: If there is no such robot, or no pack for its morphology.
+    """
+    if any(word.lstrip("+").startswith(f"{GROUP}=") for word in words):
+        return []
+    # Nothing else can say which robot it is; other words may fit only the pack that is yet to be chosen.
+    choices = _sweep([word for word in words if word.lstrip("+").partition("=")[0] in ("robot", "experiment")])
+    found = {morphology_of(_robot(choice)) for choice in choices}
+    return [f"{GROUP}={found.pop()}"] if len(found) == 1 else []
+
+
+def morphology_of(robot: str) -> str:
+    """Return the morphology of a robot given by name or path.
+
+    Raises:
+        ValueError: If there is no such robot, or no pack for its morphology.
+    """
+    spec = load_robot(robot)
+    packs = sorted(path.stem for path in (TASKS / GROUP).glob("*.yaml"))
+    if spec.morphology not in packs:
+        raise ValueError(f"{GROUP}: there is no pack for '{spec.morphology}'. Allowed: {', '.join(packs)}")
+    return spec.morphology
+
+
+def _sweep(words: Sequence[str]) -> list[list[str]]:
+    """All combinations of the values that the words sweep over."""
+    choices: list[list[str]] = [[]]
+    for word in words:
+        try:
+            override = OverridesParser.create().parse_override(word)
+        except HydraException as error:
+            raise ValueError(" ".join(str(error).split())) from error
+        values = [word]
+        if override.is_sweep_override():
+            values = [f"{override.key_or_group}={value}" for value in override.sweep_string_iterator()]
+        choices = [[*choice, value] for choice in choices for value in values]
+    return choices
+
+
+def _robot(words: Sequence[str]) -> str:
+    with initialize_config_dir(str(TASKS), version_base="1.3"):
+        try:
+            return str(compose("train", list(words))["robot"])
+        except HydraException as error:
+            raise ValueError(" ".join(str(error).split())) from error

@@ -1,0 +1,48 @@
+"""A gait: which foot should stand when, by a clock that a policy sees."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Gait:
+    """A periodic gait. The clock's phase runs from 0 to 1; a foot stands while phase + offset is within [0, duty).
+
+    Attributes:
+        frequency: Cycles per second [Hz].
+        offsets: How far each foot is ahead of the clock, in cycles, in the order of the robot spec's feet.
+        duty: Share of the cycle that a foot stands, between 0 and 1.
+        foot_height: Clearance of a foot at the apex of its swing [m].
+    """
+
+    frequency: float
+    offsets: tuple[float, ...]
+    duty: float
+    foot_height: float
+
+    def __post_init__(self) -> None:
+        """Check every field and bring it to its exact type.
+
+        Raises:
+            ValueError: Naming the first field that is wrong.
+        """
+        put = object.__setattr__
+        for name in ("frequency", "duty", "foot_height"):
+            value = _number(f"gait.{name}", getattr(self, name))
+            if not 0.0 < value < (1.0 if name == "duty" else math.inf):
+                wanted = "lie between 0 and 1" if name == "duty" else "be above 0"
+                raise ValueError(f"gait.{name} must {wanted}, got {value!r}")
+            put(self, name, value)
+        if not isinstance(self.offsets, Sequence) or isinstance(self.offsets, str) or not self.offsets:
+            raise ValueError(f"gait.offsets must be a list with one number per foot, got {self.offsets!r}")
+        put(self, "offsets", tuple(_number(f"gait.offsets[{i}]", value) for i, value in enumerate(self.offsets)))
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number, got {value!r}")
+    return float(value)
