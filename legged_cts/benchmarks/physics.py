@@ -37,11 +37,12 @@ def measure(engine: str, terrain: str, num_envs: int, steps: int) -> dict[str, A
     from legged_cts.envs.builder import tasks_dir
     from legged_cts.envs.launch import make_env
     from legged_cts.physics.mujoco_native import NativeMujocoSolver
+    from legged_cts.robots.usd import cache_dir
 
     with initialize_config_dir(str(tasks_dir()), version_base="1.3"):
         overrides = [f"terrain={terrain}", f"physics={engine}", f"env.scene.num_envs={num_envs}", "device=cpu"]
         cfg = compose("train", overrides)
-    with make_env(cfg) as env:
+    with make_env(cfg, log=cache_dir() / "setup.log") as env:
         from isaaclab_newton.physics import NewtonManager
 
         solver = NewtonManager._solver

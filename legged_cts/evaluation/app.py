@@ -65,6 +65,7 @@ def evaluate(options: EvaluateOptions, overrides: Sequence[str], console: Consol
         ValueError: If an option, an override or the policy is wrong.
     """
     from legged_cts.envs.launch import make_env
+    from legged_cts.robots.usd import cache_dir
 
     if options.policy:
         source = Path(options.policy)
@@ -87,7 +88,7 @@ def evaluate(options: EvaluateOptions, overrides: Sequence[str], console: Consol
     seed = config["seed"]
     seed_everything(seed)
     table: list[Row] = []
-    with make_env(config) as env:
+    with make_env(config, log=cache_dir() / "setup.log") as env:
         if contract is not None:
             check(contract, env.unwrapped.robot_spec)
         kinds, _ = terrain_kinds(env)

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -137,16 +137,20 @@ def train(config: dict[str, Any], run_dir: Path) -> None:
     """
     from legged_cts.algorithms.config import runner_cfg
     from legged_cts.envs.builder import resolve_device
-    from legged_cts.envs.launch import make_env
+    from legged_cts.envs.launch import make_env, setup_output
+    from legged_cts.training.display import make_display
     from legged_cts.training.env_info import env_info
     from legged_cts.training.runner import Ending, Runner
 
     kept = {**config, "resume": None, "checkpoint": None}
     seed_everything(config["seed"])
-    with make_env(config) as env:
-        train_cfg = runner_cfg(config["algorithm"], config["networks"], config["runner"])
-        info = env_info(config, env)
-        runner = Runner(env, train_cfg, str(run_dir), resolve_device(config["device"]), config=kept, env_info=info)
+    train_cfg = runner_cfg(config["algorithm"], config["networks"], config["runner"])
+    device, display = resolve_device(config["device"]), make_display(sys.stdout)
+    with ExitStack() as stack:
+        with setup_output(run_dir / "setup.log"):
+            env = stack.enter_context(make_env(config))
+            info = env_info(config, env)
+            runner = Runner(env, train_cfg, str(run_dir), device, config=kept, env_info=info, display=display)
         if config["resume"]:
             runner.load(config["resume"])
         elif config["checkpoint"]:

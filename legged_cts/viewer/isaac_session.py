@@ -19,6 +19,7 @@ from legged_cts.envs.builder import resolve_device
 from legged_cts.envs.launch import make_env
 from legged_cts.evaluation.policies import check_roles, checkpoint_policies
 from legged_cts.robots.spec import load_robot
+from legged_cts.robots.usd import cache_dir
 from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint
 from legged_cts.training.compose import apply_overrides, plain
 from legged_cts.viewer.session import State, require
@@ -55,7 +56,7 @@ def isaac_session(
     config = play_config(content["config"], physics, terrain, difficulty, device, seed)
     policies = checkpoint_policies(content, resolve_device(device))
     check_roles(policies, role)
-    with make_env(config) as env:
+    with make_env(config, log=cache_dir() / "setup.log") as env:
         yield IsaacSession(env, policies, content, config, role)
 
 

@@ -55,6 +55,9 @@ def test_a_short_training_leaves_everything(finished):
     assert content["env_info"]["robot"] == "go2" and content["env_info"]["control_dt"] == pytest.approx(0.02)
     assert content["env_state"]["common_step_counter"] == 3 * 24
     assert "[3/3]" in done.stdout and "scripts/play.py" in done.stdout
+    # What simulator and networks say about themselves does not bury the progress.
+    assert "Active Reward Terms" in (folder / "setup.log").read_text()
+    assert "Active Reward Terms" not in done.stdout and "INFO" not in done.stdout
 
 
 def test_the_exported_policy_fits_the_robot(finished):
