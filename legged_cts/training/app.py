@@ -24,6 +24,16 @@ from legged_cts.training.writers import check_logger
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 
+def robot_name(robot: str) -> str:
+    """Return what a run's folder calls a robot: its name, or for a path that of the folder with its robot.yaml."""
+    path = Path(robot)
+    folder = path.parent if path.suffix in (".yaml", ".yml") else path
+    return folder.resolve().name if folder != path or len(path.parts) > 1 else robot
+
+
+OmegaConf.register_new_resolver("robot_name", robot_name, replace=True)
+
+
 @contextmanager
 def user_errors() -> Iterator[None]:
     """Turn errors about the user's input into one line on stderr and exit status 2.
@@ -104,6 +114,9 @@ def resolve_task(cfg: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
         config = plain(apply_overrides(load_checkpoint(path)["config"], own))
         config["resume"], config["checkpoint"] = str(path), None
     load_robot(config["robot"])
+    if robot_name(config["robot"]) != config["robot"]:
+        # The checkpoint is evaluated and exported from other folders too.
+        config["robot"] = str(Path(config["robot"]).resolve())
     check_logger(config["logger"])
     _positive("max_iterations", config["max_iterations"], int)
     if config["max_minutes"] is not None:

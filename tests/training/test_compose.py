@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from legged_cts.physics.presets import SolverOptions
-from legged_cts.training.app import check_options, choose_morphology, resolve_task, resume_into_run_dir, user_errors
+from legged_cts.training.app import (
+    check_options,
+    choose_morphology,
+    resolve_task,
+    resume_into_run_dir,
+    robot_name,
+    user_errors,
+)
 from legged_cts.training.checkpoint import REQUIRED, save_checkpoint
 from legged_cts.training.compose import apply_overrides, compose_task, plain
 
@@ -139,3 +146,11 @@ def test_a_wrong_pack_is_named_before_hydra_sees_it():
 
 def test_the_solver_settings_of_the_task_are_the_defaults():
     assert plain(compose_task([]))["solver"] == dataclasses.asdict(SolverOptions())
+
+
+@pytest.mark.parametrize(
+    ("robot", "name"),
+    [("go2", "go2"), ("robots/dog/robot.yaml", "dog"), ("/some/where/dog/robot.yaml", "dog"), ("robots/dog", "dog")],
+)
+def test_a_run_is_named_after_its_robot_not_after_a_path(robot, name):
+    assert robot_name(robot) == name
