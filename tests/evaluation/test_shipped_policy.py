@@ -1,4 +1,4 @@
-"""The policy that the project ships walks, in the engine that trained it and in others."""
+"""The policies that the project ships walk, in the engine that trained them and in others."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ from legged_cts.deploy.policy import OnnxPolicy
 from legged_cts.robots.spec import load_robot
 
 ROOT = Path(__file__).parents[2]
-POLICY = ROOT / "assets" / "policies" / "go2_flat" / "policy.onnx"
+POLICIES = ROOT / "assets" / "policies"
+POLICY = POLICIES / "go2_flat" / "policy.onnx"
 EPISODES = 64
+GROUND = {"go2_flat": Conditions("flat"), "go2_rough": Conditions("rough", 0.1), "go1_flat": Conditions("flat")}
+"""What each policy of the project walks on in plain MuJoCo."""
 
 
 @pytest.mark.parametrize("engine", ["mujoco_cpu", "physx"])
@@ -35,11 +38,21 @@ def test_it_walks_in_isaac_lab(engine, tmp_path):
     assert value["yaw_error"] < 0.3
 
 
-def test_it_walks_in_plain_mujoco():
-    spec = load_robot("go2")
-    check(OnnxPolicy(POLICY).contract, spec)
-    result = evaluate(POLICY, "go2", Conditions("flat"), 6, 0, 10.0, 2)
-    metrics = {name: value["mean"] for name, value in result["metrics"].items()}
+def test_every_policy_is_listed_and_tells_where_it_comes_from():
+    assert {folder.name for folder in POLICIES.iterdir()} == set(GROUND)
+    for name in GROUND:
+        files = {path.name for path in (POLICIES / name).iterdir()}
+        assert files == {"policy.onnx", "README.md", "evaluation.csv", "learning.png"}
+        assert "uv run scripts/train.py" in (POLICIES / name / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", GROUND)
+def test_it_walks_in_plain_mujoco(name):
+    policy = POLICIES / name / "policy.onnx"
+    contract = OnnxPolicy(policy).contract
+    check(contract, load_robot(contract.robot))
+    result = evaluate(policy, contract.robot, GROUND[name], 6, 0, 10.0, 2)
+    metrics = {metric: value["mean"] for metric, value in result["metrics"].items()}
     assert metrics["falls"] == 0.0
     assert metrics["linear_error"] < 0.3
     assert metrics["yaw_error"] < 0.3
