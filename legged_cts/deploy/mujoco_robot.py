@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import mujoco
 import numpy as np
+from numpy.typing import ArrayLike
 
 from legged_cts.deploy.robot import Array, RobotState, yaw_of
 from legged_cts.deploy.terrain import Heightfield
@@ -61,8 +61,8 @@ class MujocoRobot:
         friction: float = 0.8,
         action_delay: float = 0.0,
         base_mass: float = 0.0,
-        com_shift: Sequence[float] = (0.0, 0.0, 0.0),
-        joint_zero: Sequence[float] | None = None,
+        com_shift: ArrayLike = (0.0, 0.0, 0.0),
+        joint_zero: ArrayLike | None = None,
         noise: SensorNoise | None = None,
         seed: int = 0,
     ) -> None:
@@ -230,7 +230,7 @@ def build_model(
     terrain: Heightfield | None,
     friction: float,
     base_mass: float = 0.0,
-    com_shift: Sequence[float] = (0.0, 0.0, 0.0),
+    com_shift: ArrayLike = (0.0, 0.0, 0.0),
 ) -> mujoco.MjModel:
     """The robot's MJCF with a ground and one position actuator per joint, named after it and in the spec's order.
 
