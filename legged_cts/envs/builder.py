@@ -13,7 +13,7 @@ from typing import Any, cast
 import isaaclab.sim as sim_utils
 from isaaclab.actuators import ImplicitActuatorCfg
 from isaaclab.assets import ArticulationCfg, AssetBaseCfg
-from isaaclab.envs.mdp import UniformVelocityCommandCfg, reset_root_state_uniform
+from isaaclab.envs.mdp import UniformVelocityCommandCfg, modify_reward_weight, reset_root_state_uniform
 from isaaclab.managers import (
     CurriculumTermCfg,
     EventTermCfg,
@@ -32,7 +32,7 @@ from legged_cts.envs.checks import check_keys, optional_pair, pair
 from legged_cts.envs.env import LeggedEnvCfg
 from legged_cts.envs.gait import task_gait
 from legged_cts.envs.morphology import TASKS
-from legged_cts.envs.rewards import reward_terms
+from legged_cts.envs.rewards import later_weights, reward_terms
 from legged_cts.envs.terrain import terrain_cfg
 from legged_cts.mdp import events
 from legged_cts.mdp import observations as obs
@@ -136,10 +136,17 @@ def build_env_cfg(cfg: DictConfig | Mapping[str, Any]) -> LeggedEnvCfg:
         rewards=_named(Terms(), **rewards),
         terminations=_named(Terms(), **_terminations(env["terminations"])),
         events=_named(Terms(), **events_cfg),
-        curriculum=_named(
-            Terms(), **({"terrain_levels": CurriculumTermCfg(func=cast(Any, TerrainLevels))} if levels else {})
-        ),
+        curriculum=_named(Terms(), **_curriculum(env, levels, rewards)),
     )
+
+
+def _curriculum(env: Mapping[str, Any], levels: bool, rewards: Mapping[str, Any]) -> dict[str, CurriculumTermCfg]:
+    terms = {"terrain_levels": CurriculumTermCfg(func=cast(Any, TerrainLevels))} if levels else {}
+    for name, (after, weight) in later_weights(env["rewards"]).items():
+        if name in rewards:
+            params = {"term_name": name, "weight": weight, "num_steps": after}
+            terms[f"{name}_weight"] = CurriculumTermCfg(func=cast(Any, modify_reward_weight), params=params)
+    return terms
 
 
 @configclass

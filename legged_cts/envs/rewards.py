@@ -33,10 +33,10 @@ def reward_terms(node: Mapping[str, Any], spec: RobotSpec, gait: Gait | None) ->
     terms = {}
     for name, term in node.items():
         path = f"env.rewards.{name}"
-        check_keys(path, term, ("weight", "params"))
+        check_keys(path, term, ("weight", "params", "later"))
         params = dict(term.get("params") or {})
         weight = float(term["weight"])
-        if weight == 0.0:
+        if weight == 0.0 and not term.get("later"):
             continue
         if gait is None and REWARDS[name] in GAIT_TERMS:
             raise ValueError(f"{path} needs a gait: set env.gait, or its weight to 0")
@@ -50,6 +50,26 @@ def reward_terms(node: Mapping[str, Any], spec: RobotSpec, gait: Gait | None) ->
     if not terms:
         raise ValueError("env.rewards: every weight is zero, so there is nothing to learn")
     return terms
+
+
+def later_weights(node: Mapping[str, Any]) -> dict[str, tuple[int, float]]:
+    """Return (control steps, weight) of the terms whose weight changes after so many steps of the training.
+
+    Raises:
+        ValueError: Naming the key, if an entry is unknown or the number of steps is no whole number of at least 0.
+    """
+    changes = {}
+    for name, term in node.items():
+        later = term.get("later")
+        if not later:
+            continue
+        path = f"env.rewards.{name}.later"
+        check_keys(path, later, ("after", "weight"))
+        after = later.get("after")
+        if isinstance(after, bool) or not isinstance(after, int) or after < 0 or later.get("weight") is None:
+            raise ValueError(f"{path} needs `after`, a whole number of control steps, and `weight`; got {later}")
+        changes[name] = (after, float(later["weight"]))
+    return changes
 
 
 def _base_height(path: str, params: Params, spec: RobotSpec) -> Params:

@@ -28,6 +28,8 @@ def build(*overrides):
         ("env.observations.history_length=0", "history_length must be at least 1"),
         ("env.actions.delay_ms=[]", "at least one delay"),
         ("env.rewards.hip_default.params.joints=[hipp]", "no joint of 'go2' matches"),
+        ("env.rewards.alive.later={after: soon, weight: 1}", r"env\.rewards\.alive\.later needs `after`"),
+        ("+env.rewards.alive.later.wieght=1", r"env\.rewards\.alive\.later\.wieght .* 'weight'"),
         ("env.scene.num_envs=0", r"env\.scene\.num_envs must be 'auto' or"),
         ("env.scene.num_envs=many", r"env\.scene\.num_envs must be 'auto' or"),
         ("physics=bullet", "physics='bullet' is unknown"),
@@ -61,7 +63,7 @@ def test_zero_weight_leaves_the_term_and_its_sensor_out():
 
 
 def test_no_reward_at_all_is_refused():
-    cfg = composed()
+    cfg = composed("env.rewards.alive.later=null")
     for term in cfg.env.rewards.values():
         term.weight = 0.0
     with pytest.raises(ValueError, match="nothing to learn"):
@@ -74,10 +76,17 @@ def test_no_randomization():
     assert cfg.actions.joint_pos.delay_ms == [0.0]
 
 
-def test_curriculum_only_on_uneven_ground():
-    assert not vars(build().curriculum)
-    assert set(vars(build("terrain=rough").curriculum)) == {"terrain_levels"}
-    assert not vars(build("terrain=rough", "env.curriculum.terrain_levels=false").curriculum)
+def test_terrain_curriculum_only_on_uneven_ground():
+    assert "terrain_levels" not in vars(build().curriculum)
+    assert "terrain_levels" in vars(build("terrain=rough").curriculum)
+    assert "terrain_levels" not in vars(build("terrain=rough", "env.curriculum.terrain_levels=false").curriculum)
+
+
+def test_a_term_without_weight_stays_if_it_gets_one_later():
+    cfg = build("env.rewards.alive.later={after: 7, weight: 2}")
+    assert vars(cfg.rewards)["alive"].weight == 0.0
+    assert vars(cfg.curriculum)["alive_weight"].params == {"term_name": "alive", "weight": 2.0, "num_steps": 7}
+    assert "alive" not in vars(build("env.rewards.alive.later=null").rewards)
 
 
 def test_height_scan_only_on_uneven_ground_unless_said():

@@ -195,3 +195,16 @@ def test_standing_still_earns_the_hand_computed_tracking_reward(env, inner):
     speed = inner.state.lin_vel_b[:, :2]
     expected = torch.exp(-(command[:, :2] - speed).square().sum(1) / 0.25)
     torch.testing.assert_close(earned[same], expected[same], atol=1e-3, rtol=1e-2)
+
+
+def test_a_reward_joins_after_its_number_of_control_steps(env, inner):
+    index = inner.reward_manager.active_terms.index("alive")
+    before = inner.common_step_counter
+    env.step(zeros(env))
+    assert (inner.reward_manager._step_reward[:, index] == 0.0).all()
+    inner.common_step_counter = 38401
+    env.reset()
+    assert inner.reward_manager.get_term_cfg("alive").weight == 1.0
+    env.step(zeros(env))
+    assert (inner.reward_manager._step_reward[:, index] == 1.0).all()
+    inner.reward_manager.get_term_cfg("alive").weight, inner.common_step_counter = 0.0, before
