@@ -18,7 +18,12 @@ ROOT = Path(__file__).parents[2]
 POLICIES = ROOT / "assets" / "policies"
 POLICY = POLICIES / "go2_flat" / "policy.onnx"
 EPISODES = 64
-GROUND = {"go2_flat": Conditions("flat"), "go2_rough": Conditions("rough", 0.1), "go1_flat": Conditions("flat")}
+GROUND = {
+    "go2_flat": Conditions("flat"),
+    "go2_rough": Conditions("rough", 0.1),
+    "go1_flat": Conditions("flat"),
+    "tron1_flat": Conditions("flat"),
+}
 """What each policy of the project walks on in plain MuJoCo."""
 
 

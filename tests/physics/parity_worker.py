@@ -18,6 +18,15 @@ from legged_cts.envs.launch import make_env
 NUM_ENVS = 8
 FLIGHT_STEPS = 10
 CONTACT_STEPS = 25
+# Uneven ground of the test's own, so that the training's may change: tolerances hold for the edges that feet meet on it.
+GROUND = (
+    "terrain.levels=6",
+    "terrain.initial_level=1",
+    "terrain.kinds.stairs_up.step_height=[0.05,0.257]",
+    "terrain.kinds.stairs_down.step_height=[0.05,0.257]",
+    "terrain.kinds.obstacles.height=[0.05,0.275]",
+    "terrain.kinds.waves.amplitude=[0.05,0.4]",
+)
 
 
 def main(engine: str, terrain: str, output: str) -> None:
@@ -29,6 +38,7 @@ def main(engine: str, terrain: str, output: str) -> None:
         "device=cpu",
         f"env.scene.num_envs={NUM_ENVS}",
         "env.observations.noise.enabled=false",
+        *(GROUND if terrain == "rough" else ()),
         # Nothing may reset a world while it is compared.
         *(f"env.terminations.{name}=false" for name in ("time_out", "base_contact", "tilt", "low_base", "off_terrain")),
     ]

@@ -54,9 +54,9 @@ def test_the_privileged_state_stays_as_trained_on_another_terrain(trained: dict[
 
 
 def test_difficulty_sets_the_highest_level_to_start_on(trained: dict[str, Any]) -> None:
-    for difficulty, level in ((0.0, 0), (1.0, 5), (0.5, 2)):
+    for difficulty, level in ((0.0, 0), (1.0, 9), (0.6, 5)):
         config = play_config(trained, "mujoco_cpu", "rough", difficulty, "cpu", 0)
-        assert config["terrain"]["levels"] == 6
+        assert config["terrain"]["levels"] == 10
         assert config["terrain"]["initial_level"] == level
 
 
