@@ -27,8 +27,8 @@ GROUND = {
 """What each policy of the project walks on in plain MuJoCo."""
 
 
-@pytest.mark.parametrize("engine", ["mujoco_cpu", "physx"])
-def test_it_walks_in_isaac_lab(engine, tmp_path):
+@pytest.mark.parametrize(("engine", "falls"), [("mujoco_cpu", 0.05), ("physx", 0.1)])
+def test_it_walks_in_isaac_lab(engine, falls, tmp_path):
     command = [sys.executable, str(ROOT / "scripts" / "evaluate.py"), f"policy={POLICY}", f"physics={engine}"]
     command += [f"episodes={EPISODES}", f"env.scene.num_envs={EPISODES}", "duration_s=8", "device=cpu"]
     done = subprocess.run([*command, f"output={tmp_path}"], capture_output=True, text=True, cwd=ROOT)
@@ -38,7 +38,7 @@ def test_it_walks_in_isaac_lab(engine, tmp_path):
     value = {row["metric"]: float(row["mean"]) for row in rows if row["mean"]}
     assert {row["role"] for row in rows} == {"student"}
     # A robot that stood still would have a linear error of about 0.5 m/s.
-    assert value["fall"] <= 0.05
+    assert value["fall"] <= falls
     assert value["lin_error"] < 0.3
     assert value["yaw_error"] < 0.3
 

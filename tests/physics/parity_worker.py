@@ -18,7 +18,7 @@ from legged_cts.envs.launch import make_env
 NUM_ENVS = 8
 FLIGHT_STEPS = 10
 CONTACT_STEPS = 25
-# Uneven ground of the test's own, so that the training's may change: tolerances hold for the edges that feet meet on it.
+# Uneven ground of the test's own, so that the training's may change: the tolerances hold for the edges of this one.
 GROUND = (
     "terrain.levels=6",
     "terrain.initial_level=1",
