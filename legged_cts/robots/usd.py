@@ -23,7 +23,11 @@ from legged_cts.robots.mjcf import robot_model
 from legged_cts.robots.spec import RobotSpec
 
 # Raise this when the code below writes something else from the same MJCF, so that old caches are not used.
-_FORMAT = 1
+_FORMAT = 2
+
+# MuJoCo, which trains, knows no limit of a joint's speed. PhysX would clamp the speed: a policy trained without then fell
+# in 7 % of episodes instead of 5 %. So there is none in practice [deg/s].
+_FREE_SPEED = 1.0e5
 
 
 def cache_dir() -> Path:
@@ -171,7 +175,7 @@ def _author_drive(prim: Usd.Prim, spec: RobotSpec) -> None:
     drive.CreateMaxForceAttr(spec.effort_limit[index])
     limits = {
         "physxJoint:armature": spec.armature[index],
-        "physxJoint:maxJointVelocity": math.degrees(spec.velocity_limit[index]),
+        "physxJoint:maxJointVelocity": _FREE_SPEED,
     }
     _author(prim, "PhysxJointAPI", limits)
 

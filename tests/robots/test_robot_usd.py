@@ -103,9 +103,8 @@ def test_joints(stage: Usd.Stage, name: str):
     for armature in ("mjc:armature", "newton:armature", "physxJoint:armature"):
         assert prim.GetAttribute(armature).Get() == pytest.approx(SPEC.armature[index])
     assert "PhysxJointAPI" in schemas(prim)
-    assert np.radians(prim.GetAttribute("physxJoint:maxJointVelocity").Get()) == pytest.approx(
-        SPEC.velocity_limit[index], rel=1e-6
-    )
+    # No engine clamps the speed, because the one that trains cannot.
+    assert prim.GetAttribute("physxJoint:maxJointVelocity").Get() >= 1e5
     assert prim.GetAttribute("mjc:damping").Get() == pytest.approx(0.05)
     assert prim.GetAttribute("mjc:frictionloss").Get() == pytest.approx(0.05)
     drive = UsdPhysics.DriveAPI(prim, "angular")
