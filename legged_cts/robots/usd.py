@@ -25,8 +25,8 @@ from legged_cts.robots.spec import RobotSpec
 # Raise this when the code below writes something else from the same MJCF, so that old caches are not used.
 _FORMAT = 2
 
-# MuJoCo, which trains, knows no limit of a joint's speed. PhysX would clamp the speed, and a policy trained without then
-# fell in 7 % of episodes instead of 5 %; so it is free there too [deg/s].
+# MuJoCo, which trains, knows no limit of a joint's speed. PhysX would clamp it: a policy trained without then fell in
+# 7 % of episodes instead of 5 %. So it is free there too [deg/s].
 _FREE_SPEED = 1.0e5
 
 
