@@ -112,10 +112,7 @@ def table(report: Report, colour: bool = False) -> str:
     for row in report.rows:
         lines += _row_lines(row, colour)
     if report.joints:
-        lines += [
-            "",
-            f"{'joint':<32}{'inertia':>10}{'nat. freq.':>12}{'damping':>9}{'torque':>11}{'of limit':>10}{'sag':>10}",
-        ]
+        lines += ["", _JOINT_TITLES]
     for joint in report.joints:
         share = abs(joint.torque) / joint.effort_limit
         lines.append(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import mujoco
 import numpy as np
 
-from legged_cts.robots.doctor.report import Row, Status, judge, names
+from legged_cts.robots.doctor.report import Row, Status, judge, names, worst
 from legged_cts.robots.doctor.statics import spring_reserve
 from legged_cts.robots.doctor.subject import PHYSICS_DT, Subject
 
@@ -67,10 +67,8 @@ def _stands(subject: Subject) -> Row:
         return Row(
             "stands still", Status.FAIL, "the simulation diverges", "", "gains or inertias are impossible: see above"
         )
-    status = max(
-        (judge(tilt, *_TILT), judge(sink, *_SINK), judge(speed, *_SPEED), Status.FAIL if wrong else Status.OK),
-        key=list(Status).index,
-    )
+    fallen = Status.FAIL if wrong else Status.OK
+    status = worst(judge(tilt, *_TILT), judge(sink, *_SINK), judge(speed, *_SPEED), fallen)
     measured = f"tilt {tilt:.2f} rad, sinks {sink:.0%}, speed {speed:.2f} at the end"
     if wrong:
         measured += f", on its {names(wrong, 2)}"
@@ -94,7 +92,7 @@ def _holds(subject: Subject) -> Row:
     name = "holds its pose in the air"
     if not np.isfinite(errors).all():
         return Row(name, Status.FAIL, "the simulation diverges", "", "gains or inertias are impossible: see above")
-    status = max((judge(float(errors.max()), *_HOLD), judge(speed, *_SPEED)), key=list(Status).index)
+    status = worst(judge(float(errors.max()), *_HOLD), judge(speed, *_SPEED))
     return Row(
         name,
         status,
