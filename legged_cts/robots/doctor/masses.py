@@ -112,10 +112,7 @@ def _principal(body) -> np.ndarray:
 def _density(subject: Subject) -> Row:
     model = subject.model
     strange = []
-    for body in range(1, model.nbody):
-        geoms = _shapes(model, body)
-        if not len(geoms) or model.body_mass[body] == 0:
-            continue
+    for body, geoms in _shaped(model):
         collides = (model.geom_contype[geoms] | model.geom_conaffinity[geoms]) != 0
         volumes = np.array([_volume(model, geom) for geom in geoms])
         # Shapes overlap, and visual ones repeat collision ones: the larger sum is nearest to the body's volume.
@@ -134,10 +131,7 @@ def _density(subject: Subject) -> Row:
 def _gyration(subject: Subject) -> Row:
     model = subject.model
     strange = []
-    for body in range(1, model.nbody):
-        geoms = _shapes(model, body)
-        if not len(geoms) or model.body_mass[body] == 0:
-            continue
+    for body, geoms in _shaped(model):
         reach = max(np.linalg.norm(model.geom_pos[geoms] - model.body_ipos[body], axis=1) + model.geom_rbound[geoms])
         share = math.sqrt(model.body_inertia[body].max() / model.body_mass[body]) / reach
         if not _GYRATION[0] <= share <= _GYRATION[1]:
@@ -203,8 +197,12 @@ def _lump(subject: Subject, body: int) -> tuple[float, np.ndarray, np.ndarray]:
     return float(mass), centre, tensor
 
 
-def _shapes(model: mujoco.MjModel, body: int) -> np.ndarray:
-    return np.arange(model.body_geomadr[body], model.body_geomadr[body] + model.body_geomnum[body])
+def _shaped(model: mujoco.MjModel) -> Iterator[tuple[int, np.ndarray]]:
+    """Each body that has a mass and shapes, with its shapes."""
+    for body in range(1, model.nbody):
+        geoms = np.arange(model.body_geomadr[body], model.body_geomadr[body] + model.body_geomnum[body])
+        if len(geoms) and model.body_mass[body] != 0:
+            yield body, geoms
 
 
 def _volume(model: mujoco.MjModel, geom: int) -> float:
