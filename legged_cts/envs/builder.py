@@ -32,6 +32,7 @@ from legged_cts.envs.checks import check_keys, optional_pair, pair
 from legged_cts.envs.env import LeggedEnvCfg
 from legged_cts.envs.gait import task_gait
 from legged_cts.envs.morphology import TASKS
+from legged_cts.envs.privileged import SCAN_GROUP
 from legged_cts.envs.rewards import later_weights, reward_terms
 from legged_cts.envs.terrain import terrain_cfg
 from legged_cts.mdp import events
@@ -240,7 +241,7 @@ def _observations(node: dict[str, Any], uneven: bool) -> Terms:
     check_keys("env.observations", node, ("history_length", "scales", "noise", "privileged"))
     check_keys("env.observations.scales", node["scales"], obs.PROPRIOCEPTION)
     check_keys("env.observations.noise", node["noise"], (*obs.NOISY, "enabled"))
-    check_keys("env.observations.privileged", node["privileged"], obs.PRIVILEGED)
+    check_keys("env.observations.privileged", node["privileged"], (*obs.PRIVILEGED, SCAN_GROUP))
     length = int(node["history_length"])
     if length < 1:
         raise ValueError(f"env.observations.history_length must be at least 1, got {length}")
@@ -253,11 +254,17 @@ def _observations(node: dict[str, Any], uneven: bool) -> Terms:
     wanted = {name: uneven if use == "auto" else bool(use) for name, use in node["privileged"].items()}
     terms = tuple(name for name in obs.PRIVILEGED if wanted.get(name))
     privileged = ObservationTermCfg(func=obs.privileged, params={"terms": terms})
+    scan = (
+        {SCAN_GROUP: _named(Group(), heights=ObservationTermCfg(func=obs.height_scan))}
+        if wanted.get(SCAN_GROUP)
+        else {}
+    )
     return _named(
         Terms(),
         history=_named(Group(history_length=length, flatten_history_dim=False), frame=frame),
         proprioception=_named(Group(), frame=ObservationTermCfg(func=obs.newest_frame)),
         privileged=_named(Group(), state=privileged),
+        **scan,
     )
 
 

@@ -79,8 +79,10 @@ def _env_cfg(robot: str, terrain: str) -> Any:
 def _agent_cfg(robot: str, terrain: str) -> RunnerCfg:
     from legged_cts.algorithms.config import runner_cfg
     from legged_cts.envs.builder import resolve_device
+    from legged_cts.envs.privileged import resolve_privileged
 
     cfg: dict[str, Any] = OmegaConf.to_container(_compose(robot, terrain), resolve=True)  # type: ignore[assignment]
+    resolve_privileged(cfg)
     values = runner_cfg(cfg["algorithm"], cfg["networks"], cfg["runner"])
     agent = RunnerCfg(
         seed=cfg["seed"],

@@ -19,6 +19,7 @@ from torch import nn
 from legged_cts.algorithms.config import runner_cfg
 from legged_cts.deploy.contract import CONTRACT_VERSION, ContractError, ObservationTerm, PolicyContract
 from legged_cts.envs.gait import task_gait
+from legged_cts.envs.privileged import SCAN_GROUP
 from legged_cts.export.onnx import export_policy
 from legged_cts.robots.spec import load_robot
 from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint
@@ -149,7 +150,7 @@ def construct_algorithm(checkpoint: Mapping[str, Any]) -> Any:
         {
             "proprioception": torch.zeros(count, n),
             "history": torch.zeros(count, info["history_length"], n),
-            "privileged": torch.zeros(count, info["privileged"]),
+            **{name: torch.zeros(count, info[name]) for name in ("privileged", SCAN_GROUP) if name in info},
         },
         batch_size=[count],
     )

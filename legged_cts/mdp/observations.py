@@ -1,4 +1,4 @@
-"""Observation groups, each one fused term: ``history``, ``proprioception`` and ``privileged``.
+"""Observation groups, each one fused term: ``history``, ``proprioception``, ``privileged`` and ``height_scan``.
 
 The order of the groups matters. ``history`` draws the noise and keeps the last frames, ``proprioception`` is the newest
 of them, ``privileged`` reuses the same frame without noise.
@@ -143,12 +143,13 @@ def push(env: LeggedEnv, state: RobotState) -> torch.Tensor:
     return env.push_velocity
 
 
-def height_scan(env: LeggedEnv, state: RobotState) -> torch.Tensor:
+def height_scan(env: LeggedEnv) -> torch.Tensor:
     """Height of the base above 17x11 points of the ground around it, less the nominal height [N, 187], within 1 m.
 
     The grid of 1.6 m x 1.0 m is centred below the base and turned with its heading.
     """
-    yaw, points = state.yaw, env.scan_points
+    state, points = env.state, env.scan_points
+    yaw = state.yaw
     cos, sin = torch.cos(yaw)[:, None], torch.sin(yaw)[:, None]
     x = cos * points[:, 0] - sin * points[:, 1] + state.root_pos_w[:, 0:1]
     y = sin * points[:, 0] + cos * points[:, 1] + state.root_pos_w[:, 1:2]
@@ -170,7 +171,6 @@ PRIVILEGED: dict[str, Callable[[LeggedEnv, RobotState], torch.Tensor]] = {
         gain_scale,
         action_delay,
         push,
-        height_scan,
     )
 }
 """Terms of s_t beyond the noise-free o_t, each of which configuration can leave out."""

@@ -15,6 +15,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from legged_cts.envs.morphology import morphology_override
+from legged_cts.envs.privileged import resolve_privileged
 from legged_cts.robots.spec import load_robot
 from legged_cts.training.checkpoint import BEST, latest_checkpoint, load_checkpoint
 from legged_cts.training.compose import TASKS, apply_overrides, plain
@@ -129,10 +130,7 @@ def resolve_task(cfg: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
     runner_cfg(config["algorithm"], config["networks"], config["runner"])
     device = resolve_device(config["device"])
     resolve_physics(config["physics"], device)
-    privileged = config["env"]["observations"]["privileged"]
-    for name, use in privileged.items():
-        # Kept with the checkpoint, so that its teacher sees the same on whatever terrain it is evaluated.
-        privileged[name] = config["terrain"]["type"] != "plane" if use == "auto" else use
+    resolve_privileged(config)
     scene = config["env"]["scene"]
     scene["num_envs"] = resolve_num_envs(scene["num_envs"], device)
     return config

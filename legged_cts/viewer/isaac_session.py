@@ -17,6 +17,7 @@ from legged_cts.deploy.robot import Array, yaw_of
 from legged_cts.deploy.terrain import Heightfield
 from legged_cts.envs.builder import resolve_device
 from legged_cts.envs.launch import make_env
+from legged_cts.envs.privileged import resolve_privileged
 from legged_cts.evaluation.policies import check_roles, checkpoint_policies
 from legged_cts.robots.spec import load_robot
 from legged_cts.robots.usd import cache_dir
@@ -183,9 +184,7 @@ def play_config(
     """
     task = copy.deepcopy(dict(config))
     env = task["env"]
-    uneven = task["terrain"]["type"] != "plane"
-    privileged = env["observations"]["privileged"]
-    env["observations"]["privileged"] = {name: uneven if use == "auto" else use for name, use in privileged.items()}
+    resolve_privileged(task)
     if terrain is not None:
         task = plain(apply_overrides(task, [f"terrain={terrain}"]))
         env = task["env"]

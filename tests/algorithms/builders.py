@@ -24,6 +24,9 @@ def task(name: str = "cts", **algorithm) -> dict:
     cfg["networks"]["actor"].update({"latent_dim": 8} if name == "cts" else {})
     cfg["algorithm"].update({"gamma": 0.5, "entropy_coef": 0.01, "num_mini_batches": 4, **algorithm})
     cfg["runner"]["num_steps_per_env"] = STEPS
+    cfg["runner"]["obs_groups"] = {
+        k: [g for g in v if g != "height_scan"] for k, v in cfg["runner"]["obs_groups"].items()
+    }
     return cfg
 
 

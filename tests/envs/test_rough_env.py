@@ -80,7 +80,7 @@ def test_robots_start_on_the_ground(env, inner):
 
 def test_height_scan_sees_the_ground_around(env, inner):
     obs, *_ = env.step(zeros(env))
-    scan = obs["privileged"][:, -187:].reshape(-1, 17, 11)
+    scan = obs["height_scan"].reshape(-1, 17, 11)
     state = inner.state
     ahead = torch.stack((torch.cos(state.yaw), torch.sin(state.yaw)), dim=1)
     for row, distance in ((0, -0.8), (8, 0.0), (16, 0.8)):

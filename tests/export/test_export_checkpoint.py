@@ -9,6 +9,7 @@ from tensordict import TensorDict
 
 from legged_cts.deploy.contract import ContractError, check, term_sizes
 from legged_cts.deploy.policy import OnnxPolicy
+from legged_cts.envs.privileged import resolve_privileged
 from legged_cts.export.checkpoint import construct_algorithm, export_checkpoint
 from legged_cts.robots.spec import load_robot
 from legged_cts.training.checkpoint import save_checkpoint
@@ -24,9 +25,15 @@ def _content(algorithm: str) -> dict[str, Any]:
         network["hidden_dims"] = [32, 16]
     config |= {
         "robot": "go2",
-        "terrain": {"name": "flat"},
-        "env": {"decimation": 4, "sim": {"dt": 0.005}, "actions": {"scale": None, "clip": 100.0}},
+        "terrain": {"name": "flat", "type": "plane"},
+        "env": {
+            "decimation": 4,
+            "sim": {"dt": 0.005},
+            "actions": {"scale": None, "clip": 100.0},
+            "observations": {"privileged": {}},
+        },
     }
+    resolve_privileged(config)
     sizes = term_sizes(12)
     info = {
         "proprioception_terms": [[name, size, 0.5] for name, size in sizes.items()],

@@ -43,6 +43,7 @@ def make_runner(folder: Path | None, seed: int = 0, logger: str = "none", **opti
         node["hidden_dims"] = [16]
     cfg["networks"]["actor"]["latent_dim"] = 4
     cfg["runner"].update(num_steps_per_env=5, save_interval=options.pop("save_interval", 2))
+    cfg["runner"]["obs_groups"].update(critic=["privileged"], teacher=["privileged"])
     train_cfg = runner_cfg(cfg["algorithm"], cfg["networks"], cfg["runner"])
     return Runner(
         LineEnv(), copy.deepcopy(train_cfg), str(folder) if folder else None, "cpu",

@@ -108,8 +108,16 @@ def test_what_depends_on_the_machine_or_terrain_is_resolved():
     flat = resolve_task(compose_task(["device=cpu", "env.scene.num_envs=auto", "terrain=flat"]), [])
     assert flat["env"]["scene"]["num_envs"] == 256
     assert flat["env"]["observations"]["privileged"]["height_scan"] is False
+    assert flat["runner"]["obs_groups"]["critic"] == flat["runner"]["obs_groups"]["teacher"] == ["privileged"]
     rough = resolve_task(compose_task(["device=cpu", "terrain=rough"]), [])
     assert rough["env"]["observations"]["privileged"]["height_scan"] is True
+    assert rough["runner"]["obs_groups"]["teacher"] == ["privileged", "height_scan"]
+
+
+def test_the_teacher_alone_can_do_without_the_scan():
+    words = ["device=cpu", "terrain=rough", "runner.obs_groups.teacher=[privileged]"]
+    groups = resolve_task(compose_task(words), words)["runner"]["obs_groups"]
+    assert groups["teacher"] == ["privileged"] and groups["critic"] == ["privileged", "height_scan"]
 
 
 @pytest.mark.parametrize(
