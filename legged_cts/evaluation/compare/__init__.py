@@ -1,0 +1,1 @@
+"""Compares ways of training: arms x seeds, the student of each measured alike, differences with their uncertainty."""

@@ -1,0 +1,32 @@
+"""Compares ways of training: `python scripts/compare.py tasks/compare/cts_ablation.yaml [jobs=2] [folder=logs/...]`.
+
+The file names arms, seeds and what is measured. Every arm is trained with every seed, its student and teacher are
+measured, and results.csv, summary.csv, contrasts.csv, summary.md and summary.png say how they differ and how sure that
+is. The same command goes on after an interruption; `report_only=true` reports what there is.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from legged_cts.deploy.words import describe
+from legged_cts.evaluation.compare.app import CompareOptions, compare, split_words
+from legged_cts.training.app import user_errors
+
+
+def main(argv: list[str]) -> int:
+    """Compare; returns 1 if a run failed, 130 after Ctrl-C; a wrong word or file is one line and exit status 2."""
+    if not argv or {"help", "-h", "--help"} & set(argv):
+        print(f"{__doc__}\n{describe(CompareOptions)}")
+        return 0 if argv else 2
+    with user_errors():
+        path, options = split_words(argv)
+        try:
+            return compare(path, options)
+        except KeyboardInterrupt:
+            print("ended at once; the same command goes on from the last checkpoints", file=sys.stderr)
+    return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
