@@ -45,12 +45,12 @@ class TerrainLevels(ManagerTermBase):
         """Move the environments that are about to be reset; returns mean student levels to log."""
         terrain = env.terrain
         ids = torch.arange(env.num_envs, device=env.device)[env_ids] if isinstance(env_ids, slice) else env_ids.long()
-        students = env.students
+        students = self._players()
         if env.common_step_counter > 0:
             up, down = self._moves(ids)
             playing = students[ids]
             terrain.update_env_origins(ids, up & playing, down & playing)
-            self._follow(ids[~playing])
+            self._follow(ids[~playing], students)
         self._start_step[ids] = env.common_step_counter
         return self._log(students)
 
@@ -66,13 +66,18 @@ class TerrainLevels(ManagerTermBase):
         down = (walked < 0.5 * asked) & ~up & ~cut_short & sound
         return up, down
 
-    def _follow(self, teachers: torch.Tensor) -> None:
-        env, terrain = self._env, self._env.terrain
-        if len(teachers) == 0 or not bool(env.students.any()):
+    def _players(self) -> torch.Tensor:
+        """Bool [N]: the students, or all where there are only teachers, whose levels would never change else."""
+        students = self._env.students
+        return students if bool(students.any()) else torch.ones_like(students)
+
+    def _follow(self, teachers: torch.Tensor, students: torch.Tensor) -> None:
+        if len(teachers) == 0:
             return
+        terrain = self._env.terrain
         # One row of weights per teacher: the students on its kind of terrain, or all where there are none.
-        same = self._kind_mask[self.kind[teachers]] * env.students
-        same = torch.where(same.sum(dim=1, keepdim=True) > 0, same, env.students.float().expand_as(same))
+        same = self._kind_mask[self.kind[teachers]] * students
+        same = torch.where(same.sum(dim=1, keepdim=True) > 0, same, students.float().expand_as(same))
         model = torch.multinomial(same, 1).squeeze(1)
         terrain.terrain_levels[teachers] = terrain.terrain_levels[model]
         assert terrain.terrain_origins is not None

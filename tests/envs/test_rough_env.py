@@ -190,6 +190,10 @@ def test_students_play_and_teachers_follow(env, inner):
         terrain.env_origins[:] = terrain.terrain_origins[terrain.terrain_levels, terrain.terrain_types]
         end_episodes(env, inner, distance=0.1)
         assert (terrain.terrain_levels == 1).all()
+        # Without a student the teachers play.
+        inner.student_mask = torch.zeros_like(teachers)
+        _, extras = end_episodes(env, inner, distance=4.5)
+        assert (terrain.terrain_levels == 2).all() and extras["log"]["Curriculum/terrain_levels/mean"] == 2.0
     finally:
         inner.student_mask = None
 
