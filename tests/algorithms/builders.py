@@ -63,3 +63,9 @@ def snapshot(alg: CTS) -> dict[str, torch.Tensor]:
     }
     named = {k.replace("actor.teacher_encoder.", "teacher."): v for k, v in named.items()}
     return {k: v.detach().clone() for k, v in named.items()}
+
+
+def positions(alg: CTS) -> torch.Tensor:
+    """Flat positions of all samples whose history is stored, step by step."""
+    steps = torch.arange(alg.storage.num_transitions_per_env).unsqueeze(1)
+    return (steps * alg.storage.num_envs + alg.history.ids).flatten()

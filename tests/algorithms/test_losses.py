@@ -105,8 +105,7 @@ def test_losses_of_a_mini_batch_against_numpy(surrogate):
     x, s = numpy(batch.observations["proprioception"]), numpy(batch.observations["privileged"])
     actor, critic = alg.actor, alg.critic
     teacher = _mlp(actor.teacher_encoder.mlp, normalized(actor.teacher_encoder.normalizer, s[:n]))
-    step, environment = batch.index[n:] // env.num_envs, batch.index[n:] % env.num_envs
-    history = alg.history._data[step, torch.searchsorted(alg.student_ids, environment)]
+    history = alg.history.at(batch.index[n:])
     frames = normalized(actor.obs_normalizer, numpy(history))
     student = _mlp(alg.student_policy().encoder.mlp, frames.reshape(len(frames), -1))
     z = np.concatenate([teacher, student])

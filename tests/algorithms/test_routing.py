@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from builders import make_cts, rollout, snapshot
+from builders import make_cts, positions, rollout, snapshot
 
 from legged_cts.algorithms.minibatches import role_batches
 
@@ -97,7 +97,7 @@ def test_the_target_is_the_updated_teacher_latent():
         alg._ppo_step(alg.losses(batch))
     ids = alg.student_ids
     target = alg.teacher_policy().latent(alg.storage.observations["privileged"][:, ids].flatten(0, 1))
-    latent = alg.student_policy().latent(alg.history.flat())
+    latent = alg.student_policy().latent(alg.history.at(positions(alg)))
     means = {"reconstruction": [], "latent_cosine": []}
     alg._fit_student(means)
     assert means["reconstruction"][0] == pytest.approx((latent - target).square().mean().item(), rel=1e-5)
