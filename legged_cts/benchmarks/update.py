@@ -19,7 +19,6 @@ from rsl_rl.utils import resolve_callable
 from tensordict import TensorDict
 
 from legged_cts.algorithms.config import runner_cfg
-from legged_cts.algorithms.cts import CTS
 from legged_cts.envs.morphology import TASKS
 from legged_cts.models.latent_model import LATENT, LatentActor
 from legged_cts.training.compose import plain

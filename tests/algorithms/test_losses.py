@@ -106,8 +106,6 @@ def test_losses_of_a_mini_batch_against_numpy(surrogate, gradient):
     x, s = numpy(batch.observations["proprioception"]), numpy(batch.observations["privileged"])
     actor, critic = alg.actor, alg.critic
     teacher = _mlp(actor.teacher_encoder.mlp, normalized(actor.teacher_encoder.normalizer, s[:n]))
-    if gradient == "reconstruction":  # E^s was not trained by the steps, so this is also the latent of the rollout
-        assert not any(parameter.grad is not None for parameter in alg.student_policy().encoder.parameters())
     index = batch.index[n:].numpy()
     frames = normalized(actor.obs_normalizer, histories[index // env.num_envs, index % env.num_envs])
     student = _mlp(alg.student_policy().encoder.mlp, frames.reshape(len(frames), -1))
