@@ -1,25 +1,38 @@
-"""Measure speed: ``python scripts/benchmark.py physics [terrains=flat,rough] [envs=256,1024] [steps=100]``."""
+"""Measure speed.
+
+python scripts/benchmark.py physics [terrains=flat,rough] [envs=256,1024] [steps=100]
+python scripts/benchmark.py update [sizes=small,paper] [envs=256,1024] [repetitions=5] [student=mlp]
+"""
 
 from __future__ import annotations
 
 import sys
 
-from legged_cts.benchmarks.physics import compare
-
-DEFAULTS = {"terrains": "flat,rough", "envs": "256,1024", "steps": "100"}
+DEFAULTS = {
+    "physics": {"terrains": "flat,rough", "envs": "256,1024", "steps": "100"},
+    "update": {"sizes": "small,paper", "envs": "256,1024", "repetitions": "5", "student": "mlp"},
+}
 
 
 def main(arguments: list[str]) -> None:
     """Run the benchmark that the first word names."""
-    if not arguments or arguments[0] != "physics":
-        sys.exit(f"error: name a benchmark: physics\n{__doc__}")
-    words = dict(DEFAULTS)
+    if not arguments or arguments[0] not in DEFAULTS:
+        sys.exit(f"error: name a benchmark: {', '.join(DEFAULTS)}\n{__doc__}")
+    words = dict(DEFAULTS[arguments[0]])
     for argument in arguments[1:]:
         key, _, value = argument.partition("=")
         if key not in words or not value:
             sys.exit(f"error: '{argument}' is not one of {', '.join(f'{name}=...' for name in words)}")
         words[key] = value
-    compare(words["terrains"].split(","), [int(size) for size in words["envs"].split(",")], int(words["steps"]))
+    envs = [int(size) for size in words["envs"].split(",")]
+    if arguments[0] == "physics":
+        from legged_cts.benchmarks.physics import compare
+
+        compare(words["terrains"].split(","), envs, int(words["steps"]))
+    else:
+        from legged_cts.benchmarks.update import compare_updates
+
+        compare_updates(words["sizes"].split(","), envs, int(words["repetitions"]), words["student"])
 
 
 if __name__ == "__main__":

@@ -4,31 +4,35 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from rsl_rl.algorithms import PPO
 from rsl_rl.env import VecEnv
 from rsl_rl.storage import RolloutStorage
-from rsl_rl.utils import reduce_gradients_in_buckets, resolve_class, resolve_obs_groups
+from rsl_rl.utils import reduce_gradients_in_buckets
 from tensordict import TensorDict
 from torch import nn
 
+from legged_cts.algorithms.construction import build_algorithm
 from legged_cts.algorithms.history_buffer import HistoryBuffer
-from legged_cts.algorithms.losses import clipped_surrogate, combine_surrogates, normalize_advantages, value_loss
-from legged_cts.algorithms.minibatches import RoleBatch, index_batches, role_batches
-from legged_cts.models.latent_model import LATENT, LatentActor, LatentModel, build_encoder
+from legged_cts.algorithms.losses import (
+    clipped_surrogate,
+    combine_surrogates,
+    latent_distance,
+    normalize_advantages,
+    ramp,
+    value_loss,
+)
+from legged_cts.algorithms.minibatches import RoleBatch, role_batches
+from legged_cts.algorithms.options import check_options
+from legged_cts.algorithms.reconstruction import reconstruction_losses
+from legged_cts.algorithms.student import StudentRollout, TrainingLatents
+from legged_cts.models.latent_model import LATENT, LatentActor, LatentModel
 from legged_cts.models.policies import LatentPolicy, StudentPolicy, TeacherPolicy
 from legged_cts.roles import teacher_mask
-
-CHOICES = {
-    "surrogate": ("sum_of_means", "pooled"),
-    "kl_samples": ("all", "teacher", "student"),
-    "advantage_normalization": ("all", "per_group"),
-    "student_encoder_gradient": ("auto", "reconstruction", "surrogate"),
-    "reconstruction_envs": ("student", "all"),
-}
 
 
 @dataclass
@@ -43,6 +47,10 @@ class PolicyLosses:
     entropy: torch.Tensor
     kl: torch.Tensor
     """KL(old || new) of the samples that steer the learning rate [K], without gradient."""
+    latent_pull: torch.Tensor | None = None
+    """Mean squared distance of both latents on student samples, while E^t is drawn to E^s."""
+    report: dict[str, torch.Tensor] = field(default_factory=dict)
+    """What E^s reports when this loss trains it."""
 
 
 class CTS(PPO):
@@ -52,12 +60,15 @@ class CTS(PPO):
     students: their z comes from the history encoder E^s. Gradients go where the paper's figure 2 sends them:
 
     - surrogate of both groups, value loss and entropy train policy, action std and critic;
-    - E^t gets the surrogate gradient of teacher samples and nothing else;
+    - E^t gets the surrogate gradient of teacher samples and nothing else, unless ``latent_pull`` is on;
     - E^s gets no PPO gradient: after the PPO epochs it regresses z^t = stopgrad(E^t(s)) on the same rollout;
     - the critic sees stopgrad(z).
 
     With ``student_encoder_gradient="surrogate"`` there is no regression and E^s gets the surrogate gradient of student
     samples instead; with no teachers at all that is blind, asymmetric PPO on a history encoder.
+
+    A recurrent E^s keeps its hidden state through the rollout; whatever trains it then takes whole sequences of the
+    rollout, of some of the environments at a time.
     """
 
     CONSTRUCTION_KEYS = ("critic_sees_latent", "share_cnn_encoders")
@@ -82,6 +93,10 @@ class CTS(PPO):
         reconstruction_epochs: int = 5,
         reconstruction_mini_batches: int = 4,
         student_learning_rate: float = 1e-3,
+        history_reset: str = "backfill",
+        latent_pull: float = 0.0,
+        latent_pull_start: int = 0,
+        latent_pull_ramp: int = 1,
         **ppo: Any,
     ) -> None:
         """Set up both groups.
@@ -90,7 +105,7 @@ class CTS(PPO):
             actor: Policy and teacher encoder.
             critic: Value function V(s, z).
             storage: Rollout storage with the groups of policy, critic and teacher, and ``latent`` [N, latent_dim].
-            student_encoder: E^s; maps normalised histories [B, H, n] to latents.
+            student_encoder: E^s, see ``legged_cts.models.encoders.Encoder``; it reads normalised histories [B, H, n].
             history_group: Observation group that holds the history.
             history_shape: (H, n).
             teacher_fraction: Share of teacher environments in [0, 1].
@@ -103,6 +118,12 @@ class CTS(PPO):
             reconstruction_epochs: Passes over the rollout per iteration for E^s.
             reconstruction_mini_batches: Mini-batches per such pass.
             student_learning_rate: Fixed rate of E^s's own Adam. With the surrogate gradient E^s follows PPO's rate.
+            history_reset: What the environment puts before an episode's first frame, see ``HISTORY_RESETS``; checked
+                against its histories in the first rollouts.
+            latent_pull: Weight of the mean ``|E^t(s) - stopgrad(z^s)|^2`` of student samples, which draws E^t to what
+                E^s can follow; 0 turns it off.
+            latent_pull_start: Iterations before it sets in.
+            latent_pull_ramp: Iterations over which the weight grows to its full size.
             **ppo: Arguments of rsl_rl's ``PPO``; ``rnd_cfg`` and ``symmetry_cfg`` must be None.
 
         Raises:
@@ -123,7 +144,12 @@ class CTS(PPO):
         self.reconstruction_envs = reconstruction_envs
         self.reconstruction_epochs = reconstruction_epochs
         self.reconstruction_mini_batches = reconstruction_mini_batches
-        self._check_options()
+        self.history_reset = history_reset
+        self.latent_pull = latent_pull
+        self.latent_pull_start = latent_pull_start
+        self.latent_pull_ramp = latent_pull_ramp
+        self.iteration = 0
+        check_options(self, len(self.teacher_ids), len(self.student_ids))
         if student_encoder_gradient == "auto":
             self.student_encoder_gradient = "reconstruction" if len(self.teacher_ids) else "surrogate"
         self.student_optimizer = torch.optim.Adam(self._student_encoder.parameters(), lr=student_learning_rate)
@@ -132,7 +158,11 @@ class CTS(PPO):
 
         needs_all = reconstruction_envs == "all" and self.student_encoder_gradient == "reconstruction"
         history_ids = torch.arange(storage.num_envs, device=self.device) if needs_all else self.student_ids
-        self.history = HistoryBuffer(storage.num_transitions_per_env, storage.num_envs, history_ids, history_shape)
+        self.history = HistoryBuffer(
+            storage.num_transitions_per_env, storage.num_envs, history_ids, history_shape, history_reset, history_group,
+            check=not self._student.is_recurrent,  # such an E^s reads no windows
+        )  # fmt: skip
+        self._student_rollout = StudentRollout(self._student, self.history, self.student_ids)
         self._reward_sums = torch.zeros(2, device=self.device)
 
     @staticmethod
@@ -152,47 +182,7 @@ class CTS(PPO):
         Raises:
             ValueError: If the observation sets or the classes do not fit CTS.
         """
-        alg_class, alg_cfg = resolve_class(cfg["algorithm"])
-        actor_class, actor_cfg = resolve_class(cfg["actor"])
-        critic_class, critic_cfg = resolve_class(cfg["critic"])
-        cfg["obs_groups"] = resolve_obs_groups(obs, cfg["obs_groups"], ["actor", "critic", "teacher", "student"])
-        groups: dict[str, list[str]] = cfg["obs_groups"]
-        if alg_cfg.pop("share_cnn_encoders", False):
-            raise ValueError("algorithm.share_cnn_encoders is not supported by CTS; set it to false")
-
-        student_cfg = actor_cfg.pop("student_encoder", None) or {}
-        if not issubclass(actor_class, LatentActor):  # type: ignore[arg-type]
-            raise ValueError("actor.class_name must be legged_cts.models.latent_model:LatentActor or a subclass of it")
-        actor: LatentActor = actor_class(obs, groups, "actor", env.num_actions, **actor_cfg)
-        history_group, history_shape = _history_layout(obs, groups["student"], actor)
-        student_encoder = build_encoder(student_cfg, history_shape, actor.latent_dim, actor.unit_latent)
-
-        sees_latent = alg_cfg.pop("critic_sees_latent", True)
-        if sees_latent:
-            if not issubclass(critic_class, LatentModel):  # type: ignore[arg-type]
-                raise ValueError(
-                    "algorithm.critic_sees_latent needs critic.class_name legged_cts.models.latent_model:LatentModel"
-                )
-            critic_cfg["latent_dim"] = actor.latent_dim
-        critic = critic_class(obs, groups, "critic", 1, **critic_cfg)
-
-        used = dict.fromkeys([*groups["actor"], *groups["critic"], *groups["teacher"]])
-        stored = {group: obs[group] for group in used}
-        stored[LATENT] = torch.zeros(env.num_envs, actor.latent_dim)
-        stored = TensorDict(stored, batch_size=[env.num_envs])  # type: ignore[assignment]
-        steps = cfg["num_steps_per_env"]
-        storage = RolloutStorage("rl", env.num_envs, steps, stored, [env.num_actions], device)  # type: ignore[arg-type]
-        alg: CTS = alg_class(
-            actor, critic, storage, student_encoder, history_group, history_shape,
-            device=device, multi_gpu_cfg=cfg.get("multi_gpu"), **alg_cfg,
-        )  # fmt: skip
-        alg.compile(cfg.get("torch_compile_mode"))
-        print(f"Actor Model: {actor}\nStudent Encoder: {student_encoder}\nCritic Model: {critic}")
-
-        unwrapped = getattr(env, "unwrapped", None)
-        if unwrapped is not None:
-            unwrapped.student_mask = (~alg.teacher_mask).to(env.device)
-        return alg
+        return build_algorithm(obs, env, cfg, device)
 
     # Policies
 
@@ -220,8 +210,8 @@ class CTS(PPO):
 
     def act(self, obs: TensorDict) -> torch.Tensor:
         """Sample actions [N, d], each environment with the latent of its role, and remember the step."""
-        self.history.record(self.storage.step, self._student.context(obs))
-        return super().act(self._with_latent(obs))
+        latents = self._student_rollout.act(self.storage.step, self._student.context(obs))
+        return super().act(self._with_latent(obs, latents))
 
     def process_env_step(
         self, obs: TensorDict, rewards: torch.Tensor, dones: torch.Tensor, extras: dict[str, torch.Tensor]
@@ -229,10 +219,12 @@ class CTS(PPO):
         """Record one environment step; time-outs are bootstrapped as in rsl_rl's PPO."""
         self._reward_sums += torch.stack([rewards[self.teacher_ids].sum(), rewards[self.student_ids].sum()])
         super().process_env_step(obs, rewards, dones, extras)
+        self._student_rollout.restart(dones)
 
     def compute_returns(self, obs: TensorDict) -> None:
         """Compute returns and normalised advantages from the rollout and its last observation."""
-        super().compute_returns(self._with_latent(obs))
+        latents = self._student_rollout.peek(self._student.context(obs))
+        super().compute_returns(self._with_latent(obs, latents))
         if self.advantage_normalization == "per_group" and not self.normalize_advantage_per_mini_batch:
             advantages = self.storage.returns - self.storage.values
             self.storage.advantages = normalize_advantages(advantages, self.teacher_mask.view(1, -1, 1))
@@ -246,40 +238,50 @@ class CTS(PPO):
 
         Returns:
             Means over the mini-batches that took a step (NaN if none did) of ``value``, ``surrogate``, ``entropy``,
-            ``kl``, ``surrogate_teacher``, ``surrogate_student``, ``reconstruction``, ``latent_cosine``; the rollout's
-            ``value_bias_*`` = mean(V - return) and ``reward_*`` = mean reward per step, per group; and
-            ``skipped_updates``. Terms of a group or loss that does not exist are left out.
+            ``kl``, ``surrogate_teacher``, ``surrogate_student``, ``latent_pull``, ``reconstruction``, ``latent_cosine``
+            and what E^s reports of itself; the rollout's ``value_bias_*`` = mean(V - return) and ``reward_*`` = mean
+            reward per step, per group; and ``skipped_updates``. Terms of a group or loss that does not exist are left
+            out.
         """
         result = self._rollout_statistics()
         means: dict[str, list[float]] = defaultdict(list)
         skipped = 0
-        for batch in role_batches(self.storage, self.teacher_mask, self.num_mini_batches, self.num_learning_epochs):
+        for batch in self.batches():
             with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.use_mixed_precision):
                 losses = self.losses(batch)
             if not self._ppo_step(losses):
                 skipped += 1
                 continue
-            for key in ("value", "surrogate", "entropy", "surrogate_teacher", "surrogate_student"):
+            for key in ("value", "surrogate", "entropy", "surrogate_teacher", "surrogate_student", "latent_pull"):
                 term: torch.Tensor | None = getattr(losses, key)
                 if term is not None:
                     means[key].append(term.item())
             if len(losses.kl):
                 means["kl"].append(losses.kl.mean().item())
+            for key, term in losses.report.items():
+                means[key].append(term.item())
         if self.student_encoder_gradient == "reconstruction" and len(self.history.ids):
             skipped += self._fit_student(means)
         self._update_normalization()
         self.storage.clear()
+        self.iteration += 1
         for key in ("value", "surrogate", "entropy"):
             means.setdefault(key, [])
         result |= {key: sum(values) / len(values) if values else math.nan for key, values in means.items()}
         result["skipped_updates"] = float(skipped)
         return result
 
+    def batches(self) -> Iterator[RoleBatch]:
+        """Yield the mini-batches of all PPO epochs; whole sequences where PPO trains a recurrent E^s."""
+        sequences = self._student.is_recurrent and self.student_encoder_gradient == "surrogate"
+        return role_batches(self.storage, self.teacher_mask, self.num_mini_batches, self.num_learning_epochs, sequences)
+
     def losses(self, batch: RoleBatch) -> PolicyLosses:
         """Compute the PPO loss terms of a mini-batch; the graph routes each gradient where it belongs."""
         n = batch.teachers
         obs = batch.observations
-        latent = self._batch_latents(batch)
+        student = self.student_latents(batch)
+        latent = self.latents(obs, n, student.latents)
         obs[LATENT] = latent
         self.actor(obs, stochastic_output=True)  # evaluates the distribution; the sample is not used
         log_prob = self.actor.get_output_log_prob(batch.actions)
@@ -300,15 +302,55 @@ class CTS(PPO):
         )
         with torch.no_grad():
             kl = self.actor.get_kl_divergence(batch.old_distribution_params, distribution_params)
+        total = surrogate + self.value_loss_coef * value - self.entropy_coef * entropy
+        if student.penalty is not None:
+            total = total + student.penalty
+        pull = None
+        weight = self.latent_pull_weight
+        if weight and n < len(batch):
+            followed = self._teacher.latent(self._raw_actor.teacher_input(obs[n:]))  # type: ignore[arg-type]
+            pull = latent_distance(followed, student.latents.detach())
+            total = total + weight * pull
         return PolicyLosses(
-            total=surrogate + self.value_loss_coef * value - self.entropy_coef * entropy,
+            total=total,
             surrogate=surrogate,
             surrogate_teacher=per_sample[:n].mean() if n else None,
             surrogate_student=per_sample[n:].mean() if n < len(batch) else None,
             value=value,
             entropy=entropy,
             kl={"all": kl, "teacher": kl[:n], "student": kl[n:]}[self.kl_samples],
+            latent_pull=pull,
+            report=student.report,
         )
+
+    @property
+    def latent_pull_weight(self) -> float:
+        """Weight of the pull on E^t in this iteration."""
+        return self.latent_pull * ramp(self.iteration, self.latent_pull_start, self.latent_pull_ramp)
+
+    def student_latents(self, batch: RoleBatch) -> TrainingLatents:
+        """Return the latents of the student samples of a batch.
+
+        E^s does not change during the PPO epochs, so its latents of the rollout are reused; only with the surrogate
+        gradient are they computed again, with gradient.
+        """
+        n = batch.teachers
+        if self.student_encoder_gradient == "surrogate" and n < len(batch):
+            return self._student_rollout.encode(batch.index[n:])
+        return TrainingLatents(batch.observations[LATENT][n:])
+
+    def latents(self, observations: TensorDict, teachers: int, student: torch.Tensor) -> torch.Tensor:
+        """Join the latents [B, latent_dim] of a batch.
+
+        Args:
+            observations: Observations [B]; the first ``teachers`` rows go through E^t, with gradient.
+            teachers: Number of teacher samples.
+            student: Latents of the other rows.
+        """
+        if not teachers:
+            return student
+        states = self._raw_actor.teacher_input(observations[:teachers])  # type: ignore[arg-type]
+        return torch.cat([self._teacher.latent(states), student])
 
     # Modes, checkpoints, devices
 
@@ -323,8 +365,12 @@ class CTS(PPO):
         self._student_encoder.eval()
 
     def save(self) -> dict:
-        """Return the states of all networks and of both optimizers."""
+        """Return the states of all networks and of both optimizers, and the number of finished iterations.
+
+        Hidden states of E^s are not saved: a resumed run starts new episodes.
+        """
         return super().save() | {
+            "cts_iteration": self.iteration,
             "student_encoder_state_dict": self._student_encoder.state_dict(),
             "student_optimizer_state_dict": self.student_optimizer.state_dict(),
         }
@@ -351,6 +397,9 @@ class CTS(PPO):
             self._student_encoder.load_state_dict(loaded_dict["student_encoder_state_dict"], strict=strict)
         if load_cfg is None or load_cfg.get("optimizer"):
             self.student_optimizer.load_state_dict(loaded_dict["student_optimizer_state_dict"])
+        if take_iteration:
+            self.iteration = loaded_dict.get("cts_iteration", loaded_dict.get("iter", 0))
+        self._student_rollout.reset()
         return take_iteration
 
     def broadcast_parameters(self) -> None:
@@ -376,47 +425,15 @@ class CTS(PPO):
 
     # Internals
 
-    def _check_options(self) -> None:
-        for key, allowed in CHOICES.items():
-            if getattr(self, key) not in allowed:
-                raise ValueError(f"algorithm.{key} must be one of {', '.join(allowed)}; got '{getattr(self, key)}'")
-        for key in ("num_learning_epochs", "num_mini_batches", "reconstruction_epochs", "reconstruction_mini_batches"):
-            if getattr(self, key) < 1:
-                raise ValueError(f"algorithm.{key} must be at least 1, got {getattr(self, key)}")
-        ids = {"teacher": self.teacher_ids, "student": self.student_ids}
-        if self.kl_samples in ids and not len(ids[self.kl_samples]):
-            raise ValueError(
-                f"algorithm.kl_samples is '{self.kl_samples}', but with this algorithm.teacher_fraction there is no"
-                f" {self.kl_samples} environment; use kl_samples 'all'"
-            )
-
     @torch.no_grad()
-    def _with_latent(self, obs: TensorDict) -> TensorDict:
-        """Select the stored groups and add each environment's latent; each encoder runs on its own group only."""
+    def _with_latent(self, obs: TensorDict, student: torch.Tensor) -> TensorDict:
+        """Select the stored groups and add each environment's latent; students' are given, E^t runs on teachers."""
         latent = torch.empty(self.storage.num_envs, self._raw_actor.latent_dim, device=self.device)
         if len(self.teacher_ids):
             latent[self.teacher_ids] = self._teacher.latent(self._teacher.context(obs)[self.teacher_ids])
-        if len(self.student_ids):
-            latent[self.student_ids] = self._student.latent(self._student.context(obs)[self.student_ids])
+        latent[self.student_ids] = student
         selected = {key: obs[key] for key in self.storage.observations.keys() if key != LATENT}
         return TensorDict({**selected, LATENT: latent}, batch_size=obs.batch_size, device=self.device)
-
-    def _batch_latents(self, batch: RoleBatch) -> torch.Tensor:
-        """Latents [B, latent_dim] with gradient to E^t for teachers; students reuse those of the rollout.
-
-        E^s does not change during the PPO epochs, so its latents are computed once, when acting; only with the
-        surrogate gradient are they computed again here.
-        """
-        n = batch.teachers
-        parts: list[torch.Tensor] = []
-        if n:
-            parts.append(self._teacher.latent(self._raw_actor.teacher_input(batch.observations[:n])))
-        if n < len(batch):
-            if self.student_encoder_gradient == "surrogate":
-                parts.append(self._student.latent(self.history.at(batch.index[n:])))
-            else:
-                parts.append(batch.observations[LATENT][n:])
-        return torch.cat(parts)
 
     def _ppo_step(self, losses: PolicyLosses) -> bool:
         """Adapt the learning rate and step policy, E^t and critic (and E^s with its surrogate gradient)."""
@@ -473,20 +490,20 @@ class CTS(PPO):
 
     def _fit_student(self, means: dict[str, list[float]]) -> int:
         """Regress z^s onto stopgrad(z^t) of the updated E^t; returns the number of skipped steps."""
-        histories = self.history.flat()
+        ids = self.history.ids
         with torch.no_grad():
-            states = self._raw_actor.teacher_input(self.storage.observations[:, self.history.ids].flatten(0, 1))
-            targets = self._teacher.latent(states)
+            states = self._raw_actor.teacher_input(self.storage.observations[:, ids].flatten(0, 1))
+            targets = self._teacher.latent(states).unflatten(0, (-1, len(ids)))
         skipped = 0
-        batches, epochs = self.reconstruction_mini_batches, self.reconstruction_epochs
-        for index in index_batches(len(histories), batches, epochs, histories.device):
-            latent = self._student.latent(histories[index])
-            loss = nn.functional.mse_loss(latent, targets[index])
+        for loss, report in reconstruction_losses(
+            self._student_rollout, targets, self.storage.num_envs,
+            self.reconstruction_mini_batches, self.reconstruction_epochs,
+        ):  # fmt: skip
             if not self._student_step(loss):
                 skipped += 1
                 continue
-            means["reconstruction"].append(loss.item())
-            means["latent_cosine"].append(nn.functional.cosine_similarity(latent, targets[index]).mean().item())
+            for key, term in report.items():
+                means[key].append(term.item())
         return skipped
 
     def _student_step(self, loss: torch.Tensor) -> bool:
@@ -518,16 +535,3 @@ class CTS(PPO):
                 result[f"reward_{name}"] = self._reward_sums[i].item() / samples
         self._reward_sums = torch.zeros_like(self._reward_sums)
         return result
-
-
-def _history_layout(obs: TensorDict, groups: list[str], actor: LatentActor) -> tuple[str, tuple[int, ...]]:
-    """Return name and shape (H, n) of the history group, checked against the policy's observations."""
-    shape = tuple(obs[groups[0]].shape[1:])
-    if len(groups) != 1 or len(shape) != 2:
-        raise ValueError(f"obs_groups.student must name one group of shape [N, H, n]; got {groups} of shape {shape}")
-    if actor.obs_normalization and shape[-1] != actor.obs_dim:
-        raise ValueError(
-            f"actor.obs_normalization shares the statistics of obs_groups.actor ({actor.obs_dim} features) with each"
-            f" history frame, but '{groups[0]}' has {shape[-1]} features per frame"
-        )
-    return groups[0], shape

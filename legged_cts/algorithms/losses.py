@@ -59,6 +59,16 @@ def value_loss(
     return torch.max(error, (clipped - returns).square()).mean()
 
 
+def latent_distance(latents: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Mean over samples of the squared Euclidean distance between latents [B, L] and targets [B, L]."""
+    return (latents - targets).square().sum(-1).mean()
+
+
+def ramp(iteration: int, start: int, length: int) -> float:
+    """Share in [0, 1]: 0 before ``start``, then 1/length, 2/length, ... up to 1."""
+    return min(1.0, max(0.0, (iteration - start + 1) / length))
+
+
 def normalize_advantages(advantages: torch.Tensor, teachers: torch.Tensor | None = None) -> torch.Tensor:
     """Shift and scale advantages to zero mean and unit (unbiased) standard deviation.
 

@@ -43,7 +43,31 @@ def index_batches(total: int, batches: int, epochs: int, device: str | torch.dev
         yield from torch.randperm(total, device=device).tensor_split(min(batches, total))
 
 
-def role_batches(storage: RolloutStorage, teachers: torch.Tensor, batches: int, epochs: int) -> Iterator[RoleBatch]:
+def sample_batches(
+    steps: int, envs: int, batches: int, epochs: int, device: str | torch.device, sequences: bool
+) -> Iterator[torch.Tensor]:
+    """Yield flat positions ``step * envs + env`` of mini-batches.
+
+    Args:
+        steps: Steps T.
+        envs: Environments.
+        batches: Mini-batches per epoch.
+        epochs: Number of epochs.
+        device: Device of the indices.
+        sequences: Draw environments and take all their steps, [T, environments of the batch] flattened, instead of
+            single samples.
+    """
+    if not sequences:
+        yield from index_batches(steps * envs, batches, epochs, device)
+        return
+    starts = torch.arange(steps, device=device).unsqueeze(1) * envs
+    for index in index_batches(envs, batches, epochs, device):
+        yield (starts + index).flatten()
+
+
+def role_batches(
+    storage: RolloutStorage, teachers: torch.Tensor, batches: int, epochs: int, sequences: bool = False
+) -> Iterator[RoleBatch]:
     """Yield mini-batches of a full storage; only one mini-batch exists in memory at a time.
 
     Args:
@@ -51,13 +75,14 @@ def role_batches(storage: RolloutStorage, teachers: torch.Tensor, batches: int, 
         teachers: Role of each environment, bool [num_envs].
         batches: Mini-batches per epoch.
         epochs: Number of epochs.
+        sequences: Whether a mini-batch holds whole sequences of some environments, see ``sample_batches``.
     """
     assert storage.distribution_params is not None  # set by the first transition
-    total = storage.num_transitions_per_env * storage.num_envs
+    steps, envs = storage.num_transitions_per_env, storage.num_envs
     observations = storage.observations.flatten(0, 1)
     distribution_params = tuple(p.flatten(0, 1) for p in storage.distribution_params)
-    for index in index_batches(total, batches, epochs, storage.device):
-        is_teacher = teachers[index % storage.num_envs]
+    for index in sample_batches(steps, envs, batches, epochs, storage.device, sequences):
+        is_teacher = teachers[index % envs]
         index = torch.cat([index[is_teacher], index[~is_teacher]])
         yield RoleBatch(
             observations=observations[index],  # type: ignore[arg-type]

@@ -10,11 +10,53 @@ from rsl_rl.modules import MLP, EmpiricalNormalization
 from torch import nn
 
 
-class LatentEncoder(nn.Module):
-    """MLP encoder with an optional projection of its output onto the unit sphere.
+class Encoder(nn.Module):
+    """What all encoders have in common.
 
-    Any class with this constructor and ``forward`` can take its place through ``class_name`` in the configuration.
+    A class of one's own may take an encoder's place through ``class_name`` in the configuration. Its constructor takes
+    ``input_shape``, ``latent_dim`` and ``unit_latent`` and what the configuration gives. A feed-forward one has
+    ``state_size`` 0 and ``forward(x [B, *input_shape]) -> latent [B, latent_dim]``; a recurrent one has the interface
+    of ``legged_cts.models.recurrent.RecurrentEncoder``.
     """
+
+    state_size: int = 0
+    """Width S of the hidden state that the caller keeps; 0 for feed-forward encoders."""
+
+    def __init__(self, input_shape: Sequence[int], unit_latent: bool = True, obs_normalization: bool = False) -> None:
+        """Build the normaliser.
+
+        Args:
+            input_shape: Shape of one input without the batch dimension: (m,) for a state, (H, n) for a history.
+            unit_latent: Divide the latent by its L2 norm.
+            obs_normalization: Normalise each feature (last dimension) with its own running statistics.
+        """
+        super().__init__()
+        self.unit_latent = unit_latent
+        self.obs_normalization = obs_normalization
+        self.normalizer = EmpiricalNormalization(input_shape[-1]) if obs_normalization else nn.Identity()
+
+    def project(self, latent: torch.Tensor) -> torch.Tensor:
+        """Put latents [B, latent_dim] onto the unit sphere, if that was asked for."""
+        return nn.functional.normalize(latent, dim=-1) if self.unit_latent else latent
+
+    @torch.jit.unused
+    def training_latent(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None, dict[str, torch.Tensor]]:
+        """Encode for training.
+
+        Returns:
+            Latents [B, latent_dim], a scalar to add to the loss that trains the encoder or None, and scalars to report.
+        """
+        return self(x), None, {}
+
+    @torch.jit.unused
+    def update_normalization(self, x: torch.Tensor) -> None:
+        """Add inputs [B, n] to the running statistics; a no-op without normalisation."""
+        if self.obs_normalization:
+            self.normalizer.update(x)  # type: ignore[operator]
+
+
+class LatentEncoder(Encoder):
+    """MLP on the flattened input."""
 
     def __init__(
         self,
@@ -35,21 +77,9 @@ class LatentEncoder(nn.Module):
             activation: Name of an rsl_rl activation.
             obs_normalization: Normalise each feature (last dimension) with its own running statistics.
         """
-        super().__init__()
-        self.unit_latent = unit_latent
-        self.obs_normalization = obs_normalization
-        self.normalizer = EmpiricalNormalization(input_shape[-1]) if obs_normalization else nn.Identity()
+        super().__init__(input_shape, unit_latent, obs_normalization)
         self.mlp = MLP(math.prod(input_shape), latent_dim, list(hidden_dims), activation)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Encode inputs [B, *input_shape] into latents [B, latent_dim]."""
-        latent = self.mlp(self.normalizer(x).flatten(1))
-        if self.unit_latent:
-            latent = nn.functional.normalize(latent, dim=-1)
-        return latent
-
-    @torch.jit.unused
-    def update_normalization(self, x: torch.Tensor) -> None:
-        """Add inputs [B, n] to the running statistics; a no-op without normalisation."""
-        if self.obs_normalization:
-            self.normalizer.update(x)  # type: ignore[operator]
+        return self.project(self.mlp(self.normalizer(x).flatten(1)))

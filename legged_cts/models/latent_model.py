@@ -86,7 +86,7 @@ class LatentActor(LatentModel):
             distribution_cfg: Action distribution; a Gaussian with a learned, state-independent std by default.
 
         Raises:
-            ValueError: If ``latent_dim`` is not positive or a teacher group is not [N, features].
+            ValueError: If ``latent_dim`` is not positive, a teacher group is not [N, features] or E^t is recurrent.
         """
         if latent_dim < 1:
             raise ValueError(f"networks.actor.latent_dim must be at least 1, got {latent_dim}")
@@ -98,6 +98,8 @@ class LatentActor(LatentModel):
         self.unit_latent = unit_latent
         self.teacher_groups, self.teacher_dim = self._get_obs_dim(obs, obs_groups, "teacher")
         self.teacher_encoder = build_encoder(teacher_encoder or {}, (self.teacher_dim,), latent_dim, unit_latent)
+        if getattr(self.teacher_encoder, "state_size", 0):
+            raise ValueError("networks.teacher_encoder.class_name must be a feed-forward encoder: E^t reads a state")
 
     def teacher_input(self, obs: TensorDict) -> torch.Tensor:
         """Concatenate the groups that E^t sees: [N, m]."""

@@ -82,14 +82,15 @@ def _mlp(mlp, x: np.ndarray) -> np.ndarray:
     return x
 
 
+@pytest.mark.parametrize("gradient", ["reconstruction", "surrogate"])
 @pytest.mark.parametrize("surrogate", ["sum_of_means", "pooled"])
-def test_losses_of_a_mini_batch_against_numpy(surrogate):
+def test_losses_of_a_mini_batch_against_numpy(surrogate, gradient):
     """The whole loss of a mini-batch, after some training, recomputed without torch's autograd or our code."""
-    alg, env = make_cts(surrogate=surrogate, schedule="fixed")
+    alg, env = make_cts(surrogate=surrogate, schedule="fixed", student_encoder_gradient=gradient, latent_pull=0.3)
     for _ in range(2):
         rollout(alg, env)
         alg.update()
-    rollout(alg, env)
+    histories = rollout(alg, env).double().numpy()
     generator = role_batches(alg.storage, alg.teacher_mask, 3, 2)
     for _ in range(2):  # steps, so that ratios differ from one
         alg._ppo_step(alg.losses(next(generator)))
@@ -105,9 +106,8 @@ def test_losses_of_a_mini_batch_against_numpy(surrogate):
     x, s = numpy(batch.observations["proprioception"]), numpy(batch.observations["privileged"])
     actor, critic = alg.actor, alg.critic
     teacher = _mlp(actor.teacher_encoder.mlp, normalized(actor.teacher_encoder.normalizer, s[:n]))
-    step, environment = batch.index[n:] // env.num_envs, batch.index[n:] % env.num_envs
-    history = alg.history._data[step, torch.searchsorted(alg.student_ids, environment)]
-    frames = normalized(actor.obs_normalizer, numpy(history))
+    index = batch.index[n:].numpy()
+    frames = normalized(actor.obs_normalizer, histories[index // env.num_envs, index % env.num_envs])
     student = _mlp(alg.student_policy().encoder.mlp, frames.reshape(len(frames), -1))
     z = np.concatenate([teacher, student])
     z /= np.linalg.norm(z, axis=-1, keepdims=True)
@@ -134,4 +134,31 @@ def test_losses_of_a_mini_batch_against_numpy(surrogate):
     assert losses.value.item() == pytest.approx(value, abs=1e-5)
     assert losses.entropy.item() == pytest.approx(entropy, abs=1e-5)
     np.testing.assert_allclose(numpy(losses.kl), kl, atol=1e-5)
-    assert losses.total.item() == pytest.approx(expected + 1.0 * value - 0.01 * entropy, abs=2e-5)
+    followed = _mlp(actor.teacher_encoder.mlp, normalized(actor.teacher_encoder.normalizer, s[n:]))
+    followed /= np.linalg.norm(followed, axis=-1, keepdims=True)
+    pull = ((followed - z[n:]) ** 2).sum(-1).mean()
+    assert losses.latent_pull.item() == pytest.approx(pull, abs=1e-5)
+    assert losses.total.item() == pytest.approx(expected + 1.0 * value - 0.01 * entropy + 0.3 * pull, abs=2e-5)
+
+
+def test_the_reconstruction_loss_against_numpy():
+    """Loss and cosine of a mini-batch that holds every student sample."""
+    alg, env = make_cts(reconstruction_epochs=1, reconstruction_mini_batches=1)
+    rollout(alg, env)
+    alg.update()
+    histories = rollout(alg, env)[:, alg.student_ids].double().numpy()
+    actor = alg.actor
+
+    def normalized(normalizer, x: np.ndarray) -> np.ndarray:
+        mean, std = (p.detach().double().numpy() for p in (normalizer.mean, normalizer.std))
+        return (x - mean) / (std + normalizer.eps)
+
+    states = alg.storage.observations["privileged"][:, alg.student_ids].double().numpy()
+    target = _mlp(actor.teacher_encoder.mlp, normalized(actor.teacher_encoder.normalizer, states))
+    frames = normalized(actor.obs_normalizer, histories)
+    z = _mlp(alg.student_policy().encoder.mlp, frames.reshape(*frames.shape[:2], -1))
+    target, z = (x / np.linalg.norm(x, axis=-1, keepdims=True) for x in (target, z))
+    means = {"reconstruction": [], "latent_cosine": []}
+    alg._fit_student(means)
+    assert means["reconstruction"] == [pytest.approx(((z - target) ** 2).mean(), abs=1e-6)]
+    assert means["latent_cosine"] == [pytest.approx((z * target).sum(-1).mean(), abs=1e-6)]

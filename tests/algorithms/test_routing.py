@@ -2,28 +2,9 @@
 
 import pytest
 import torch
-from builders import make_cts, rollout, snapshot
+from builders import PARTS, gradients, make_cts, positions, rollout, snapshot
 
 from legged_cts.algorithms.minibatches import role_batches
-
-PARTS = ("policy", "std", "critic", "teacher", "student")
-
-
-def gradients(alg, loss: torch.Tensor) -> dict[str, bool]:
-    """Tell, for each part, whether every parameter gets a gradient (True) or none does (False)."""
-    parameters = {part: [] for part in PARTS}
-    for name, parameter in alg.actor.named_parameters():
-        part = "teacher" if name.startswith("teacher_encoder.") else "std" if "std" in name else "policy"
-        parameters[part].append(parameter)
-    parameters["critic"] = list(alg.critic.parameters())
-    parameters["student"] = list(alg.student_policy().encoder.parameters())
-    result = {}
-    for part, group in parameters.items():
-        found = torch.autograd.grad(loss, group, retain_graph=True, allow_unused=True)
-        reached = {grad is not None and bool(grad.any()) for grad in found}
-        assert len(reached) == 1, f"{part} is reached in part"
-        result[part] = reached.pop()
-    return result
 
 
 @pytest.fixture
@@ -97,7 +78,7 @@ def test_the_target_is_the_updated_teacher_latent():
         alg._ppo_step(alg.losses(batch))
     ids = alg.student_ids
     target = alg.teacher_policy().latent(alg.storage.observations["privileged"][:, ids].flatten(0, 1))
-    latent = alg.student_policy().latent(alg.history.flat())
+    latent = alg.student_policy().latent(alg.history.at(positions(alg)))
     means = {"reconstruction": [], "latent_cosine": []}
     alg._fit_student(means)
     assert means["reconstruction"][0] == pytest.approx((latent - target).square().mean().item(), rel=1e-5)
