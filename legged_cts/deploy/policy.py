@@ -110,7 +110,7 @@ class OnnxPolicy:
         self.reset()
 
     def reset(self) -> None:
-        """Forgets state and history; the next proprioception begins a history as the contract's `history_reset` says."""
+        """Forgets the state and the history; the next proprioception begins a new one, see `history_reset`."""
         self._history: Array | None = None
         self._state = self._network.initial_state(1)
 

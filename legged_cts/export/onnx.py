@@ -63,8 +63,9 @@ def export_policy(policy: nn.Module, contract: PolicyContract, path: str | Path)
     with warnings.catch_warnings():
         # The tracing exporter is deprecated but needs nothing beyond torch and onnx.
         warnings.simplefilter("ignore", DeprecationWarning)
-        # It warns of recurrent layers with the batch size of the trace; the parity is measured with others.
+        # It warns that recurrent layers may be bound to the trace's batch size; the parity is measured with others.
         warnings.filterwarnings("ignore", "Exporting a model to ONNX with a batch_size other than 1", UserWarning)
+        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning, module=r"torch\.nn\.modules\.rnn")
         torch.onnx.export(
             module,
             random_inputs(contract, 2),
