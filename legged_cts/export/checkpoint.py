@@ -86,7 +86,7 @@ def checkpoint_contract(checkpoint: Mapping[str, Any]) -> PolicyContract:
             observations=tuple(ObservationTerm(*term) for term in info["proprioception_terms"]),
             history_length=info["history_length"],
             history_order="oldest_first",
-            history_reset="backfill",
+            history_reset=config["algorithm"].get("history_reset", "backfill"),
             command_ranges={name: tuple(bounds) for name, bounds in info["command_ranges"].items()},
             git_revision=git_revision(),
             parity_error=0.0,
