@@ -16,8 +16,14 @@ if TYPE_CHECKING:
 CONTRACT_KEY = "legged_cts_contract"
 """The key of the ONNX `metadata_props` entry which holds the contract."""
 
-CONTRACT_VERSION = 2
-"""The format written; version 1 had no gait and is still read."""
+CONTRACT_VERSION = 3
+"""The format written; older ones are still read."""
+
+ADDED_IN = {"gait": 2, "state_size": 3}
+"""The version that brought each field which version 1 did not have; before it, the field has its default."""
+
+HISTORY_RESETS = ("backfill", "zero")
+"""What a reset may do to the history; `zero` came with version 3."""
 
 GAIT_PHASE = "gait_phase"
 """The observation term of the gait's clock, sine and cosine of its phase; it goes with a gait and only with one."""
@@ -71,7 +77,8 @@ class PolicyContract:
         observations: terms of o_t in order.
         history_length: number of proprioceptions in the history.
         history_order: always `oldest_first`.
-        history_reset: always `backfill`: after a reset all slots hold the first proprioception.
+        history_reset: what the slots before the first proprioception hold: copies of it (`backfill`, what the
+            training environments do) or zeros (`zero`).
         command_ranges: (low, high) per entry of the command, as trained.
         git_revision: revision of the code which exported the policy.
         parity_error: largest difference seen between torch and onnxruntime.
@@ -79,6 +86,9 @@ class PolicyContract:
         algorithm: name of the training algorithm.
         terrain: name of the training terrain.
         gait: the clock that the policy walks by, or None; its offsets are in the order of the robot spec's feet.
+        state_size: numbers S in the state of a recurrent policy, 0 for a feed-forward one. The network then has one
+            more input, `state` [batch, S], and one more output, `next_state`, which is the next step's state; a reset
+            sets it to zeros.
     """
 
     version: int
@@ -104,6 +114,7 @@ class PolicyContract:
     algorithm: str
     terrain: str
     gait: Gait | None = None
+    state_size: int = 0
 
     def __post_init__(self) -> None:
         """Checks every field and brings it to its exact type.
@@ -114,17 +125,19 @@ class PolicyContract:
         put = object.__setattr__
         for name in ("robot", "robot_hash", "history_order", "history_reset", "git_revision", "algorithm", "terrain"):
             put(self, name, _text(name, getattr(self, name)))
-        for name, low in (("version", 1), ("history_length", 1), ("trained_steps", 0)):
+        for name, low in (("version", 1), ("history_length", 1), ("trained_steps", 0), ("state_size", 0)):
             put(self, name, _integer(name, getattr(self, name), low))
         for name in ("action_scale", "action_clip", "control_dt", "physics_dt"):
             put(self, name, _number(name, getattr(self, name), positive=True))
         put(self, "parity_error", _number("parity_error", self.parity_error))
         _known_version(self.version)
         put(self, "gait", _gait(self.gait))
-        if self.version == 1 and self.gait is not None:
-            raise ContractError(f"gait: expected none in version 1, got {self.gait!r}")
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name in _unknown_to(self.version) and value != field.default:
+                raise ContractError(f"{field.name}: expected {field.default} in version {self.version}, got {value!r}")
         _expect("history_order", self.history_order, "oldest_first")
-        _expect("history_reset", self.history_reset, "backfill")
+        _expect("history_reset", self.history_reset, *HISTORY_RESETS[: 1 if self.version < 3 else 2])
         joints = tuple(_text(f"joints[{i}]", joint) for i, joint in enumerate(_sequence("joints", self.joints)))
         if not joints:
             raise ContractError("joints: must name at least one joint")
@@ -159,8 +172,8 @@ class PolicyContract:
         """The contract as JSON, losslessly: Python writes the shortest digits that read back as the same float."""
         fields = dataclasses.asdict(self)
         fields["observations"] = [term._asdict() for term in self.observations]
-        if self.version == 1:
-            del fields["gait"]
+        for name in _unknown_to(self.version):
+            del fields[name]
         return json.dumps(fields, indent=1, allow_nan=False)
 
     @classmethod
@@ -174,13 +187,9 @@ class PolicyContract:
             fields = json.loads(text)
         except json.JSONDecodeError as error:
             raise ContractError(f"the contract is not valid JSON: {error}") from error
-        names = [field.name for field in dataclasses.fields(cls)]
         version = fields.get("version") if isinstance(fields, dict) else None
-        if version == 1:
-            names.remove("gait")
-        elif version is not None:
-            _known_version(version)
-        _keys("contract", fields, names)
+        unknown = set() if version is None else _unknown_to(_known_version(version))
+        _keys("contract", fields, [field.name for field in dataclasses.fields(cls) if field.name not in unknown])
         return cls(**fields)
 
 
@@ -228,14 +237,20 @@ def check(contract: PolicyContract, spec: RobotSpec) -> None:
         )
 
 
-def _known_version(version: Any) -> None:
-    if version not in (1, CONTRACT_VERSION):
-        raise ContractError(f"version: expected 1 or {CONTRACT_VERSION}, got {version!r}")
+def _known_version(version: Any) -> int:
+    if version not in range(1, CONTRACT_VERSION + 1):
+        raise ContractError(f"version: expected 1 to {CONTRACT_VERSION}, got {version!r}")
+    return version
 
 
-def _expect(name: str, value: object, wanted: object) -> None:
-    if value != wanted:
-        raise ContractError(f"{name}: expected {wanted!r}, got {value!r}")
+def _unknown_to(version: int) -> set[str]:
+    """The fields that a contract of this version does not have yet."""
+    return {name for name, since in ADDED_IN.items() if version < since}
+
+
+def _expect(name: str, value: object, *wanted: object) -> None:
+    if value not in wanted:
+        raise ContractError(f"{name}: expected {' or '.join(map(repr, wanted))}, got {value!r}")
 
 
 def _text(name: str, value: Any) -> str:

@@ -39,7 +39,7 @@ class Controller:
         policy.reset()
 
     def reset(self) -> None:
-        """Begins anew: forgets the history and the last action, and starts the gait's clock."""
+        """Begins anew: forgets the history, the state and the last action, and starts the gait's clock."""
         self._policy.reset()
         self.phase = 0.0
         self._last_action = np.zeros_like(self._last_action)

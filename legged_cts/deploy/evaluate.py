@@ -143,7 +143,7 @@ def run_episode(
     """Runs one episode: a new command every 5 s, the first second after each left out of the metrics.
 
     Args:
-        policy: the policy; its history is reset.
+        policy: the policy; its history and state are reset.
         spec: the robot, which must fit the policy's contract.
         conditions: what the episode takes place under.
         seed: of the commands, the conditions, the terrain and the noise.

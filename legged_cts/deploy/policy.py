@@ -1,7 +1,8 @@
-"""A policy in an ONNX file, with the history it needs."""
+"""A policy in an ONNX file: the network, and what it must remember to act."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,8 @@ from legged_cts.deploy.contract import CONTRACT_KEY, ContractError, PolicyContra
 from legged_cts.deploy.robot import Array
 
 
-class OnnxPolicy:
-    """Runs the policy of one robot. Keeps the history, so use one per robot and call `reset` when an episode starts.
+class OnnxNetwork:
+    """The network of an ONNX file, checked against its contract; it remembers nothing and takes batches.
 
     Args:
         path: ONNX file written by `legged_cts.export`.
@@ -39,18 +40,89 @@ class OnnxPolicy:
         if CONTRACT_KEY not in metadata:
             raise ContractError(f"policy: {path} carries no contract ('{CONTRACT_KEY}'); export it with legged_cts")
         self.contract = PolicyContract.from_json(metadata[CONTRACT_KEY])
-        self._check_shapes()
-        self._history: Array | None = None
+        inputs, outputs = network_shapes(self.contract)
+        self._check("input", self._session.get_inputs(), inputs)
+        self._check("output", self._session.get_outputs(), outputs)
+
+    def initial_state(self, batch: int) -> Array:
+        """The state after a reset, zeros float32 [B, S]; S is 0 for a feed-forward policy."""
+        return np.zeros((batch, self.contract.state_size), dtype=np.float32)
+
+    def run(self, proprioception: Array, history: Array, state: Array) -> tuple[Array, Array]:
+        """One step of each row.
+
+        Args:
+            proprioception: o_t, float32 [B, n].
+            history: the last H proprioceptions, oldest first, float32 [B, H, n].
+            state: what the step before returned, or `initial_state`, float32 [B, S].
+
+        Returns:
+            Actions [B, d], not clipped, and the next state [B, S].
+        """
+        feed = {"proprioception": proprioception, "history": history}
+        if not self.contract.state_size:
+            return np.asarray(self._session.run(["actions"], feed)[0]), state
+        actions, next_state = self._session.run(["actions", "next_state"], {**feed, "state": state})
+        return np.asarray(actions), np.asarray(next_state)
+
+    def _check(self, kind: str, nodes: Sequence[onnxruntime.NodeArg], wanted: dict[str, tuple[int, ...]]) -> None:
+        present = {node.name: node for node in nodes}
+        if set(present) != set(wanted):
+            size = self.contract.state_size
+            raise ContractError(
+                f"policy: expected the {kind}s {sorted(wanted)} of a contract with the state_size {size}, "
+                f"got {sorted(present)}"
+            )
+        for name, shape in wanted.items():
+            node = present[name]
+            # The first axis is the batch.
+            if tuple(node.shape[1:]) != shape:
+                raise ContractError(f"policy: '{name}' has the shape {node.shape[1:]}, the contract says {list(shape)}")
+            if node.type != "tensor(float)":
+                raise ContractError(f"policy: '{name}' has the type {node.type}, expected tensor(float)")
+
+
+def network_shapes(contract: PolicyContract) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
+    """The inputs and the outputs of a contract's network in order, by name, each with its shape without the batch."""
+    n, s = contract.observation_size, contract.state_size
+    inputs: dict[str, tuple[int, ...]] = {"proprioception": (n,), "history": (contract.history_length, n)}
+    outputs: dict[str, tuple[int, ...]] = {"actions": (len(contract.joints),)}
+    return (inputs | {"state": (s,)}, outputs | {"next_state": (s,)}) if s else (inputs, outputs)
+
+
+class OnnxPolicy:
+    """Runs the policy of one robot. Keeps the history and the state of a recurrent policy, so use one per robot and
+    call `reset` when an episode starts.
+
+    Args:
+        path: ONNX file written by `legged_cts.export`.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ContractError: if the file has no contract, or its inputs and outputs do not have the contract's shapes.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Load the file and check it against its contract."""
+        self._network = OnnxNetwork(path)
+        self.contract = self._network.contract
         self._default = np.asarray(self.contract.default_joint_pos)
+        self.reset()
 
     def reset(self) -> None:
-        """Forgets the history; the next proprioception fills all its slots."""
-        self._history = None
+        """Forgets the state and the history; the next proprioception begins a new one, see `history_reset`."""
+        self._history: Array | None = None
+        self._state = self._network.initial_state(1)
 
     @property
     def history(self) -> Array | None:
         """The last H proprioceptions, oldest first, float32 [H, n]; None between a reset and the first `act`."""
         return None if self._history is None else self._history.copy()
+
+    @property
+    def state(self) -> Array:
+        """The state that the next `act` begins with, float32 [S]; empty if the policy is feed-forward."""
+        return self._state[0].copy()
 
     def act(self, proprioception: Array) -> Array:
         """The action for this proprioception, which becomes the newest entry of the history.
@@ -62,43 +134,33 @@ class OnnxPolicy:
             Actions clipped to the contract's `action_clip`, float32 [d].
 
         Raises:
-            ValueError: if o_t has the wrong shape, or naming its first term that is not finite.
+            ValueError: if o_t has the wrong shape, naming its first term that is not finite, or if an action or the
+                next state is not finite; the state then stays what it was.
         """
         frame = np.asarray(proprioception, dtype=np.float32)
         if frame.shape != (self.contract.observation_size,):
             raise ValueError(f"proprioception: expected shape ({self.contract.observation_size},), got {frame.shape}")
         if not np.isfinite(frame).all():
             raise ValueError(f"proprioception: the term '{self._bad_term(frame)}' holds a value that is not finite")
-        if self._history is None:
-            self._history = np.repeat(frame[None], self.contract.history_length, axis=0)
-        else:
-            self._history = np.concatenate((self._history[1:], frame[None]))
-        feed = {"proprioception": frame[None], "history": self._history[None]}
-        actions = np.asarray(self._session.run(["actions"], feed)[0])[0]
-        if not np.isfinite(actions).all():
-            raise ValueError("actions: the policy gave a value that is not finite")
-        return np.clip(actions, -self.contract.action_clip, self.contract.action_clip)
+        past = self._first_history(frame) if self._history is None else self._history
+        self._history = np.concatenate((past[1:], frame[None]))
+        actions, state = self._network.run(frame[None], self._history[None], self._state)
+        for name, values in (("actions", actions), ("state", state)):
+            if not np.isfinite(values).all():
+                raise ValueError(f"{name}: the policy gave a value that is not finite")
+        self._state = state
+        return np.clip(actions[0], -self.contract.action_clip, self.contract.action_clip)
 
     def joint_targets(self, actions: Array) -> Array:
         """Joint angles to ask for, default_joint_pos + action_scale * actions [rad] [d]."""
         return self._default + self.contract.action_scale * np.asarray(actions, dtype=np.float64)
 
+    def _first_history(self, frame: Array) -> Array:
+        """What the history holds before the first proprioception, float32 [H, n]."""
+        past = frame if self.contract.history_reset == "backfill" else np.zeros_like(frame)
+        return np.repeat(past[None], self.contract.history_length, axis=0)
+
     def _bad_term(self, frame: Array) -> str:
         terms = self.contract.observations
         names = np.repeat([term.name for term in terms], [term.size for term in terms])
         return str(names[~np.isfinite(frame)][0])
-
-    def _check_shapes(self) -> None:
-        n, d = self.contract.observation_size, len(self.contract.joints)
-        wanted = {"proprioception": [n], "history": [self.contract.history_length, n], "actions": [d]}
-        nodes = {node.name: node for node in (*self._session.get_inputs(), *self._session.get_outputs())}
-        if set(nodes) != set(wanted):
-            raise ContractError(f"policy: expected the inputs and outputs {sorted(wanted)}, got {sorted(nodes)}")
-        for name, shape in wanted.items():
-            # The first axis is the batch.
-            if list(nodes[name].shape[1:]) != shape:
-                raise ContractError(
-                    f"policy: '{name}' has the shape {nodes[name].shape[1:]}, the contract says {shape}"
-                )
-            if nodes[name].type != "tensor(float)":
-                raise ContractError(f"policy: '{name}' has the type {nodes[name].type}, expected tensor(float)")

@@ -12,11 +12,11 @@ from rich.console import Console
 from legged_cts.deploy.contract import check
 from legged_cts.deploy.words import WordError, option, parse_words
 from legged_cts.evaluation.policies import (
+    OnnxBatch,
     check_roles,
     check_task,
     checkpoint_policies,
     contract_overrides,
-    onnx_policy,
 )
 from legged_cts.evaluation.report import Row, rows, summary_table, terrain_table, write_csv
 from legged_cts.evaluation.rollout import evaluation_config, run_episodes, terrain_kinds
@@ -69,11 +69,12 @@ def evaluate(options: EvaluateOptions, overrides: Sequence[str], console: Consol
 
     if options.policy:
         source = Path(options.policy)
-        act, contract = onnx_policy(source)
+        student = OnnxBatch(source)
+        contract = student.contract
         config = plain(compose_task([*contract_overrides(contract), *overrides]))
         info = task_info(config)
         check_task(info, contract)
-        policies: dict[str, Any] = {"student": act}
+        policies: dict[str, Any] = {"student": student}
     else:
         source = latest_checkpoint(str(options.checkpoint))
         checkpoint = load_checkpoint(source)

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from tensordict import TensorDict
 
 from legged_cts.deploy.contract import GAIT_PHASE, ContractError, PolicyContract
-from legged_cts.deploy.policy import OnnxPolicy
+from legged_cts.deploy.policy import OnnxNetwork
 from legged_cts.evaluation.rollout import Policy
 from legged_cts.training.checkpoint import CheckpointError
 
@@ -40,22 +39,34 @@ def checkpoint_policies(checkpoint: Mapping[str, Any], device: str) -> dict[str,
     return policies
 
 
-def onnx_policy(path: Path) -> tuple[Policy, PolicyContract]:
-    """Return an ONNX file's policy, for batches, and its contract.
+class OnnxBatch:
+    """An ONNX file's policy for N environments, with a state for each.
+
+    Args:
+        path: File written by ``legged_cts.export``.
 
     Raises:
-        ContractError: If the file has no valid contract.
+        ContractError: If the file has no valid contract, or its network does not fit it.
     """
-    contract = OnnxPolicy(path).contract
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
-    def act(obs: TensorDict) -> torch.Tensor:
-        feed = {name: obs[name].cpu().numpy().astype(np.float32) for name in ("proprioception", "history")}
-        return torch.from_numpy(np.asarray(session.run(["actions"], feed)[0])).to(obs["proprioception"].device)
+    def __init__(self, path: Path) -> None:
+        self._network = OnnxNetwork(path)
+        self.contract = self._network.contract
+        self._state: np.ndarray | None = None
 
-    return act, contract
+    def __call__(self, obs: TensorDict) -> torch.Tensor:
+        """Return action means [N, d] for ``proprioception`` [N, n] and ``history`` [N, H, n]."""
+        frame, history = (obs[name].cpu().numpy().astype(np.float32) for name in ("proprioception", "history"))
+        state = self._network.initial_state(obs.batch_size[0]) if self._state is None else self._state
+        actions, self._state = self._network.run(frame, history, state)
+        return torch.from_numpy(actions).to(obs["proprioception"].device)
+
+    def reset(self, dones: torch.Tensor | None = None) -> None:
+        """Forget the states of environments whose episode ended (bool or long [N]); None is all of them."""
+        if dones is None:
+            self._state = None
+        elif self._state is not None:
+            self._state = np.where(dones.cpu().numpy()[:, None] > 0, np.float32(0), self._state)
 
 
 def contract_overrides(contract: PolicyContract) -> list[str]:
@@ -98,6 +109,9 @@ def check_task(info: Mapping[str, Any], contract: PolicyContract) -> None:
     Raises:
         ContractError: Naming the entry that differs.
     """
+    # Isaac Lab fills a new history with its first frame and offers nothing else.
+    if contract.history_reset != "backfill":
+        raise ContractError(f"history_reset: {contract.history_reset!r} in the policy but 'backfill' in the task")
     gait = contract.gait
     wanted = {
         "history_length": contract.history_length,

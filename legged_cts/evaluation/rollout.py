@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from tensordict import TensorDict
@@ -13,8 +13,18 @@ from tensordict import TensorDict
 from legged_cts.evaluation.metrics import GRAVITY, SETTLING_S, EpisodeAccumulator, Episodes, Sample, heading_velocity
 from legged_cts.training.statistics import FALL_TERMS
 
-Policy = Callable[[TensorDict], torch.Tensor]
-"""From observations [N, ...] to action means [N, d]."""
+
+class Policy(Protocol):
+    """A policy of N environments; a recurrent one keeps their states between calls."""
+
+    def __call__(self, obs: TensorDict, /) -> torch.Tensor:
+        """Return action means [N, d] for observations [N, ...]."""
+        ...
+
+    def reset(self, dones: torch.Tensor | None = None) -> None:
+        """Forget the states of environments whose episode ended (bool or long [N]); None is all of them."""
+        ...
+
 
 COMMAND_RANGES = {"lin_vel_x": (-1.0, 1.0), "lin_vel_y": (-0.5, 0.5), "ang_vel_z": (-1.0, 1.0)}
 COMMAND_PERIOD_S = 5.0
@@ -63,7 +73,7 @@ def run_episodes(env: Any, policy: Policy, episodes: int, seed: int) -> Episodes
 
     Args:
         env: ``RslRlVecEnvWrapper`` around a ``LeggedEnv`` of :func:`evaluation_config`.
-        policy: The policy, deterministic.
+        policy: The policy, deterministic; it is reset where episodes begin.
         episodes: How many episodes.
         seed: Of commands, starts and noise; the same seed gives two policies the same draws at the start.
 
@@ -99,6 +109,7 @@ def _round(env: Any, policy: Policy, seed: int) -> Episodes:
     inner = env.unwrapped
     inner.seed(seed)
     obs, _ = env.reset()
+    policy.reset()
     state, commands = inner.state, inner.command_manager.get_term("velocity")
     n, device = env.num_envs, inner.device
     weight = inner.robot_spec.total_mass * GRAVITY
@@ -111,6 +122,7 @@ def _round(env: Any, policy: Policy, seed: int) -> Episodes:
     for _ in range(int(inner.max_episode_length)):
         command, settled = inner.command.clone(), commands.time_left <= settled_below
         obs, _, dones, _ = env.step(policy(obs))
+        policy.reset(dones)
         done = dones > 0
         fell = torch.zeros_like(done)
         for name in falls:

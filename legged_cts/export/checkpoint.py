@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import subprocess
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ from legged_cts.algorithms.config import runner_cfg
 from legged_cts.deploy.contract import CONTRACT_VERSION, ContractError, ObservationTerm, PolicyContract
 from legged_cts.envs.gait import task_gait
 from legged_cts.envs.privileged import SCAN_GROUP
-from legged_cts.export.onnx import export_policy
+from legged_cts.export.onnx import export_policy, policy_state_size
 from legged_cts.robots.spec import load_robot
 from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint
 
@@ -45,11 +46,13 @@ def export_checkpoint(path: str | Path, output: str | Path | None = None) -> tup
     output = Path(output) if output else path.with_name("policy.onnx")
     checkpoint = load_checkpoint(path)
     contract = checkpoint_contract(checkpoint)
-    return output, export_policy(student_policy(checkpoint), contract, output)
+    student = student_policy(checkpoint)
+    contract = dataclasses.replace(contract, state_size=policy_state_size(student))
+    return output, export_policy(student, contract, output)
 
 
 def checkpoint_contract(checkpoint: Mapping[str, Any]) -> PolicyContract:
-    """The contract a checkpoint's policy was trained under; its parity is not measured yet.
+    """The contract a checkpoint's policy was trained under; its parity is not measured, and its state not known yet.
 
     Args:
         checkpoint: with `config`, `env_info` and `total_steps`.
@@ -83,7 +86,7 @@ def checkpoint_contract(checkpoint: Mapping[str, Any]) -> PolicyContract:
             observations=tuple(ObservationTerm(*term) for term in info["proprioception_terms"]),
             history_length=info["history_length"],
             history_order="oldest_first",
-            history_reset="backfill",
+            history_reset=config["algorithm"].get("history_reset", "backfill"),
             command_ranges={name: tuple(bounds) for name, bounds in info["command_ranges"].items()},
             git_revision=git_revision(),
             parity_error=0.0,
@@ -117,7 +120,7 @@ def student_policy(checkpoint: Mapping[str, Any]) -> nn.Module:
         checkpoint: with `config`, `env_info` and the algorithm's state.
 
     Returns:
-        A module with forward(proprioception [B, n], history [B, H, n]) -> actions [B, d].
+        A module as `export_policy` takes it; its `state_size` is above 0 if the student is recurrent.
 
     Raises:
         ValueError: if the algorithm has no student that a robot could run.

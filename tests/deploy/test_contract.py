@@ -1,13 +1,16 @@
 import dataclasses
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
-from deploy_policies import make_contract, make_gait_contract
+from deploy_policies import make_contract, make_gait_contract, make_recurrent_contract
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from legged_cts.deploy.contract import ContractError, ObservationTerm, PolicyContract, check
-from legged_cts.robots.spec import RobotSpec, load_robot
+from legged_cts.deploy.policy import OnnxPolicy
+from legged_cts.robots.spec import RobotSpec, assets_dir, load_robot
 
 
 @pytest.fixture(scope="module")
@@ -17,9 +20,11 @@ def go2() -> RobotSpec:
 
 def test_json_keeps_every_field(contract: PolicyContract) -> None:
     walking = make_gait_contract()
-    for one in (contract, make_contract(version=2), walking):
+    recurrent = make_recurrent_contract(gait=walking.gait, observations=walking.observations, history_reset="zero")
+    for one in (contract, make_contract(version=2), walking, recurrent):
         again = PolicyContract.from_json(one.to_json())
         assert again == one and repr(again) == repr(one)
+    assert json.loads(recurrent.to_json())["state_size"] == 2
     assert json.loads(walking.to_json())["gait"] == {
         "frequency": 2.5, "offsets": [0.0, 0.5, 0.5, 0.0], "duty": 0.5, "foot_height": 0.08,
     }  # fmt: skip
@@ -30,8 +35,35 @@ def test_version_1_has_no_gait(contract: PolicyContract) -> None:
     assert PolicyContract.from_json(contract.to_json()).gait is None
     with pytest.raises(ContractError, match="'gait' is unknown"):
         PolicyContract.from_json(json.dumps(_fields(contract) | {"gait": None}))
-    with pytest.raises(ContractError, match="gait: expected none in version 1"):
+    with pytest.raises(ContractError, match="gait: expected None in version 1"):
         make_gait_contract(version=1)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_older_versions_are_feed_forward_and_backfill(version: int) -> None:
+    old = make_contract(version=version)
+    assert "state_size" not in _fields(old)
+    assert PolicyContract.from_json(old.to_json()).state_size == 0
+    with pytest.raises(ContractError, match="'state_size' is unknown"):
+        PolicyContract.from_json(json.dumps(_fields(old) | {"state_size": 0}))
+    with pytest.raises(ContractError, match=f"state_size: expected 0 in version {version}, got 2"):
+        make_recurrent_contract(version=version)
+    with pytest.raises(ContractError, match="history_reset: expected 'backfill', got 'zero'"):
+        make_contract(version=version, history_reset="zero")
+
+
+@pytest.mark.parametrize("value", [-1, 2.0, True, "2", None])
+def test_a_wrong_state_size_is_named(value: object) -> None:
+    with pytest.raises(ContractError, match="state_size: expected a whole number of at least 0"):
+        PolicyContract.from_json(json.dumps(_fields(make_recurrent_contract()) | {"state_size": value}))
+
+
+@pytest.mark.parametrize("file", sorted((assets_dir() / "policies").glob("*/policy.onnx")), ids=lambda f: f.parent.name)
+def test_shipped_policies_load_as_they_are(file: Path) -> None:
+    policy = OnnxPolicy(file)
+    assert policy.contract.version < 3
+    assert policy.contract.state_size == 0 and policy.state.shape == (0,)
+    assert np.isfinite(policy.act(np.zeros(policy.contract.observation_size))).all()
 
 
 @pytest.mark.parametrize(
@@ -87,7 +119,7 @@ def _fields(contract: PolicyContract) -> dict:
 
 @pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(PolicyContract)])
 def test_a_missing_field_is_named(name: str) -> None:
-    fields = _fields(make_gait_contract())
+    fields = _fields(make_gait_contract(version=3))
     del fields[name]
     with pytest.raises(ContractError, match=f"'{name}' is missing"):
         PolicyContract.from_json(json.dumps(fields))
@@ -101,7 +133,7 @@ def test_an_unknown_field_is_named(contract: PolicyContract) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("version", 3, "version: expected 1 or 2, got 3"),
+        ("version", 4, "version: expected 1 to 3, got 4"),
         ("robot", "", "robot: expected a text"),
         ("robot", 3, "robot: expected a text"),
         ("joints", "FL_hip_joint", "joints: expected a list"),
@@ -114,7 +146,7 @@ def test_an_unknown_field_is_named(contract: PolicyContract) -> None:
         ("history_length", 2.5, "history_length: expected a whole number"),
         ("history_length", 0, "history_length: expected a whole number of at least 1"),
         ("history_order", "newest_first", "history_order: expected 'oldest_first'"),
-        ("history_reset", "zero", "history_reset: expected 'backfill'"),
+        ("history_reset", "repeat", "history_reset: expected 'backfill'"),
         ("observations", [], "observations: must hold at least one term"),
         ("observations", [{"name": "height", "size": 1, "scale": 1.0}], r"observations\[0\].name: 'height' is unknown"),
         ("observations", [{"name": "command", "size": 4, "scale": 1.0}], r"observations\[0\].size \(command\)"),

@@ -3,7 +3,14 @@
 from pathlib import Path
 
 import numpy as np
-from deploy_policies import make_contract, make_gait_contract, write_linear_policy
+from deploy_policies import (
+    COUNT_GAIN,
+    make_contract,
+    make_gait_contract,
+    make_recurrent_contract,
+    write_counting_policy,
+    write_linear_policy,
+)
 
 from legged_cts.deploy.contract import PolicyContract
 from legged_cts.deploy.controller import Controller
@@ -52,3 +59,19 @@ def test_there_is_no_clock_without_a_gait(tmp_path: Path) -> None:
     controller = Controller(policy, Still(contract))
     controller.step(np.zeros(3))
     assert controller.phase == 0.0
+
+
+def test_a_reset_and_a_new_controller_begin_with_a_fresh_state(tmp_path: Path) -> None:
+    contract = make_recurrent_contract()
+    policy = OnnxPolicy(write_counting_policy(tmp_path / "p.onnx", contract))
+    controller = Controller(policy, Still(contract))
+
+    def first_joint(steps: int) -> list[float]:
+        return [float(controller.step(np.zeros(3))[0]) / COUNT_GAIN for _ in range(steps)]
+
+    np.testing.assert_allclose(first_joint(3), [1, 2, 3], rtol=1e-6)
+    np.testing.assert_allclose(first_joint(2), [4, 5], rtol=1e-6)
+    controller.reset()
+    np.testing.assert_allclose(first_joint(2), [1, 2], rtol=1e-6)
+    controller = Controller(policy, Still(contract))
+    np.testing.assert_allclose(first_joint(1), [1], rtol=1e-6)

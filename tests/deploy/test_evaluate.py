@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from deploy_policies import make_contract, write_linear_policy
+from deploy_policies import COUNT_GAIN, make_contract, write_counting_policy, write_linear_policy
 
 from legged_cts.deploy.contract import ContractError
 from legged_cts.deploy.evaluate import (
@@ -89,6 +89,25 @@ def test_evaluate_is_the_same_on_one_and_two_processes(zero_policy: Path) -> Non
     assert len(set(errors)) == 3
     assert one["metrics"]["linear_error"]["mean"] == pytest.approx(np.mean(errors))  # type: ignore[index]
     assert one["metrics"]["falls"]["n"] == 3  # type: ignore[index]
+
+
+def test_every_episode_begins_with_a_fresh_state(tmp_path: Path) -> None:
+    policy = OnnxPolicy(write_counting_policy(tmp_path / "p.onnx"))
+    counts: list[float] = []
+
+    def keep(robot: MujocoRobot, _: np.ndarray) -> None:
+        counts.append(float(policy.state[0]))
+
+    for seed in (0, 1):
+        counts.clear()
+        run_episode(policy, load_robot("go2"), Conditions.ideal(), seed, 1.2, keep)
+        assert counts == list(range(1, 61))
+    # One worker runs all episodes with one policy: each is as if it were alone.
+    together = evaluate(tmp_path / "p.onnx", "go2", Conditions(), episodes=2, seed=5, duration=1.2, workers=1)
+    alone = evaluate(tmp_path / "p.onnx", "go2", Conditions(), episodes=1, seed=6, duration=1.2, workers=1)
+    assert together["episodes"][1] == alone["episodes"][0]  # type: ignore[index]
+    # The count grows by one per step.
+    assert alone["metrics"]["action_rate"]["mean"] == pytest.approx(COUNT_GAIN, rel=1e-4)  # type: ignore[index]
 
 
 def test_evaluate_refuses_what_does_not_fit(tmp_path: Path, zero_policy: Path) -> None:

@@ -1,11 +1,17 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
-from deploy_policies import make_contract, write_linear_policy
+from deploy_policies import (
+    make_contract,
+    make_recurrent_contract,
+    write_counting_policy,
+    write_linear_policy,
+)
 
 from legged_cts.deploy.contract import ContractError, PolicyContract
-from legged_cts.deploy.policy import OnnxPolicy
+from legged_cts.deploy.policy import OnnxNetwork, OnnxPolicy
 
 
 def test_history_is_filled_with_the_first_frame_then_moves(zero_policy: Path) -> None:
@@ -22,6 +28,57 @@ def test_history_is_filled_with_the_first_frame_then_moves(zero_policy: Path) ->
     policy.reset()
     policy.act(frames[3])
     np.testing.assert_array_equal(policy.history, frames[[3, 3, 3]])
+
+
+def test_history_may_begin_with_zeros(tmp_path: Path) -> None:
+    past = np.zeros((3 * 45, 12))
+    past[0, 0] = past[45, 1] = past[90, 2] = 1.0
+    contract = make_contract(version=3, history_reset="zero")
+    policy = OnnxPolicy(write_linear_policy(tmp_path / "p.onnx", contract, past=past))
+    frames = np.arange(1, 4 * 45 + 1, dtype=np.float32).reshape(4, 45)
+    nothing = np.zeros((1, 45), dtype=np.float32)
+    np.testing.assert_array_equal(policy.act(frames[0] / 100)[:3], np.float32([0, 0, 0.01]))
+    np.testing.assert_array_equal(policy.history, np.concatenate((nothing, nothing, frames[:1] / 100)))
+    policy.act(frames[1])
+    np.testing.assert_array_equal(policy.history[1:], [frames[0] / 100, frames[1]])
+    np.testing.assert_array_equal(policy.history[:1], nothing)
+    policy.act(frames[2])
+    policy.act(frames[3])
+    np.testing.assert_array_equal(policy.history, frames[1:])
+    policy.reset()
+    policy.act(frames[3])
+    np.testing.assert_array_equal(policy.history, np.concatenate((nothing, nothing, frames[3:])))
+
+
+def test_the_state_goes_from_step_to_step_until_a_reset(tmp_path: Path) -> None:
+    gains = np.zeros((2, 12))
+    gains[0, 0] = gains[1, 1] = 1.0
+    policy = OnnxPolicy(write_counting_policy(tmp_path / "p.onnx", gains=gains))
+    np.testing.assert_array_equal(policy.state, [0, 0])
+    seen = [policy.act(np.eye(45)[0] * value)[:3] for value in (0.5, 2.0, -1.0)]
+    np.testing.assert_array_equal(seen, [[1, 0.5, 0], [2, 2.5, 0], [3, 1.5, 0]])
+    np.testing.assert_array_equal(policy.state, [3, 1.5])
+    policy.state[:] = 9  # a copy
+    policy.reset()
+    np.testing.assert_array_equal(policy.act(np.eye(45)[0])[:3], [1, 1, 0])
+
+
+def test_clipping_an_action_leaves_the_state_alone(tmp_path: Path) -> None:
+    policy = OnnxPolicy(write_counting_policy(tmp_path / "p.onnx", gains=np.full((2, 12), 8.0)))
+    for _ in range(3):
+        actions = policy.act(np.zeros(45))
+    np.testing.assert_array_equal(actions, np.full(12, 10.0))
+    np.testing.assert_array_equal(policy.state, [3, 0])
+
+
+def test_a_state_that_is_not_finite_is_refused_and_not_kept(tmp_path: Path) -> None:
+    policy = OnnxPolicy(write_counting_policy(tmp_path / "p.onnx"))
+    big = np.eye(45)[0] * 3e38
+    policy.act(big)
+    before = policy.state
+    with pytest.raises(ValueError, match="(state|actions): the policy gave a value that is not finite"):
+        policy.act(big)
+    np.testing.assert_array_equal(policy.state, before)
 
 
 def test_the_network_sees_the_oldest_frame_first(tmp_path: Path, contract: PolicyContract) -> None:
@@ -72,3 +129,40 @@ def test_a_network_that_contradicts_its_contract(tmp_path: Path) -> None:
     contract = make_contract(history_length=5)
     with pytest.raises(ContractError, match=r"'history' has the shape \[3, 45\], the contract says \[5, 45\]"):
         OnnxPolicy(write_linear_policy(tmp_path / "p.onnx", contract, history_length=3))
+
+
+@pytest.mark.parametrize(
+    ("written", "stated", "message"),
+    [
+        (2, 0, r"the inputs \['history', 'proprioception'\] of a contract with the state_size 0, got .*'state'"),
+        (0, 2, r"the inputs .*'state'\] of a contract with the state_size 2, got \['history', 'proprioception'\]"),
+        (3, 2, r"'state' has the shape \[3\], the contract says \[2\]"),
+    ],
+)
+def test_a_state_that_contradicts_the_contract(tmp_path: Path, written: int, stated: int, message: str) -> None:
+    contract = make_recurrent_contract(state_size=stated)
+    path = tmp_path / "p.onnx"
+    write_counting_policy(path, contract, state_size=written) if written else write_linear_policy(path, contract)
+    with pytest.raises(ContractError, match=message):
+        OnnxPolicy(path)
+
+
+def test_a_next_state_of_another_name_is_named(tmp_path: Path) -> None:
+    model = onnx.load(write_counting_policy(tmp_path / "p.onnx"))
+    model.graph.node.append(onnx.helper.make_node("Identity", ["next_state"], ["memory"]))
+    model.graph.output[1].name = "memory"
+    onnx.save(model, tmp_path / "p.onnx")
+    with pytest.raises(ContractError, match=r"the outputs \['actions', 'next_state'\] .*got \['actions', 'memory'\]"):
+        OnnxPolicy(tmp_path / "p.onnx")
+
+
+def test_the_network_takes_batches_and_remembers_nothing(tmp_path: Path) -> None:
+    network = OnnxNetwork(write_counting_policy(tmp_path / "p.onnx"))
+    state = np.array([[0, 0], [4, 1], [7, -2]], dtype=np.float32)
+    frames = np.zeros((3, 45), dtype=np.float32)
+    frames[:, 0] = (1, 2, 3)
+    for _ in range(2):
+        actions, following = network.run(frames, np.zeros((3, 3, 45), dtype=np.float32), state)
+        np.testing.assert_array_equal(following, [[1, 1], [5, 3], [8, 1]])
+        np.testing.assert_allclose(actions, np.repeat([[0.001], [0.005], [0.008]], 12, axis=1), rtol=1e-6)
+    assert network.initial_state(3).shape == (3, 2) and not network.initial_state(3).any()

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from deploy_policies import make_contract, make_gait_contract, write_linear_policy
+from deploy_policies import COUNT_GAIN, make_contract, make_gait_contract, write_counting_policy, write_linear_policy
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "sim2sim.py"
 
@@ -46,6 +46,16 @@ def test_a_policy_with_a_gait_runs(tmp_path: Path) -> None:
     done = _run(f"policy={policy}", "episodes=1", "duration=1.2", "workers=1")
     assert done.returncode == 0, done.stderr
     assert "go2 (CTS, 1000 steps) on flat: 1 episodes" in done.stdout
+
+
+def test_a_recurrent_policy_runs_and_is_filmed_from_a_fresh_state(tmp_path: Path) -> None:
+    policy, output = write_counting_policy(tmp_path / "p.onnx"), tmp_path / "m.json"
+    words = ["episodes=2", "duration=1.2", "workers=1", f"output={output}", f"video={tmp_path / 'a.mp4'}"]
+    done = _run(f"policy={policy}", *words, "renderer=cpu")
+    assert done.returncode == 0, done.stderr
+    rates = [episode["action_rate"] for episode in json.loads(output.read_text())["episodes"]]
+    assert rates == pytest.approx([COUNT_GAIN] * 2, rel=1e-4)
+    assert (tmp_path / "a.mp4").read_bytes()[4:8] == b"ftyp"
 
 
 def test_rough_ground_csv_and_video(zero_policy: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from tensordict import TensorDict
 from legged_cts.deploy.contract import ContractError, check, term_sizes
 from legged_cts.deploy.policy import OnnxPolicy
 from legged_cts.envs.privileged import resolve_privileged
-from legged_cts.export.checkpoint import construct_algorithm, export_checkpoint
+from legged_cts.export.checkpoint import checkpoint_contract, construct_algorithm, export_checkpoint
 from legged_cts.robots.spec import load_robot
 from legged_cts.training.checkpoint import save_checkpoint
 
@@ -48,10 +48,12 @@ def _content(algorithm: str) -> dict[str, Any]:
     return {"config": config, "env_info": info, "iter": 7, "total_steps": 7 * 24 * 64}
 
 
-def _trained(algorithm: str, path: Path) -> tuple[Any, dict[str, Any]]:
+def _trained(algorithm: str, path: Path, student_encoder: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
     """A checkpoint whose weights and normalisation are not the fresh ones, and the algorithm that wrote it."""
     torch.manual_seed(3)
     content = _content(algorithm)
+    if student_encoder is not None:
+        content["config"]["networks"]["student_encoder"] = student_encoder
     alg = construct_algorithm(content)
     for _ in range(3):
         observations = {"proprioception": (64, 45), "history": (64, 5, 45), "privileged": (64, PRIVILEGED)}
@@ -77,6 +79,30 @@ def test_the_student_of_a_cts_checkpoint(tmp_path: Path) -> None:
         history = torch.cat((history[1:], frame[None]))
         expected = alg.student_policy()(frame[None], history[None])[0].detach()
         torch.testing.assert_close(torch.from_numpy(policy.act(frame.numpy())), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("cell", "layers", "size"), [("gru", 1, 8), ("lstm", 2, 32)])
+def test_a_recurrent_student_of_a_cts_checkpoint(tmp_path: Path, cell: str, layers: int, size: int) -> None:
+    pytest.importorskip("legged_cts.models.recurrent")
+    encoder = {"class_name": "legged_cts.models.recurrent:RecurrentEncoder", "hidden_size": 8}
+    alg, _ = _trained("cts", tmp_path / "model_7.pt", encoder | {"cell": cell, "layers": layers})
+    path, contract = export_checkpoint(tmp_path / "model_7.pt")
+    assert contract.state_size == size and contract.history_reset == "backfill"
+    student, policy, state = alg.student_policy(), OnnxPolicy(path), torch.zeros(1, size)
+    for step, frame in enumerate(torch.randn(9, 45)):
+        if step == 5:
+            policy.reset()
+            state = torch.zeros_like(state)
+        expected, state = student(frame[None], frame.expand(1, 5, 45), state)
+        actions = torch.from_numpy(policy.act(frame.numpy()))
+        torch.testing.assert_close(actions, expected[0].detach(), atol=1e-5, rtol=0)
+
+
+def test_the_history_begins_as_in_training() -> None:
+    content = _content("cts")
+    assert checkpoint_contract(content).history_reset == "backfill"
+    content["config"]["algorithm"]["history_reset"] = "zero"
+    assert checkpoint_contract(content).history_reset == "zero"
 
 
 def test_a_blind_ppo_checkpoint(tmp_path: Path) -> None:

@@ -1,14 +1,17 @@
+import copy
 import dataclasses
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from torch import nn
 
 from legged_cts.deploy.contract import ContractError, ObservationTerm, PolicyContract
-from legged_cts.deploy.policy import OnnxPolicy
+from legged_cts.deploy.policy import OnnxNetwork, OnnxPolicy
 from legged_cts.export import onnx as export
 from legged_cts.export.onnx import ParityError, export_policy
 
@@ -21,6 +24,36 @@ class Student(nn.Module):
 
     def forward(self, proprioception: torch.Tensor, history: torch.Tensor) -> torch.Tensor:
         return self.actor(torch.cat((proprioception, nn.functional.normalize(self.encoder(history), dim=-1)), dim=-1))
+
+
+class Recurrent(nn.Module):
+    """A student whose encoder is a GRU or an LSTM over single frames; an LSTM's state is [h, c]."""
+
+    def __init__(self, cell: str, n: int = 12, hidden: int = 8, joints: int = 1) -> None:
+        super().__init__()
+        self.rnn = {"gru": nn.GRU, "lstm": nn.LSTM}[cell](n, hidden)
+        self.parts = {"gru": 1, "lstm": 2}[cell]
+        self.state_size = self.parts * hidden
+        self.actor = nn.Sequential(nn.Linear(n + hidden, 32), nn.ELU(), nn.Linear(32, joints))
+
+    def forward(
+        self, proprioception: torch.Tensor, history: torch.Tensor, state: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        parts = [part.contiguous() for part in state[None].chunk(self.parts, dim=-1)]
+        output, after = self.rnn(proprioception[None], parts[0] if self.parts == 1 else tuple(parts))
+        after = after if self.parts == 1 else torch.cat(after, dim=-1)
+        return self.actor(torch.cat((proprioception, output[0]), dim=-1)), after[0]
+
+
+class Wrapped(nn.Module):
+    """A policy that is exported through `as_onnx` and runs on TensorDicts otherwise."""
+
+    def __init__(self, inner: Recurrent) -> None:
+        super().__init__()
+        self.inner, self.state_size = inner, inner.state_size
+
+    def as_onnx(self) -> nn.Module:
+        return copy.deepcopy(self.inner)
 
 
 def _contract(**changes: Any) -> PolicyContract:
@@ -60,6 +93,103 @@ def test_the_file_computes_what_the_module_does(tmp_path: Path) -> None:
             expected = student(torch.from_numpy(frame)[None], torch.from_numpy(history)[None])[0]
         np.testing.assert_allclose(policy.act(frame), expected.numpy(), atol=1e-5)
     assert [file.name for file in path.parent.iterdir()] == ["policy.onnx"]
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+@pytest.mark.parametrize("wrap", [Recurrent.eval, Wrapped])
+def test_a_recurrent_policy_computes_what_the_module_does_over_steps(tmp_path: Path, cell: str, wrap: Any) -> None:
+    torch.manual_seed(0)
+    student = Recurrent(cell)
+    contract = _contract(version=3, state_size=student.state_size)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        written = export_policy(wrap(student), contract, tmp_path / "policy.onnx")
+    assert 0 < written.parity_error < 1e-5 and written.state_size == student.state_size
+    policy = OnnxPolicy(tmp_path / "policy.onnx")
+    frames = torch.randn(12, 12)
+    state = torch.zeros(1, student.state_size)
+    seen = []
+    for step, frame in enumerate(frames):
+        if step == 7:
+            policy.reset()
+            state = torch.zeros_like(state)
+        with torch.inference_mode():
+            expected, state = student(frame[None], torch.zeros(1, 4, 12), state)
+        seen.append(policy.act(frame.numpy()))
+        np.testing.assert_allclose(seen[-1], expected[0].numpy(), atol=1e-5)
+        np.testing.assert_allclose(policy.state, state[0].numpy(), atol=1e-5)
+    # Without the reset the same frame gives another action.
+    for frame in frames[:7]:
+        policy.act(frame.numpy())
+    assert np.abs(policy.act(frames[7].numpy()) - seen[7]).max() > 1e-3
+
+
+def test_the_batch_of_a_recurrent_policy_is_free(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    student = Recurrent("lstm").eval()
+    export_policy(student, _contract(version=3, state_size=16), tmp_path / "policy.onnx")
+    network = OnnxNetwork(tmp_path / "policy.onnx")
+    for batch in (1, 5, 300):
+        values = torch.randn(batch, 12), torch.randn(batch, 4, 12), torch.randn(batch, 16)
+        expected = student(*values)
+        for got, wanted in zip(network.run(*(value.numpy() for value in values)), expected, strict=True):
+            np.testing.assert_allclose(got, wanted.detach().numpy(), atol=1e-5)
+
+
+def test_parity_follows_a_rollout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A state that drifts by 2e-6 per step is within the tolerance of one step, and not of many."""
+
+    class Drifting(nn.Module):
+        state_size, drift = 1, 0.0
+
+        def forward(
+            self, proprioception: torch.Tensor, history: torch.Tensor, state: torch.Tensor
+        ) -> tuple[torch.Tensor, torch.Tensor]:
+            state = state + 0.01 * proprioception[:, :1] + self.drift
+            return 1.0 * state, state
+
+    contract = _contract(version=3, state_size=1)
+    written = export_policy(Drifting(), contract, tmp_path / "policy.onnx")
+    assert written.parity_error < 2e-6
+    other = Drifting()
+    other.drift = 2e-6
+    model = (tmp_path / "policy.onnx").read_bytes()
+    steps = export.PARITY_STEPS
+    assert export.parity(other, model, contract) == pytest.approx(2e-6 * steps, rel=0.1)
+    monkeypatch.setattr(export, "PARITY_TOLERANCE", 2e-6 * (steps - 4))
+    with pytest.raises(ParityError, match="outputs differ"):
+        export.parity(other, model, contract)
+
+
+@pytest.mark.parametrize(("cell", "stated"), [("gru", 0), ("lstm", 8)])
+def test_a_state_size_that_is_not_the_policys_is_refused(tmp_path: Path, cell: str, stated: int) -> None:
+    student = Recurrent(cell)
+    with pytest.raises(ContractError, match=f"state_size: {stated} in the contract but {student.state_size}"):
+        export_policy(student, _contract(version=3, state_size=stated), tmp_path / "policy.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_feed_forward_file_has_no_state(tmp_path: Path) -> None:
+    for version in (1, 3):
+        export_policy(Student(), _contract(version=version), tmp_path / "policy.onnx")
+        graph = onnx.load(tmp_path / "policy.onnx").graph
+        assert [value.name for value in graph.input] == ["proprioception", "history"]
+        assert [value.name for value in graph.output] == ["actions"]
+
+
+def test_an_unread_state_stays_an_input(tmp_path: Path) -> None:
+    class Forgetful(nn.Module):
+        state_size = 2
+
+        def forward(
+            self, proprioception: torch.Tensor, history: torch.Tensor, state: torch.Tensor
+        ) -> tuple[torch.Tensor, torch.Tensor]:
+            return proprioception[:, :1], proprioception[:, 1:3]
+
+    export_policy(Forgetful(), _contract(version=3, state_size=2), tmp_path / "policy.onnx")
+    policy = OnnxPolicy(tmp_path / "policy.onnx")
+    np.testing.assert_array_equal(policy.act(np.arange(12.0)), [0.0])
+    np.testing.assert_array_equal(policy.state, [1.0, 2.0])
 
 
 def test_a_difference_is_refused_and_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

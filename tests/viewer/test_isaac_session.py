@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from legged_cts.envs.builder import build_env_cfg
 from legged_cts.mdp.terrain_heights import TerrainHeights
 from legged_cts.robots.spec import load_robot
 from legged_cts.training.compose import compose_task, plain
-from legged_cts.viewer.isaac_session import heightfield, play_config
+from legged_cts.viewer.isaac_session import IsaacSession, heightfield, play_config
 from legged_cts.viewer.shapes import ground_geom, ground_patch
 
 
@@ -77,3 +78,75 @@ def test_the_drawn_ground_has_the_environments_heights() -> None:
     expected = heights.sample(torch.tensor(vertices[:, :2], dtype=torch.float32))
     np.testing.assert_allclose(vertices[:, 2], expected.numpy(), atol=1e-5)
     assert heightfield(TerrainHeights(None)) is None
+
+
+class CountingPolicy:
+    """A policy whose action is the number of steps since its reset."""
+
+    def __init__(self) -> None:
+        self.count = torch.zeros(1, 1)
+
+    def __call__(self, obs: Any) -> torch.Tensor:
+        self.count = self.count + 1
+        return self.count.expand(1, 12)
+
+    def reset(self, dones: torch.Tensor | None = None) -> None:
+        self.count = self.count * 0 if dones is None else torch.where(dones[:, None] > 0, 0.0, self.count)
+
+
+class OneRobot:
+    """What `IsaacSession` needs of an environment; the robot falls at the steps `falls`."""
+
+    def __init__(self, falls: set[int]) -> None:
+        def tensor(*values: float) -> SimpleNamespace:
+            return SimpleNamespace(torch=torch.tensor([values]))
+
+        data = SimpleNamespace(
+            root_link_pose_w=tensor(0, 0, 0.3, 0, 0, 0, 1),
+            joint_pos=tensor(*load_robot("go2").nominal_pose),
+            root_link_lin_vel_w=tensor(0, 0, 0),
+            root_link_ang_vel_w=tensor(0, 0, 0),
+        )
+        command = SimpleNamespace(cfg=SimpleNamespace(ranges=SimpleNamespace()), vel_command_b=torch.zeros(1, 3))
+        self.step_dt = 0.02
+        self.command_manager = SimpleNamespace(get_term=lambda _: command)
+        self.termination_manager = SimpleNamespace(terminated=torch.zeros(1, dtype=torch.bool))
+        terrain = SimpleNamespace(heights=TerrainHeights(None))
+        self.scene = type("Scene", (dict,), {"terrain": terrain})(robot=SimpleNamespace(data=data))
+        self.actions: list[float] = []
+        self._falls = falls
+
+    @property
+    def unwrapped(self) -> OneRobot:
+        return self
+
+    def reset(self) -> tuple[None, dict]:
+        return None, {}
+
+    def step(self, actions: torch.Tensor) -> tuple[None, torch.Tensor, torch.Tensor, dict]:
+        fell = torch.tensor([len(self.actions) in self._falls])
+        self.actions.append(float(actions[0, 0]))
+        self.termination_manager.terminated = fell
+        return None, torch.zeros(1), fell.long(), {}
+
+
+def test_a_recurrent_policy_begins_anew_after_a_fall_a_reset_and_a_change_of_role(trained: dict[str, Any]) -> None:
+    ranges = {name: (-1.0, 1.0) for name in ("lin_vel_x", "lin_vel_y", "ang_vel_z")}
+    checkpoint = {"env_info": {"command_ranges": ranges}, "total_steps": 0}
+    env, policies = OneRobot(falls={3}), {"student": CountingPolicy(), "teacher": CountingPolicy()}
+    session = IsaacSession(env, policies, checkpoint, trained, "student")
+
+    def run(steps: int) -> list[float]:
+        for _ in range(steps):
+            session.step(np.zeros(3))
+        return env.actions[-steps:]
+
+    assert run(4) == [1, 2, 3, 4]
+    assert run(3) == [1, 2, 3]
+    session.reset()
+    assert run(2) == [1, 2]
+    session.set_role("teacher")
+    assert run(3) == [1, 2, 3]
+    # The student was not asked for a while: what it remembers is of another time.
+    session.set_role("student")
+    assert run(2) == [1, 2]

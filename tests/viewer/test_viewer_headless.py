@@ -7,6 +7,7 @@ from pathlib import Path
 import imageio_ffmpeg
 import numpy as np
 import pytest
+from deploy_policies import write_counting_policy
 
 from legged_cts.viewer.headless import FPS, SCRIPT, Segment, record, table, within, write_text
 from legged_cts.viewer.session import MujocoSession
@@ -39,6 +40,14 @@ def test_errors_are_those_of_a_robot_that_stands_still(standing_policy: Path, tm
     assert turn.yaw_error == pytest.approx(1.0, abs=0.05)
     assert (walk.falls, turn.falls) == (0, 0)
     assert "walk" in table((walk, turn)) and "1.00" in table((walk, turn))
+
+
+def test_the_film_of_a_recurrent_policy_begins_with_a_fresh_state(tmp_path: Path) -> None:
+    session = MujocoSession(write_counting_policy(tmp_path / "p.onnx"))
+    for _ in range(30):
+        session.step(np.zeros(3))
+    record(session, tmp_path / "a.mp4", 0.2, 16, 16, "cpu", text=False)
+    assert session._policy.state[0] == 10
 
 
 def test_a_command_is_cut_to_the_ranges() -> None:

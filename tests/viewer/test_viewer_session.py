@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from deploy_policies import write_counting_policy
 
 from legged_cts.viewer.session import MujocoSession
 
@@ -42,6 +43,27 @@ def test_reset_puts_the_robot_back_and_forgets_the_history(standing_policy: Path
     assert np.abs(state.qpos - start.qpos).max() > 0.05
     np.testing.assert_array_equal(session.reset().qpos, start.qpos)
     assert session._policy.history is None
+
+
+def test_reset_and_another_ground_forget_the_state_of_a_recurrent_policy(tmp_path: Path) -> None:
+    session = MujocoSession(write_counting_policy(tmp_path / "p.onnx"), difficulty=0.3)
+
+    def run(steps: int) -> list[np.ndarray]:
+        return [session.step(np.zeros(3)).qpos for _ in range(steps)]
+
+    session.reset()
+    first = run(10)
+    assert session._policy.state[0] == 10
+    session.reset()
+    np.testing.assert_array_equal(run(10), first)
+    # The count goes on, and so does what it asks of the joints.
+    session._robot.reset()
+    session._controller._last_action[:] = 0
+    assert np.abs(run(10)[-1] - first[-1]).max() > 1e-4
+    assert session._policy.state[0] == 20
+    session.set_terrain("rough")
+    run(1)
+    assert session._policy.state[0] == 1
 
 
 def test_a_robot_pushed_over_has_fallen(standing_policy: Path) -> None:

@@ -11,6 +11,9 @@ from legged_cts.deploy.contract import CONTRACT_KEY, ObservationTerm, PolicyCont
 from legged_cts.robots.gait import Gait
 from legged_cts.robots.spec import load_robot
 
+COUNT_GAIN = 0.001
+"""Action of `write_counting_policy` per step since the reset."""
+
 
 def make_contract(**changes: Any) -> PolicyContract:
     """The contract of a policy for the Go2 as its files stand, with changes."""
@@ -56,6 +59,11 @@ def make_gait_contract(**changes: Any) -> PolicyContract:
     return make_contract(**({"version": 2, "gait": gait, "observations": terms} | changes))
 
 
+def make_recurrent_contract(**changes: Any) -> PolicyContract:
+    """The same of a policy with a state of two numbers."""
+    return make_contract(**({"version": 3, "state_size": 2} | changes))
+
+
 def write_linear_policy(
     path: Path,
     contract: PolicyContract | None,
@@ -66,27 +74,63 @@ def write_linear_policy(
     """A policy that is linear: actions = proprioception @ now + flat(history) @ past; zeros by default."""
     shape = contract or make_contract()
     n, d, length = shape.observation_size, len(shape.joints), history_length or shape.history_length
-    now = np.zeros((n, d)) if now is None else now
-    past = np.zeros((length * n, d)) if past is None else past
+    weights = {
+        "now": np.zeros((n, d)) if now is None else now,
+        "past": np.zeros((length * n, d)) if past is None else past,
+    }
     nodes = [
         helper.make_node("MatMul", ["proprioception", "now"], ["a"]),
         helper.make_node("Flatten", ["history"], ["flat"]),
         helper.make_node("MatMul", ["flat", "past"], ["b"]),
         helper.make_node("Add", ["a", "b"], ["actions"]),
     ]
-    graph = helper.make_graph(
-        nodes,
-        "linear",
-        [
-            helper.make_tensor_value_info("proprioception", TensorProto.FLOAT, ["batch", n]),
-            helper.make_tensor_value_info("history", TensorProto.FLOAT, ["batch", length, n]),
-        ],
-        [helper.make_tensor_value_info("actions", TensorProto.FLOAT, ["batch", d])],
-        [
-            numpy_helper.from_array(now.astype(np.float32), "now"),
-            numpy_helper.from_array(past.astype(np.float32), "past"),
-        ],
-    )
+    return _write(path, contract, nodes, weights, {"proprioception": [n], "history": [length, n]}, {"actions": [d]})
+
+
+def write_counting_policy(
+    path: Path, contract: PolicyContract | None = None, gains: np.ndarray | None = None, state_size: int = 2
+) -> Path:
+    """A recurrent policy whose state is the number of steps since the reset and the sum of the first entry of o_t.
+
+    Args:
+        path: File to write.
+        contract: Of `make_recurrent_contract` by default.
+        gains: actions = next_state @ gains [S, d]; 0.001 of the count for every joint by default, so that a robot
+            stands.
+        state_size: Numbers in the state; those after the second stay zero.
+    """
+    contract = contract or make_recurrent_contract()
+    n, d, s = contract.observation_size, len(contract.joints), state_size
+    if gains is None:
+        gains = np.zeros((s, d))
+        gains[0] = COUNT_GAIN
+    pick, one = np.zeros((n, s)), np.zeros(s)
+    pick[0, 1] = one[0] = 1.0
+    nodes = [
+        helper.make_node("MatMul", ["proprioception", "pick"], ["a"]),
+        helper.make_node("Add", ["a", "one"], ["b"]),
+        helper.make_node("Add", ["state", "b"], ["next_state"]),
+        helper.make_node("MatMul", ["next_state", "gains"], ["actions"]),
+    ]
+    weights = {"pick": pick, "one": one, "gains": gains}
+    inputs = {"proprioception": [n], "history": [contract.history_length, n], "state": [s]}
+    return _write(path, contract, nodes, weights, inputs, {"actions": [d], "next_state": [s]})
+
+
+def _write(
+    path: Path,
+    contract: PolicyContract | None,
+    nodes: list[onnx.NodeProto],
+    weights: dict[str, np.ndarray],
+    inputs: dict[str, list[int]],
+    outputs: dict[str, list[int]],
+) -> Path:
+    values = [
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape]) for name, shape in side.items()]
+        for side in (inputs, outputs)
+    ]
+    tensors = [numpy_helper.from_array(value.astype(np.float32), name) for name, value in weights.items()]
+    graph = helper.make_graph(nodes, "policy", *values, tensors)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     if contract is not None:
         helper.set_model_props(model, {CONTRACT_KEY: contract.to_json()})
