@@ -1,7 +1,7 @@
 """Measure speed.
 
 python scripts/benchmark.py physics [terrains=flat,rough] [envs=256,1024] [steps=100]
-python scripts/benchmark.py update [sizes=small,paper] [envs=256,1024] [repetitions=5] [student=mlp]
+python scripts/benchmark.py update [sizes=small,paper] [envs=256,1024] [repetitions=5] [student=mlp] [symmetry=none]
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 
 DEFAULTS = {
     "physics": {"terrains": "flat,rough", "envs": "256,1024", "steps": "100"},
-    "update": {"sizes": "small,paper", "envs": "256,1024", "repetitions": "5", "student": "mlp"},
+    "update": {"sizes": "small,paper", "envs": "256,1024", "repetitions": "5", "student": "mlp", "symmetry": "none"},
 }
 
 
@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> None:
     else:
         from legged_cts.benchmarks.update import compare_updates
 
-        compare_updates(words["sizes"].split(","), envs, int(words["repetitions"]), words["student"])
+        compare_updates(words["sizes"].split(","), envs, int(words["repetitions"]), words["student"], words["symmetry"])
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Any
 
 from rsl_rl.utils import resolve_callable
 
+from legged_cts.algorithms.symmetry import symmetry_cfg
 from legged_cts.models.latent_model import ENCODER_CLASS, LatentActor
 
 RUNNER_KEYS = (
@@ -39,6 +40,11 @@ def runner_cfg(algorithm: Mapping[str, Any], networks: Mapping[str, Any], runner
     Raises:
         ValueError: If a key is missing or unknown; the message names the key and the allowed ones.
     """
+    algorithm = copy.deepcopy(dict(algorithm))
+    if algorithm.get("symmetry_cfg") is None:  # "none" is a choice for algorithms that know no symmetry, too
+        algorithm.pop("symmetry_cfg", None)
+    else:
+        algorithm["symmetry_cfg"] = symmetry_cfg(algorithm["symmetry_cfg"])
     algorithm_class = _class(algorithm, "algorithm")
     supplied = (*_ALGORITHM_SUPPLIED, *_CTS_SUPPLIED)
     extra = getattr(algorithm_class, "CONSTRUCTION_KEYS", ("share_cnn_encoders",))
@@ -66,7 +72,7 @@ def runner_cfg(algorithm: Mapping[str, Any], networks: Mapping[str, Any], runner
         raise ValueError(f"runner.num_steps_per_env must be a positive integer, got {steps!r}")
 
     cfg = {"save_interval": 50, **copy.deepcopy(dict(runner))}
-    cfg["algorithm"] = copy.deepcopy(dict(algorithm))
+    cfg["algorithm"] = algorithm
     cfg["actor"] = copy.deepcopy(dict(networks["actor"]))
     cfg["critic"] = copy.deepcopy(dict(networks["critic"]))
     if takes_latent:

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from rsl_rl.env import VecEnv
+from rsl_rl.extensions import resolve_symmetry_config
 from rsl_rl.storage import RolloutStorage
 from rsl_rl.utils import resolve_class, resolve_obs_groups
 from tensordict import TensorDict
@@ -24,6 +25,7 @@ def build_algorithm(obs: TensorDict, env: VecEnv, cfg: dict, device: str) -> Any
     critic_class, critic_cfg = resolve_class(cfg["critic"])
     cfg["obs_groups"] = resolve_obs_groups(obs, cfg["obs_groups"], ["actor", "critic", "teacher", "student"])
     groups: dict[str, list[str]] = cfg["obs_groups"]
+    alg_cfg = resolve_symmetry_config(alg_cfg, env)
     if alg_cfg.pop("share_cnn_encoders", False):
         raise ValueError("algorithm.share_cnn_encoders is not supported by CTS; set it to false")
 

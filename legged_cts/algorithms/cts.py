@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -30,9 +31,20 @@ from legged_cts.algorithms.minibatches import RoleBatch, role_batches
 from legged_cts.algorithms.options import check_options
 from legged_cts.algorithms.reconstruction import reconstruction_losses
 from legged_cts.algorithms.student import StudentRollout, TrainingLatents
+from legged_cts.algorithms.symmetry import (
+    by_copy,
+    check_student,
+    group_images,
+    mirror_loss,
+    observation_images,
+    with_images,
+)
 from legged_cts.models.latent_model import LATENT, LatentActor, LatentModel
 from legged_cts.models.policies import LatentPolicy, StudentPolicy, TeacherPolicy
 from legged_cts.roles import teacher_mask
+
+REPORTED = ("value", "surrogate", "entropy", "surrogate_teacher", "surrogate_student", "latent_pull", "symmetry")
+"""Terms of :class:`PolicyLosses` whose means an update returns."""
 
 
 @dataclass
@@ -49,6 +61,8 @@ class PolicyLosses:
     """KL(old || new) of the samples that steer the learning rate [K], without gradient."""
     latent_pull: torch.Tensor | None = None
     """Mean squared distance of both latents on student samples, while E^t is drawn to E^s."""
+    symmetry: torch.Tensor | None = None
+    """Mirror loss, before its weight; None without symmetry."""
     report: dict[str, torch.Tensor] = field(default_factory=dict)
     """What E^s reports when this loss trains it."""
 
@@ -124,14 +138,14 @@ class CTS(PPO):
                 E^s can follow; 0 turns it off.
             latent_pull_start: Iterations before it sets in.
             latent_pull_ramp: Iterations over which the weight grows to its full size.
-            **ppo: Arguments of rsl_rl's ``PPO``; ``rnd_cfg`` and ``symmetry_cfg`` must be None.
+            **ppo: Arguments of rsl_rl's ``PPO``; ``rnd_cfg`` must be None. ``symmetry_cfg`` is that of rsl_rl's
+                ``Symmetry``, environment included.
 
         Raises:
             ValueError: If an option is unknown or out of range, or the options contradict each other.
         """
-        for key in ("rnd_cfg", "symmetry_cfg"):
-            if ppo.get(key):
-                raise ValueError(f"algorithm.{key} is not supported by CTS; set it to null")
+        if ppo.get("rnd_cfg"):
+            raise ValueError("algorithm.rnd_cfg is not supported by CTS; set it to null")
         super().__init__(actor, critic, storage, **ppo)
         self._student_encoder = student_encoder.to(self.device)
         self.teacher_mask = teacher_mask(storage.num_envs, teacher_fraction, self.device)
@@ -163,6 +177,10 @@ class CTS(PPO):
             check=not self._student.is_recurrent,  # such an E^s reads no windows
         )  # fmt: skip
         self._student_rollout = StudentRollout(self._student, self.history, self.student_ids)
+        self._history_images = None
+        if self.symmetry is not None:
+            check_student(self._student)
+            self._history_images = partial(group_images, self.symmetry, history_group)
         self._reward_sums = torch.zeros(2, device=self.device)
 
     @staticmethod
@@ -238,10 +256,10 @@ class CTS(PPO):
 
         Returns:
             Means over the mini-batches that took a step (NaN if none did) of ``value``, ``surrogate``, ``entropy``,
-            ``kl``, ``surrogate_teacher``, ``surrogate_student``, ``latent_pull``, ``reconstruction``, ``latent_cosine``
-            and what E^s reports of itself; the rollout's ``value_bias_*`` = mean(V - return) and ``reward_*`` = mean
-            reward per step, per group; and ``skipped_updates``. Terms of a group or loss that does not exist are left
-            out.
+            ``kl``, ``surrogate_teacher``, ``surrogate_student``, ``latent_pull``, ``symmetry``, ``reconstruction``,
+            ``latent_cosine`` and what E^s reports of itself; the rollout's ``value_bias_*`` = mean(V - return) and
+            ``reward_*`` = mean reward per step, per group; and ``skipped_updates``. Terms of a group or loss that does
+            not exist are left out.
         """
         result = self._rollout_statistics()
         means: dict[str, list[float]] = defaultdict(list)
@@ -252,7 +270,7 @@ class CTS(PPO):
             if not self._ppo_step(losses):
                 skipped += 1
                 continue
-            for key in ("value", "surrogate", "entropy", "surrogate_teacher", "surrogate_student", "latent_pull"):
+            for key in REPORTED:
                 term: torch.Tensor | None = getattr(losses, key)
                 if term is not None:
                     means[key].append(term.item())
@@ -278,24 +296,36 @@ class CTS(PPO):
 
     def losses(self, batch: RoleBatch) -> PolicyLosses:
         """Compute the PPO loss terms of a mini-batch; the graph routes each gradient where it belongs."""
-        n = batch.teachers
+        if self.normalize_advantage_per_mini_batch:
+            rows = torch.arange(len(batch), device=batch.advantages.device).unsqueeze(1)
+            per_group = self.advantage_normalization == "per_group"
+            advantages = normalize_advantages(batch.advantages, rows < batch.teachers if per_group else None)
+            batch = replace(batch, advantages=advantages)
+        samples = batch
+        if self.symmetry is not None:
+            batch = with_images(batch, self.symmetry)
         obs = batch.observations
         student = self.student_latents(batch)
-        latent = self.latents(obs, n, student.latents)
+        latent = self.latents(obs, batch.teachers, student.latents)
         obs[LATENT] = latent
         self.actor(obs, stochastic_output=True)  # evaluates the distribution; the sample is not used
         log_prob = self.actor.get_output_log_prob(batch.actions)
-        distribution_params = self.actor.output_distribution_params
-        entropy = self.actor.output_entropy.mean()
+        # KL and entropy are those of the samples alone, as in rsl_rl.
+        distribution_params = tuple(by_copy(batch, p)[0] for p in self.actor.output_distribution_params)
+        entropy = by_copy(batch, self.actor.output_entropy)[0].mean()
+        symmetry, weighted = None, None
+        if self.symmetry is not None:
+            symmetry = mirror_loss(self.symmetry, batch, self.actor.output_mean)
+            if self.symmetry.use_mirror_loss:
+                weighted = self.symmetry.mirror_loss_coeff * symmetry
+            if not self.symmetry.use_data_augmentation:  # the images were for the mirror loss alone
+                latent, log_prob = by_copy(batch, latent)[0], by_copy(batch, log_prob)[0]
+                batch = samples
+        n, obs = batch.teachers, batch.observations
         obs[LATENT] = latent.detach()
         values = self.critic(obs)
 
-        advantages = batch.advantages
-        if self.normalize_advantage_per_mini_batch:
-            rows = torch.arange(len(batch), device=advantages.device).unsqueeze(1)
-            per_group = self.advantage_normalization == "per_group"
-            advantages = normalize_advantages(advantages, rows < n if per_group else None)
-        per_sample = clipped_surrogate(log_prob, batch.old_log_prob, advantages.squeeze(1), self.clip_param)
+        per_sample = clipped_surrogate(log_prob, batch.old_log_prob, batch.advantages.squeeze(1), self.clip_param)
         surrogate = combine_surrogates(per_sample, n, self.surrogate)
         value = value_loss(
             values, batch.values, batch.returns, self.clip_param if self.use_clipped_value_loss else None
@@ -305,11 +335,13 @@ class CTS(PPO):
         total = surrogate + self.value_loss_coef * value - self.entropy_coef * entropy
         if student.penalty is not None:
             total = total + student.penalty
+        if weighted is not None:
+            total = total + weighted
         pull = None
         weight = self.latent_pull_weight
         if weight and n < len(batch):
             followed = self._teacher.latent(self._raw_actor.teacher_input(obs[n:]))  # type: ignore[arg-type]
-            pull = latent_distance(followed, student.latents.detach())
+            pull = latent_distance(followed, latent[n:].detach())
             total = total + weight * pull
         return PolicyLosses(
             total=total,
@@ -318,8 +350,9 @@ class CTS(PPO):
             surrogate_student=per_sample[n:].mean() if n < len(batch) else None,
             value=value,
             entropy=entropy,
-            kl={"all": kl, "teacher": kl[:n], "student": kl[n:]}[self.kl_samples],
+            kl={"all": kl, "teacher": kl[: samples.teachers], "student": kl[samples.teachers :]}[self.kl_samples],
             latent_pull=pull,
+            symmetry=symmetry,
             report=student.report,
         )
 
@@ -332,12 +365,18 @@ class CTS(PPO):
         """Return the latents of the student samples of a batch.
 
         E^s does not change during the PPO epochs, so its latents of the rollout are reused; only with the surrogate
-        gradient are they computed again, with gradient.
+        gradient are they computed again, with gradient. Those of images were never computed before.
         """
-        n = batch.teachers
-        if self.student_encoder_gradient == "surrogate" and n < len(batch):
-            return self._student_rollout.encode(batch.index[n:])
-        return TrainingLatents(batch.observations[LATENT][n:])
+        stored = batch.observations[LATENT][batch.teachers :]
+        own = len(stored) // batch.copies
+        index = batch.index[batch.teachers :][:own]
+        images = self._history_images if batch.copies > 1 else None
+        if self.student_encoder_gradient == "surrogate" and own:
+            return self._student_rollout.encode(index, images)
+        if images is None or not own:
+            return TrainingLatents(stored)
+        with torch.no_grad():
+            return TrainingLatents(torch.cat([stored[:own], self._student_rollout.encode(index, images).latents[own:]]))
 
     def latents(self, observations: TensorDict, teachers: int, student: torch.Tensor) -> torch.Tensor:
         """Join the latents [B, latent_dim] of a batch.
@@ -491,13 +530,17 @@ class CTS(PPO):
     def _fit_student(self, means: dict[str, list[float]]) -> int:
         """Regress z^s onto stopgrad(z^t) of the updated E^t; returns the number of skipped steps."""
         ids = self.history.ids
+        symmetry = self.symmetry if self.symmetry is not None and self.symmetry.use_data_augmentation else None
         with torch.no_grad():
-            states = self._raw_actor.teacher_input(self.storage.observations[:, ids].flatten(0, 1))
-            targets = self._teacher.latent(states).unflatten(0, (-1, len(ids)))
+            states: Any = self.storage.observations[:, ids].flatten(0, 1).select(*self._raw_actor.teacher_groups)
+            if symmetry is not None:
+                states = observation_images(symmetry, states)
+            targets = self._teacher.latent(self._raw_actor.teacher_input(states))
+            targets = targets.unflatten(0, (-1, self.storage.num_transitions_per_env, len(ids)))
         skipped = 0
         for loss, report in reconstruction_losses(
             self._student_rollout, targets, self.storage.num_envs,
-            self.reconstruction_mini_batches, self.reconstruction_epochs,
+            self.reconstruction_mini_batches, self.reconstruction_epochs, self._history_images if symmetry else None,
         ):  # fmt: skip
             if not self._student_step(loss):
                 skipped += 1

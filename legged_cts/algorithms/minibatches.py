@@ -12,7 +12,11 @@ from tensordict import TensorDict
 
 @dataclass
 class RoleBatch:
-    """Samples of both groups; rows ``[:teachers]`` are teachers, rows ``[teachers:]`` students."""
+    """Samples of both groups; rows ``[:teachers]`` are teachers, rows ``[teachers:]`` students.
+
+    With ``copies`` above 1 the rows of each group are its samples followed by as many images of them less one, all in
+    the same order (see :mod:`legged_cts.algorithms.symmetry`).
+    """
 
     observations: TensorDict
     actions: torch.Tensor
@@ -24,6 +28,7 @@ class RoleBatch:
     teachers: int
     index: torch.Tensor
     """Flat position of each sample in the rollout: step * num_envs + environment."""
+    copies: int = 1
 
     def __len__(self) -> int:
         """Return the number of samples."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import nn
@@ -12,7 +12,12 @@ from legged_cts.algorithms.student import StudentRollout
 
 
 def reconstruction_losses(
-    student: StudentRollout, targets: torch.Tensor, num_envs: int, batches: int, epochs: int
+    student: StudentRollout,
+    targets: torch.Tensor,
+    num_envs: int,
+    batches: int,
+    epochs: int,
+    images: Callable[[torch.Tensor], torch.Tensor] | None = None,
 ) -> Iterator[tuple[torch.Tensor, dict[str, torch.Tensor]]]:
     """Yield mean (z^s - z^t)^2 over samples and latent entries, mini-batch by mini-batch.
 
@@ -20,21 +25,23 @@ def reconstruction_losses(
 
     Args:
         student: A full rollout of E^s.
-        targets: z^t [T, K, latent_dim] of the stored environments, without gradient.
+        targets: z^t [copies, T, K, latent_dim] of the stored environments, without gradient: those of the samples, and
+            with ``images`` behind them those of each image.
         num_envs: Number of all environments.
         batches: Mini-batches per epoch.
         epochs: Passes over the rollout.
+        images: Adds to histories those of their images, see ``StudentRollout.encode``.
 
     Yields:
         The loss, with what the encoder adds to it, and scalars to report without gradient: ``reconstruction``,
         ``latent_cosine`` and what the encoder reports.
     """
-    steps, count = targets.shape[:2]
+    steps, count = targets.shape[1:3]
     device = targets.device
     position = (torch.arange(steps, device=device).unsqueeze(1) * num_envs + student.history.ids).flatten()
-    targets = targets.flatten(0, 1)
+    targets = targets.flatten(1, 2)
     for index in sample_batches(steps, count, batches, epochs, device, student.is_recurrent):
-        encoded, target = student.encode(position[index]), targets[index]
+        encoded, target = student.encode(position[index], images), targets[:, index].flatten(0, 1)
         error = nn.functional.mse_loss(encoded.latents, target)
         with torch.no_grad():
             cosine = nn.functional.cosine_similarity(encoded.latents, target).mean()

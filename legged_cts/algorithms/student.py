@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -73,13 +74,21 @@ class StudentRollout:
         """Zero all hidden states."""
         self._state.zero_()
 
-    def encode(self, index: torch.Tensor) -> TrainingLatents:
+    def encode(
+        self, index: torch.Tensor, images: Callable[[torch.Tensor], torch.Tensor] | None = None
+    ) -> TrainingLatents:
         """Encode flat rollout positions ``step * num_envs + environment`` [B] with gradient.
 
         With a recurrent E^s they must be whole sequences, [T, B / T] flattened, with one environment per column.
+
+        Args:
+            index: The positions.
+            images: Adds to histories [B, H, n] those of their images, [copies * B, H, n], which are then encoded too;
+                not for a recurrent E^s.
         """
         if not self.is_recurrent:
-            return TrainingLatents(*self.policy.training_latent(self.history.at(index)))
+            windows = self.history.at(index)
+            return TrainingLatents(*self.policy.training_latent(windows if images is None else images(windows)))
         environments = index[: len(index) // self.history.steps]  # positions of step 0
         frames, starts = self.history.sequences(environments)
         state = self._first_state[self.history.columns(environments)]

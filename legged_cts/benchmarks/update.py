@@ -45,14 +45,14 @@ class PrivilegedActor(LatentActor):
 class RandomEnv(VecEnv):
     """Normal observations with a true history, normal rewards, and episodes that end at random."""
 
-    def __init__(self, num_envs: int, seed: int = 0) -> None:
-        """Start all episodes."""
+    def __init__(self, num_envs: int, seed: int = 0, mirrored: bool = False) -> None:
+        """Start all episodes; ``mirrored`` gives the environment a mirror."""
         self.num_envs = num_envs
         self.num_actions = ACTIONS
         self.max_episode_length = 1000
         self.device = "cpu"
         self.cfg = {}
-        self.unwrapped = SimpleNamespace()
+        self.unwrapped = SimpleNamespace(mirror=_mirror() if mirrored else None)
         self.episode_length_buf = torch.zeros(num_envs, dtype=torch.long)
         self._random = torch.Generator().manual_seed(seed)
         self._history = self._normal(PROPRIOCEPTION).unsqueeze(1).repeat(1, HISTORY, 1)
@@ -78,7 +78,9 @@ class RandomEnv(VecEnv):
         return torch.randn(self.num_envs, width, generator=self._random)
 
 
-def measure(size: str, num_envs: int, repetitions: int, student: str = "mlp") -> dict[str, float]:
+def measure(
+    size: str, num_envs: int, repetitions: int, student: str = "mlp", symmetry: str = "none"
+) -> dict[str, float]:
     """Time updates of all contenders, one after the other, again and again.
 
     Args:
@@ -86,12 +88,13 @@ def measure(size: str, num_envs: int, repetitions: int, student: str = "mlp") ->
         num_envs: Number of environments.
         repetitions: Updates per contender, after one to warm up.
         student: Option of ``tasks/student`` for CTS.
+        symmetry: Option of ``tasks/symmetry`` for all of them.
 
     Returns:
         Median seconds per update of each of ``CONTENDERS``; bytes of the stored histories as ``frames``, and as
         ``stack`` those of the histories [T, K, H, n] of the same environments and ``stack_all`` of all environments.
     """
-    algorithms = {name: _build(name, size, num_envs, student) for name in CONTENDERS}
+    algorithms = {name: _build(name, size, num_envs, student, symmetry) for name in CONTENDERS}
     seconds: dict[str, list[float]] = {name: [] for name in CONTENDERS}
     for _ in range(1 + repetitions):
         for name, (algorithm, env) in algorithms.items():
@@ -105,13 +108,16 @@ def measure(size: str, num_envs: int, repetitions: int, student: str = "mlp") ->
     return {name: statistics.median(values[1:]) for name, values in seconds.items()} | sizes
 
 
-def compare_updates(sizes: Iterable[str], envs: Iterable[int], repetitions: int, student: str = "mlp") -> None:
+def compare_updates(
+    sizes: Iterable[str], envs: Iterable[int], repetitions: int, student: str = "mlp", symmetry: str = "none"
+) -> None:
     """Measure and print a table as the figures come; the arguments are those of ``measure``."""
     print(f"{torch.get_num_threads()} threads on {os.cpu_count()} cores; medians of {repetitions} updates, interleaved")
     print(
         "ppo: rsl_rl's, blind policy, privileged critic; ppo_encoder: rsl_rl's, with CTS's policy and E^t trained end"
     )
     print(f"to end on all samples; cts: E^s is {student}; hidden widths, observations and mini-batches are the same")
+    print(f"symmetry: {symmetry}")
     head = (
         f"{'size':6}{'envs':>6}{'ppo [s]':>9}{'ppo_encoder [s]':>17}{'cts [s]':>9}{'cts/ppo':>9}{'cts/ppo_encoder':>17}"
     )
@@ -120,16 +126,17 @@ def compare_updates(sizes: Iterable[str], envs: Iterable[int], repetitions: int,
     )
     for size in sizes:
         for num_envs in envs:
-            row = measure(size, num_envs, repetitions, student)
+            row = measure(size, num_envs, repetitions, student, symmetry)
             line = f"{size:6}{num_envs:6d}{row['ppo']:9.3f}{row['ppo_encoder']:17.3f}{row['cts']:9.3f}"
             line += f"{row['cts'] / row['ppo']:9.2f}{row['cts'] / row['ppo_encoder']:17.2f}"
             print(line + "".join(f"{row[key] / 1e6:10.2f}" for key in ("frames", "stack", "stack_all")), flush=True)
 
 
-def _build(name: str, size: str, num_envs: int, student: str) -> tuple[PPO, RandomEnv]:
+def _build(name: str, size: str, num_envs: int, student: str, symmetry: str) -> tuple[PPO, RandomEnv]:
     """Build a contender from the task tree on an environment of its own."""
     cts = name == "cts"
-    choice = [f"algorithm={'cts' if cts else 'ppo'}", f"size={size}", *([f"student={student}"] if cts else [])]
+    choice = [f"algorithm={'cts' if cts else 'ppo'}", f"size={size}", f"symmetry={symmetry}"]
+    choice += [*([f"student={student}"] if cts else [])]
     with initialize_config_dir(str(TASKS), version_base="1.3"):
         tree = compose("train", choice)
         latents = compose("train", ["algorithm=cts", f"size={size}"])
@@ -144,13 +151,25 @@ def _build(name: str, size: str, num_envs: int, student: str) -> tuple[PPO, Rand
         cfg["obs_groups"]["teacher"] = ["privileged"]
     cfg |= {"multi_gpu": None, "torch_compile_mode": None}
     torch.manual_seed(0)
-    env = RandomEnv(num_envs)
+    env = RandomEnv(num_envs, mirrored=symmetry != "none")
     with contextlib.redirect_stdout(io.StringIO()):  # rsl_rl prints every network
         built = resolve_callable(cfg["algorithm"]["class_name"]).construct_algorithm(
             env.get_observations(), env, cfg, "cpu"
         )
     built.train_mode()
     return built, env
+
+
+def _mirror() -> Any:
+    """A mirror of the sizes of Go2's; which entries change places does not matter to the time it takes."""
+    import numpy as np
+
+    from legged_cts.envs.symmetry import EnvironmentMirror
+    from legged_cts.robots.symmetry import Mirror
+
+    sizes = {"proprioception": PROPRIOCEPTION, "history": PROPRIOCEPTION, "privileged": PRIVILEGED}
+    mirrors = {name: Mirror(np.arange(size)[::-1], np.ones(size)) for name, size in sizes.items()}
+    return EnvironmentMirror(mirrors, Mirror(np.arange(ACTIONS)[::-1], np.ones(ACTIONS)), "cpu")
 
 
 def _rollout(algorithm: PPO, env: RandomEnv) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from functools import cached_property
+from typing import TYPE_CHECKING, cast
 
 import torch
 from isaaclab.envs import ManagerBasedRLEnv, ManagerBasedRLEnvCfg
@@ -17,6 +18,9 @@ from legged_cts.mdp.state import RobotState
 from legged_cts.mdp.terrain import GridTerrainImporter
 from legged_cts.robots.gait import Gait
 from legged_cts.robots.spec import load_robot
+
+if TYPE_CHECKING:
+    from legged_cts.envs.symmetry import EnvironmentMirror
 
 
 @configclass
@@ -114,6 +118,13 @@ class LeggedEnv(ManagerBasedRLEnv):
         if key not in self._constants:
             self._constants[key] = torch.tensor(key[0], device=self.device)
         return self._constants[key]
+
+    @cached_property
+    def mirror(self) -> EnvironmentMirror:
+        """The left-right mirror of observations and actions; made when a training with symmetry first asks for it."""
+        from legged_cts.envs.symmetry import EnvironmentMirror
+
+        return EnvironmentMirror.of(self.cfg, self.device)
 
     def newest_frame(self) -> torch.Tensor:
         """Return the newest frame [N, n] of the history group, or the clean one before there is a history."""

@@ -9,22 +9,47 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from isaaclab.managers import ManagerTermBase
 
+from legged_cts.mdp.mirrors import Rule, mirrors_as, term_mirror
 from legged_cts.mdp.state import RobotState
+from legged_cts.robots.symmetry import (
+    Mirror,
+    foot_mirror,
+    joined,
+    joint_gain_mirror,
+    joint_mirror,
+    phase_mirror,
+    planar_velocity_mirror,
+    pseudovector_mirror,
+    scalar_mirror,
+    vector_mirror,
+)
 
 if TYPE_CHECKING:
     from isaaclab.managers import ObservationTermCfg
 
     from legged_cts.envs.env import LeggedEnv
+    from legged_cts.robots.gait import Gait
+    from legged_cts.robots.spec import RobotSpec
 
-PROPRIOCEPTION = ("base_ang_vel", "projected_gravity", "command", "joint_pos", "joint_vel", "last_action")
-"""Terms of o_t in their order; a task with a gait appends :data:`GAIT_PHASE`."""
+PROPRIOCEPTION: dict[str, Rule] = {
+    "base_ang_vel": pseudovector_mirror,
+    "projected_gravity": vector_mirror,
+    "command": planar_velocity_mirror,
+    "joint_pos": joint_mirror,
+    "joint_vel": joint_mirror,
+    "last_action": joint_mirror,
+}
+"""Terms of o_t in their order, each with its mirror; a task with a gait appends :data:`GAIT_PHASE`."""
 GAIT_PHASE = ("gait_phase", 2, 1.0)
 """Name, size and scale of the gait's clock in o_t: sine and cosine of its phase."""
 NOISY = ("base_ang_vel", "projected_gravity", "joint_pos", "joint_vel")
 """Terms that sensors measure, and so carry noise."""
+SCAN_SHAPE = (17, 11)
+"""Points of the height scan along x, the slow axis, and y."""
 
 
 def proprioception_layout(num_joints: int, scales: Mapping[str, float], gait: bool) -> list[tuple[str, int, float]]:
@@ -32,6 +57,16 @@ def proprioception_layout(num_joints: int, scales: Mapping[str, float], gait: bo
     sizes = dict.fromkeys(PROPRIOCEPTION, 3) | dict.fromkeys(("joint_pos", "joint_vel", "last_action"), num_joints)
     terms = [(name, sizes[name], float(scales[name])) for name in PROPRIOCEPTION]
     return [*terms, GAIT_PHASE] if gait else terms
+
+
+def frame_mirror(spec: RobotSpec, gait: Gait | None) -> Mirror:
+    """Return the mirror of o_t [n]; scales do not matter, for they are the same on both sides.
+
+    Raises:
+        ValueError: If a mirrored robot would need another clock than that of ``gait``.
+    """
+    terms = [rule(spec) for rule in PROPRIOCEPTION.values()]
+    return joined(terms if gait is None else [*terms, phase_mirror(spec, gait)])
 
 
 class ProprioceptiveFrame(ManagerTermBase):
@@ -87,62 +122,82 @@ def newest_frame(env: LeggedEnv) -> torch.Tensor:
     return env.newest_frame()
 
 
+@mirrors_as(vector_mirror)
 def base_lin_vel(env: LeggedEnv, state: RobotState) -> torch.Tensor:
     """Velocity of the base in its own frame [N, 3]."""
     return state.lin_vel_b
 
 
+@mirrors_as(foot_mirror)
 def foot_contact_force(env: LeggedEnv, state: RobotState) -> torch.Tensor:
     """Norm of each foot's contact force [N, F], as a share of the robot's weight, at most 2."""
     return (state.foot_force / (9.81 * env.robot_spec.total_mass)).clamp(max=2.0)
 
 
+@mirrors_as(foot_mirror)
 def foot_height(env: LeggedEnv, state: RobotState) -> torch.Tensor:
     """Clearance of each foot above the ground [N, F]."""
     return state.foot_height.clamp(-1.0, 1.0)
 
 
+@mirrors_as(joint_mirror)
 def joint_torque(env: LeggedEnv, state: RobotState) -> torch.Tensor:
     """Torque of each joint as a share of its limit [N, d]."""
     return state.joint_torque / state.effort_limit
 
 
+@mirrors_as(joint_mirror)
 def joint_acc(env: LeggedEnv, state: RobotState) -> torch.Tensor:
     """Acceleration of each joint [N, d], in 400 rad/s^2."""
     return (state.joint_acc * 0.0025).clamp(-10.0, 10.0)
 
 
+@mirrors_as(scalar_mirror)
 def friction(env: LeggedEnv, state: RobotState) -> torch.Tensor:
     """Friction coefficient [N, 1], less 1."""
     return env.physics_params.friction[:, None] - 1.0
 
 
+@mirrors_as(scalar_mirror)
 def added_mass(env: LeggedEnv, state: RobotState) -> torch.Tensor:
     """Mass added to the base [N, 1], as a share of the robot's, times ten."""
     return env.physics_params.added_mass[:, None] * (10.0 / env.robot_spec.total_mass)
 
 
+@mirrors_as(vector_mirror)
 def com_shift(env: LeggedEnv, state: RobotState) -> torch.Tensor:
     """Shift of the base's centre of mass [N, 3], in 5 cm."""
     return env.physics_params.com_shift * 20.0
 
 
+@mirrors_as(joint_gain_mirror)
 def gain_scale(env: LeggedEnv, state: RobotState) -> torch.Tensor:
     """Relative error of both gains of each joint [N, 2 d], times ten."""
     params = env.physics_params
     return (torch.cat((params.stiffness_scale, params.damping_scale), dim=1) - 1.0) * 10.0
 
 
+@mirrors_as(scalar_mirror)
 def action_delay(env: LeggedEnv, state: RobotState) -> torch.Tensor:
     """Action delay [N, 1] as a share of the control step."""
     return env.joint_action.delay_ticks[:, None] / env.cfg.decimation
 
 
+@mirrors_as(planar_velocity_mirror)
 def push(env: LeggedEnv, state: RobotState) -> torch.Tensor:
-    """Change of base velocity by a push in this step [N, 3]: v_x, v_y in m/s, yaw rate in rad/s, world frame."""
-    return env.push_velocity
+    """Change of base velocity by a push in this step [N, 3]: v_x, v_y in m/s, yaw rate in rad/s, heading frame."""
+    x, y, yaw_rate = env.push_velocity.unbind(dim=1)
+    cos, sin = torch.cos(state.yaw), torch.sin(state.yaw)
+    return torch.stack((cos * x + sin * y, cos * y - sin * x, yaw_rate), dim=1)
 
 
+def scan_mirror(spec: RobotSpec) -> Mirror:
+    """Return the mirror of the height scan [187]: its rows along y run the other way."""
+    points = np.arange(SCAN_SHAPE[0] * SCAN_SHAPE[1]).reshape(SCAN_SHAPE)
+    return Mirror(points[:, ::-1].ravel(), np.ones(points.size))
+
+
+@mirrors_as(scan_mirror)
 def height_scan(env: LeggedEnv) -> torch.Tensor:
     """Height of the base above 17x11 points of the ground around it, less the nominal height [N, 187], within 1 m.
 
@@ -178,10 +233,32 @@ PRIVILEGED: dict[str, Callable[[LeggedEnv, RobotState], torch.Tensor]] = {
 
 def scan_grid(device: str) -> torch.Tensor:
     """Return the 187 points [187, 2] of the height scan in the heading frame [m], x the slow axis."""
-    x, y = torch.linspace(-0.8, 0.8, 17, device=device), torch.linspace(-0.5, 0.5, 11, device=device)
+    x, y = (
+        torch.linspace(-half, half, points, device=device) for half, points in zip((0.8, 0.5), SCAN_SHAPE, strict=True)
+    )
     return torch.cartesian_prod(x, y)
 
 
 def privileged(env: LeggedEnv, terms: tuple[str, ...]) -> torch.Tensor:
     """Return s_t [N, m]: the noise-free frame, then ``terms`` of :data:`PRIVILEGED`."""
     return torch.cat((env.clean_frame, *(PRIVILEGED[name](env, env.state) for name in terms)), dim=1)
+
+
+def observation_mirror(term: ObservationTermCfg, spec: RobotSpec, gait: Gait | None) -> Mirror:
+    """Return the mirror of one term of Isaac Lab's observation manager.
+
+    Args:
+        term: Its configuration, before or after the manager made an object of a term that is a class.
+        spec: The robot.
+        gait: Its gait, if the task has one.
+
+    Raises:
+        ValueError: If the term, or one of those that it joins, declares no mirror.
+    """
+    function: Any = type(term.func) if isinstance(term.func, ManagerTermBase) else term.func
+    if function in (ProprioceptiveFrame, newest_frame):
+        return frame_mirror(spec, gait)
+    if function is privileged:
+        names: Any = term.params["terms"]
+        return joined([frame_mirror(spec, gait), *(term_mirror(PRIVILEGED[name], spec) for name in names)])
+    return term_mirror(function, spec)

@@ -1,7 +1,8 @@
-"""The left-right mirror of a robot, from its spec."""
+"""The left-right mirror of a robot's quantities, from its spec."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +11,6 @@ from numpy.typing import ArrayLike
 from legged_cts.robots.feet import foot_partners
 from legged_cts.robots.gait import Gait
 from legged_cts.robots.spec import RobotSpec
-
-# Mirroring at the x-z plane negates the y component of a vector and the x and z components of a pseudovector.
-_VECTOR = np.array([1.0, -1.0, 1.0])
-_PSEUDOVECTOR = np.array([-1.0, 1.0, -1.0])
 
 
 @dataclass(frozen=True)
@@ -28,13 +25,52 @@ class Mirror:
     index: np.ndarray
     sign: np.ndarray
 
+    def __len__(self) -> int:
+        """Return the number of entries n."""
+        return self.index.size
+
     def __call__(self, x: ArrayLike) -> np.ndarray:
         """Mirror `x` [..., n]; the result is a new array of its shape and floating type."""
         x = np.asarray(x)
-        if x.ndim == 0 or x.shape[-1] != self.index.size:
-            raise ValueError(f"the last axis must have {self.index.size} entries, got the shape {x.shape}")
+        if x.ndim == 0 or x.shape[-1] != len(self):
+            raise ValueError(f"the last axis must have {len(self)} entries, got the shape {x.shape}")
         kind = x.dtype if np.issubdtype(x.dtype, np.floating) else np.float64
         return x[..., self.index] * self.sign.astype(kind)
+
+
+def joined(mirrors: Iterable[Mirror]) -> Mirror:
+    """Return the mirror of the concatenation of what `mirrors` mirror, in their order."""
+    index, sign, size = [np.empty(0, int)], [np.empty(0)], 0
+    for mirror in mirrors:
+        index.append(size + mirror.index)
+        sign.append(mirror.sign)
+        size += len(mirror)
+    return Mirror(np.concatenate(index), np.concatenate(sign))
+
+
+def signs(*values: float) -> Mirror:
+    """Return the mirror that only changes signs."""
+    return Mirror(np.arange(len(values)), np.array(values, float))
+
+
+def scalar_mirror(spec: RobotSpec) -> Mirror:
+    """Return the mirror of one number that has no side, such as a mass [1]: the identity."""
+    return signs(1.0)
+
+
+def vector_mirror(spec: RobotSpec) -> Mirror:
+    """Return the mirror of a velocity, force or place [3] in the base's or the heading frame: y changes its sign."""
+    return signs(1.0, -1.0, 1.0)
+
+
+def pseudovector_mirror(spec: RobotSpec) -> Mirror:
+    """Return the mirror of an angular velocity or torque [3] in such a frame: x and z change their sign."""
+    return signs(-1.0, 1.0, -1.0)
+
+
+def planar_velocity_mirror(spec: RobotSpec) -> Mirror:
+    """Return the mirror of v_x, v_y and yaw rate [3] in such a frame."""
+    return signs(1.0, -1.0, -1.0)
 
 
 def joint_mirror(spec: RobotSpec) -> Mirror:
@@ -43,37 +79,23 @@ def joint_mirror(spec: RobotSpec) -> Mirror:
     return Mirror(index, np.array([spec.mirror_sign[joint] for joint in spec.joints]))
 
 
-def mirror_joints(spec: RobotSpec, x: ArrayLike) -> np.ndarray:
-    """Mirror values per joint [..., d] left to right."""
-    return joint_mirror(spec)(x)
+def joint_gain_mirror(spec: RobotSpec) -> Mirror:
+    """Return the mirror of one stiffness and then one damping per joint [2 d], which only change sides."""
+    gains = Mirror(joint_mirror(spec).index, np.ones(len(spec.joints)))
+    return joined((gains, gains))
 
 
-def proprioception_mirror(spec: RobotSpec, gait: Gait | None = None) -> Mirror:
-    """Return the mirror of one proprioception frame.
-
-    The frame is base angular velocity (3), projected gravity (3), command (v_x, v_y, yaw rate), joint positions
-    relative to the nominal pose, joint velocities and the last action (d each), and sine and cosine of the phase where
-    there is a gait. Scales do not matter as long as they are equal on both sides.
-
-    Raises:
-        ValueError: If a mirrored robot would need another clock, see `phase_sign`.
-    """
-    joints = joint_mirror(spec)
-    count = len(spec.joints)
-    blocks = [np.arange(9), *(9 + i * count + joints.index for i in range(3))]
-    # The command is a velocity in the plane and the z component of an angular velocity.
-    command = np.array([_VECTOR[0], _VECTOR[1], _PSEUDOVECTOR[2]])
-    signs = [_PSEUDOVECTOR, _VECTOR, command, *(3 * [joints.sign])]
-    if gait is not None:
-        blocks.append(9 + 3 * count + np.arange(2))
-        signs.append(np.full(2, phase_sign(spec, gait)))
-    return Mirror(np.concatenate(blocks), np.concatenate(signs))
+def foot_mirror(spec: RobotSpec) -> Mirror:
+    """Return the mirror of one number without a direction per foot, such as its height, in the order of `spec.feet`."""
+    partners = np.array(foot_partners(spec))
+    return Mirror(partners, np.ones(partners.size))
 
 
-def phase_sign(spec: RobotSpec, gait: Gait) -> float:
-    """Return the sign that mirroring gives the clock: -1 if it shifts the phase by half a cycle, 1 if by none.
+def phase_mirror(spec: RobotSpec, gait: Gait) -> Mirror:
+    """Return the mirror of sine and cosine [2] of the phase of a gait's clock.
 
-    Mirrored, each foot does what its partner did, so the clock is off by the difference of their offsets.
+    Mirrored, each foot does what its partner did, so the clock is off by the difference of their offsets: by half a
+    cycle, which changes both signs, or not at all.
 
     Raises:
         ValueError: If that difference is not the same for all feet, or neither none nor half a cycle.
@@ -86,9 +108,10 @@ def phase_sign(spec: RobotSpec, gait: Gait) -> float:
             f"gait.offsets: {gait.offsets} have no mirror; the feet {', '.join(spec.feet)} must all be in step with "
             "their partners on the other side, or all half a cycle apart"
         )
-    return -1.0 if shifts == {0.5} else 1.0
+    sign = -1.0 if shifts == {0.5} else 1.0
+    return signs(sign, sign)
 
 
-def mirror_proprioception(spec: RobotSpec, x: ArrayLike, gait: Gait | None = None) -> np.ndarray:
-    """Mirror proprioception frames [..., 9 + 3 d], or [..., 11 + 3 d] with a gait, left to right."""
-    return proprioception_mirror(spec, gait)(x)
+def mirror_joints(spec: RobotSpec, x: ArrayLike) -> np.ndarray:
+    """Mirror values per joint [..., d] left to right."""
+    return joint_mirror(spec)(x)

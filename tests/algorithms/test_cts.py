@@ -257,7 +257,6 @@ def test_roles_of_inference():
         ({"num_mini_batches": 0}, "algorithm.num_mini_batches"),
         ({"teacher_fraction": 0.0, "kl_samples": "teacher"}, "no teacher environment"),
         ({"teacher_fraction": 1.0, "kl_samples": "student"}, "no student environment"),
-        ({"symmetry_cfg": {"use_mirror_loss": True}}, "algorithm.symmetry_cfg"),
         ({"share_cnn_encoders": True}, "algorithm.share_cnn_encoders"),
     ],
 )

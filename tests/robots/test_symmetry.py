@@ -7,10 +7,22 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from legged_cts.robots.gait import Gait
 from legged_cts.robots.spec import load_robot
-from legged_cts.robots.symmetry import joint_mirror, mirror_joints, mirror_proprioception, proprioception_mirror
+from legged_cts.robots.symmetry import (
+    foot_mirror,
+    joined,
+    joint_gain_mirror,
+    mirror_joints,
+    phase_mirror,
+    planar_velocity_mirror,
+    pseudovector_mirror,
+    scalar_mirror,
+    vector_mirror,
+)
 
 SPEC = load_robot("go2")
 
@@ -21,22 +33,36 @@ def test_joints_by_hand():
     assert mirror_joints(SPEC, x).tolist() == [-4, 5, 6, -1, 2, 3, -10, 11, 12, -7, 8, 9]
 
 
-def test_proprioception_by_hand():
-    joints = np.arange(1, 13)
-    x = np.concatenate([[1, 2, 3], [4, 5, 6], [7, 8, 9], joints, 100 * joints, 10000 * joints])
-    mirrored = np.array([-4, 5, 6, -1, 2, 3, -10, 11, 12, -7, 8, 9])
-    expected = np.concatenate([[-1, 2, -3], [4, -5, 6], [7, -8, -9], mirrored, 100 * mirrored, 10000 * mirrored])
-    assert mirror_proprioception(SPEC, x).tolist() == expected.tolist()
+SIDES = [3, 4, 5, 0, 1, 2, 9, 10, 11, 6, 7, 8]
 
 
-@pytest.mark.parametrize(("make", "size"), [(joint_mirror, 12), (proprioception_mirror, 45)])
-def test_twice_is_the_identity(make, size: int):
-    x = np.random.default_rng(0).normal(size=(4, 3, size)).astype(np.float32)
-    mirror = make(SPEC)
-    once = mirror(x)
+@pytest.mark.parametrize(
+    ("make", "x", "expected"),
+    [
+        (scalar_mirror, [7], [7]),
+        (vector_mirror, [1, 2, 3], [1, -2, 3]),
+        (pseudovector_mirror, [1, 2, 3], [-1, 2, -3]),
+        (planar_velocity_mirror, [1, 2, 3], [1, -2, -3]),
+        (foot_mirror, [1, 2, 3, 4], [2, 1, 4, 3]),
+        (joint_gain_mirror, range(24), [*SIDES, *(12 + joint for joint in SIDES)]),
+    ],
+)
+def test_quantities_by_hand(make, x, expected):
+    assert make(SPEC)(list(x)).tolist() == expected
+
+
+def test_joined_mirrors_keep_their_parts_apart():
+    both = joined((foot_mirror(SPEC), vector_mirror(SPEC), scalar_mirror(SPEC)))
+    assert both([1, 2, 3, 4, 5, 6, 7, 8]).tolist() == [2, 1, 4, 3, 5, -6, 7, 8]
+    assert len(both) == 8 and len(joined(())) == 0
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=12, max_size=12))
+def test_twice_is_the_identity(x):
+    x = np.array(x, np.float32)
+    once = mirror_joints(SPEC, x)
     assert once.dtype == np.float32
-    assert not np.array_equal(once, x)
-    assert np.array_equal(mirror(once), x)
+    assert np.array_equal(mirror_joints(SPEC, once), x)
 
 
 def test_the_nominal_pose_is_its_own_mirror():
@@ -81,13 +107,8 @@ def gait(*offsets: float) -> Gait:
     ],
 )
 def test_mirroring_shifts_the_clock_of_legs_half_a_cycle_apart(robot: str, offsets: tuple, sign: float):
-    spec = load_robot(robot)
-    mirror = proprioception_mirror(spec, gait(*offsets))
-    size = 9 + 3 * len(spec.joints)
-    x = np.random.default_rng(0).normal(size=(5, size + 2))
-    assert np.array_equal(mirror(x)[:, :size], mirror_proprioception(spec, x[:, :size]))
-    assert np.array_equal(mirror(x)[:, size:], sign * x[:, size:])
-    assert np.array_equal(mirror_proprioception(spec, x, gait(*offsets)), mirror(x))
+    mirror = phase_mirror(load_robot(robot), gait(*offsets))
+    assert mirror([2.0, 3.0]).tolist() == [2.0 * sign, 3.0 * sign]
     # A mirrored robot at the mirrored phase has each foot where its partner was.
     phase = 0.3
     shifted = phase + (0.5 if sign < 0 else 0.0)
@@ -99,4 +120,4 @@ def test_mirroring_shifts_the_clock_of_legs_half_a_cycle_apart(robot: str, offse
 @pytest.mark.parametrize("offsets", [(0.0, 0.25, 0.5, 0.75), (0.0, 0.5, 0.0, 0.0)])
 def test_a_gait_without_a_mirror_is_refused(offsets: tuple):
     with pytest.raises(ValueError, match="have no mirror; the feet FL_foot, FR_foot"):
-        proprioception_mirror(SPEC, gait(*offsets))
+        phase_mirror(SPEC, gait(*offsets))

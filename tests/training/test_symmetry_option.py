@@ -1,0 +1,35 @@
+"""The words ``symmetry=augment``, ``loss`` and ``none``, composed and put on top of a checkpoint."""
+
+import pytest
+
+from legged_cts.algorithms.config import runner_cfg
+from legged_cts.algorithms.symmetry import AUGMENTATION
+from legged_cts.training.compose import apply_overrides, compose_task, plain
+
+USES = {"augment": (True, False), "loss": (False, True)}
+
+
+@pytest.mark.parametrize("algorithm", ["cts", "ppo"])
+@pytest.mark.parametrize("symmetry", USES)
+def test_a_word_turns_symmetry_on(algorithm, symmetry):
+    task = plain(compose_task([f"algorithm={algorithm}", f"symmetry={symmetry}"]))
+    found = runner_cfg(task["algorithm"], task["networks"], task["runner"])["algorithm"]["symmetry_cfg"]
+    assert (found["use_data_augmentation"], found["use_mirror_loss"]) == USES[symmetry]
+    assert found["data_augmentation_func"] == AUGMENTATION
+
+
+@pytest.mark.parametrize("algorithm", ["cts", "ppo"])
+def test_it_is_off_unless_asked_for(algorithm):
+    assert plain(compose_task([f"algorithm={algorithm}"]))["algorithm"]["symmetry_cfg"] is None
+
+
+def test_a_single_key_is_enough():
+    task = plain(compose_task(["algorithm.symmetry_cfg={use_data_augmentation: true}"]))
+    assert task["algorithm"]["symmetry_cfg"] == {"use_data_augmentation": True}
+
+
+def test_a_checkpoint_can_change_its_mind():
+    task = plain(compose_task(["symmetry=augment"]))
+    assert plain(apply_overrides(task, ["symmetry=none"]))["algorithm"]["symmetry_cfg"] is None
+    loss = plain(apply_overrides(task, ["symmetry=loss"]))["algorithm"]["symmetry_cfg"]
+    assert loss["use_mirror_loss"] is True and loss["use_data_augmentation"] is False
