@@ -19,7 +19,7 @@ class Encoder(nn.Module):
     of ``legged_cts.models.recurrent.RecurrentEncoder``.
     """
 
-    state_size: int = 0
+    state_size = 0
     """Width S of the hidden state that the caller keeps; 0 for feed-forward encoders."""
 
     def __init__(self, input_shape: Sequence[int], unit_latent: bool = True, obs_normalization: bool = False) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 import torch
 from rsl_rl.modules import MLP
@@ -21,9 +20,7 @@ class RecurrentEncoder(Encoder):
     starts at zero with every episode.
     """
 
-    is_lstm: Final[bool]
-    layers: Final[int]
-    hidden_size: Final[int]
+    __constants__ = ["is_lstm", "layers", "hidden_size"]  # TorchScript leaves out the branch of the other cell
 
     def __init__(
         self,

@@ -98,6 +98,7 @@ class NoisyFrameDriftEnv(DriftEnv):
 def train(env_class: type[DriftEnv], rule: str) -> None:
     alg, _ = make_cts(history_reset=rule)
     env = env_class(16)
+    env.episode_length_buf[:] = torch.arange(16) % 7  # so that episodes end inside rollouts
     for _ in range(2):
         rollout(alg, env)
         alg.update()

@@ -65,7 +65,7 @@ def differing(a: dict[str, torch.Tensor | None], b: dict[str, torch.Tensor | Non
         ({"latent_pull": 0.05, "latent_pull_start": 1}, set()),
         ({"entropy_coef": 0.5}, {"total"}),
         ({"value_loss_coef": 0.5}, {"total"}),
-        ({"use_clipped_value_loss": False}, {"total", "value"}),
+        ({"clip_param": 1e-4}, {*SURROGATES, "value"}),
     ],
     ids=str,
 )
