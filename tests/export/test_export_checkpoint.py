@@ -83,7 +83,6 @@ def test_the_student_of_a_cts_checkpoint(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("cell", "layers", "size"), [("gru", 1, 8), ("lstm", 2, 32)])
 def test_a_recurrent_student_of_a_cts_checkpoint(tmp_path: Path, cell: str, layers: int, size: int) -> None:
-    pytest.importorskip("legged_cts.models.recurrent")
     encoder = {"class_name": "legged_cts.models.recurrent:RecurrentEncoder", "hidden_size": 8}
     alg, _ = _trained("cts", tmp_path / "model_7.pt", encoder | {"cell": cell, "layers": layers})
     path, contract = export_checkpoint(tmp_path / "model_7.pt")

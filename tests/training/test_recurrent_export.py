@@ -22,7 +22,6 @@ from legged_cts.export.onnx import export_policy
 from legged_cts.training.checkpoint import load_checkpoint
 from legged_cts.training.runner import Runner
 
-pytest.importorskip("legged_cts.models.recurrent")
 HIDDEN = 6
 
 
@@ -48,6 +47,7 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         "class_name": "legged_cts.models.recurrent:RecurrentEncoder", "cell": request.param, "hidden_size": HIDDEN,
     }  # fmt: skip
     config["runner"].update(num_steps_per_env=5)
+    config["runner"]["obs_groups"].update(critic=["privileged"], teacher=["privileged"])
     info = {"proprioception": 1, "history_length": H, "privileged": 2, "actions": 1}
     train_cfg = runner_cfg(config["algorithm"], config["networks"], config["runner"])
     runner = Runner(
