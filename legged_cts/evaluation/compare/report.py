@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from legged_cts.evaluation.compare.comparison import TITLES, Comparison
+from legged_cts.evaluation.compare.plot import plot_summary
 from legged_cts.evaluation.compare.results import Result, read_result
 from legged_cts.evaluation.compare.runs import Run
 from legged_cts.evaluation.compare.statistics import Difference, Estimate, Sample, difference, holm, sample
@@ -41,8 +42,6 @@ def write_report(comparison: Comparison, runs: Sequence[Run], folder: Path) -> N
     Raises:
         ValueError: If a file of a run is damaged.
     """
-    from legged_cts.evaluation.compare.plot import plot_summary
-
     results = [read_result(run) for run in runs]
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / "results.csv", RESULT_COLUMNS, result_rows(comparison, results))
