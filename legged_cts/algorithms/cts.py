@@ -15,6 +15,7 @@ from rsl_rl.utils import reduce_gradients_in_buckets, resolve_class, resolve_obs
 from tensordict import TensorDict
 from torch import nn
 
+from legged_cts.algorithms.diagnostics import Diagnostics, group_statistics
 from legged_cts.algorithms.history_buffer import HistoryBuffer
 from legged_cts.algorithms.losses import clipped_surrogate, combine_surrogates, normalize_advantages, value_loss
 from legged_cts.algorithms.minibatches import RoleBatch, index_batches, role_batches
@@ -43,6 +44,8 @@ class PolicyLosses:
     entropy: torch.Tensor
     kl: torch.Tensor
     """KL(old || new) of the samples that steer the learning rate [K], without gradient."""
+    diagnostics: dict[str, torch.Tensor]
+    """Clip fraction and KL of each group, see ``group_statistics``."""
 
 
 class CTS(PPO):
@@ -134,6 +137,8 @@ class CTS(PPO):
         history_ids = torch.arange(storage.num_envs, device=self.device) if needs_all else self.student_ids
         self.history = HistoryBuffer(storage.num_transitions_per_env, storage.num_envs, history_ids, history_shape)
         self._reward_sums = torch.zeros(2, device=self.device)
+        parts = {"policy": actor, "teacher_encoder": actor.teacher_encoder, "critic": critic}
+        self.diagnostics = Diagnostics(self.teacher_mask, {**parts, "student_encoder": self._student_encoder})
 
     @staticmethod
     def construct_algorithm(obs: TensorDict, env: VecEnv, cfg: dict, device: str) -> CTS:
@@ -242,7 +247,7 @@ class CTS(PPO):
     def update(self) -> dict[str, float]:
         """Train policy, critic and E^t with PPO, then E^s on the same rollout.
 
-        A mini-batch whose loss or gradient is not finite takes no step.
+        A mini-batch whose loss or gradient is not finite takes no step. More numbers are in ``diagnostics``.
 
         Returns:
             Means over the mini-batches that took a step (NaN if none did) of ``value``, ``surrogate``, ``entropy``,
@@ -251,6 +256,7 @@ class CTS(PPO):
             ``skipped_updates``. Terms of a group or loss that does not exist are left out.
         """
         result = self._rollout_statistics()
+        self.diagnostics.start(self.storage)
         means: dict[str, list[float]] = defaultdict(list)
         skipped = 0
         for batch in role_batches(self.storage, self.teacher_mask, self.num_mini_batches, self.num_learning_epochs):
@@ -259,6 +265,7 @@ class CTS(PPO):
             if not self._ppo_step(losses):
                 skipped += 1
                 continue
+            self.diagnostics.add(losses.diagnostics)
             for key in ("value", "surrogate", "entropy", "surrogate_teacher", "surrogate_student"):
                 term: torch.Tensor | None = getattr(losses, key)
                 if term is not None:
@@ -267,6 +274,7 @@ class CTS(PPO):
                 means["kl"].append(losses.kl.mean().item())
         if self.student_encoder_gradient == "reconstruction" and len(self.history.ids):
             skipped += self._fit_student(means)
+        self.diagnostics.finish()
         self._update_normalization()
         self.storage.clear()
         for key in ("value", "surrogate", "entropy"):
@@ -308,6 +316,7 @@ class CTS(PPO):
             value=value,
             entropy=entropy,
             kl={"all": kl, "teacher": kl[:n], "student": kl[n:]}[self.kl_samples],
+            diagnostics=group_statistics(log_prob, batch.old_log_prob, kl, n, self.clip_param),
         )
 
     # Modes, checkpoints, devices
@@ -436,11 +445,13 @@ class CTS(PPO):
         return self._clip_and_step(modules, optimizers)
 
     def _clip_and_step(self, modules: list[nn.Module], optimizers: list[torch.optim.Optimizer]) -> bool:
+        gradients = self.diagnostics.gradient_norms(modules)
         norms = [nn.utils.clip_grad_norm_(module.parameters(), self.max_grad_norm) for module in modules]
         if not self._all_finite(norms):
             return False
         for optimizer in optimizers:
             optimizer.step()
+        self.diagnostics.add(gradients)
         return True
 
     def _all_finite(self, scalars: list[torch.Tensor]) -> bool:
@@ -477,6 +488,7 @@ class CTS(PPO):
         with torch.no_grad():
             states = self._raw_actor.teacher_input(self.storage.observations[:, self.history.ids].flatten(0, 1))
             targets = self._teacher.latent(states)
+        self.diagnostics.compare_latents(self.storage, targets, self.history.ids)
         skipped = 0
         batches, epochs = self.reconstruction_mini_batches, self.reconstruction_epochs
         for index in index_batches(len(histories), batches, epochs, histories.device):
