@@ -23,8 +23,8 @@ class Diagnostics:
     - ``latent/error``, ``latent/cosine``: mean over students of ||z^s - z^t||^2 and of cos(z^s, z^t), where z^s is what
       the student acted on and z^t is E^t's latent of the same state after the PPO epochs;
     - ``policy/clip_fraction_<role>``, ``policy/kl_<role>``: means over the mini-batches that took a step;
-    - ``gradient/policy``, ``gradient/teacher_encoder``, ``gradient/critic``, ``gradient/student_encoder``: mean L2 norms
-      before clipping; ``gradient/policy`` is the actor without E^t;
+    - ``gradient/policy`` (the actor without E^t), ``gradient/teacher_encoder``, ``gradient/critic`` and
+      ``gradient/student_encoder``: mean L2 norms before clipping;
     - ``experts/use_<i>``: mean gate weight of expert i, if the student encoder offers ``expert_use()``.
     """
 

@@ -9,15 +9,15 @@ from collections.abc import Mapping, Sequence
 from legged_cts.roles import ROLES
 
 BLOCK = 100
-"""Iterations that are averaged before two times are compared. Ours: with 64 students a mean over fewer is mostly noise."""
+"""Iterations that are averaged before two times are compared. Ours: with 64 students less is mostly noise."""
 RISING_BLOCKS = 3
 """Blocks in a row over which a gap has to rise. Ours: two may do so by chance, three seldom do."""
 GAP_SHARE = 0.2
 """Return gap as a share of the return from which on it matters. Ours: a healthy run on flat ground showed up to 0.15 for a
 while, in the noise of 64 students."""
 ERROR_GROWTH = 1.5
-"""Latent error over its lowest mean. Public notes on a wheel-legged robot whose teacher saw the terrain ahead have it go
-from 0.004 to 0.009, 2.25 times, while the student learned odd half-steps at risers; the square root of that is early."""
+"""Latent error over its lowest mean. Public notes on a wheel-legged robot whose teacher saw the terrain ahead have it
+go from 0.004 to 0.009, 2.25 times, while the student learned odd half-steps at risers; the square root is early."""
 RECENT = 50
 """Iterations over which a limit has to be broken on average."""
 WARM_UP = 100
@@ -25,23 +25,23 @@ WARM_UP = 100
 MIN_EXPLAINED_VARIANCE = 0.0
 """A constant explains 0: below it the critic adds variance to the advantages instead of taking it away."""
 MIN_DIMENSION = 2.0
-"""Participation ratio of the latents. One number cannot tell friction from slope; ours."""
+"""Participation ratio of the latents. One number cannot tell friction from slope. Ours."""
 MAX_CLIP_FRACTION = 0.5
-"""Share of clipped samples. PPO with its common settings clips 0.1 to 0.3; above one half most samples give no gradient."""
+"""Share of clipped samples: PPO with its common settings clips 0.1 to 0.3; above one half most of a batch is spent on
+samples that have left the trust interval. Ours."""
 MAX_EXPERT_USE = 0.9
 """Mean gate weight of one expert: what is left for all others together is a tenth. Ours."""
 MEMORY = 3000
-"""Iterations that are remembered. In those notes the failure began at 1500 to 2000 iterations and went on until the end at
-5000."""
+"""Iterations that are remembered. In those notes the failure began after 1500 and went on until the end at 5000."""
 CHECK_EVERY = 25
 """Iterations between two looks."""
 
 EXPERT = "experts/use_"
-_WATCHED = (
+_BY_ROLE = ("value/explained_variance", "latent/dimension", "policy/clip_fraction")
+_WATCHED = {
     "gap/return", "latent/error", "loss/reconstruction", "student/reward", "loss/reward_student",
-    *(f"{role}/return" for role in ROLES),
-    *(f"{name}_{role}" for name in ("value/explained_variance", "latent/dimension", "policy/clip_fraction") for role in ROLES),
-)  # fmt: skip
+    *(f"{role}/return" for role in ROLES), *(f"{name}_{role}" for name in _BY_ROLE for role in ROLES),
+}  # fmt: skip
 
 History = Sequence[Mapping[str, float]]
 
@@ -103,8 +103,9 @@ def _gap(history: History) -> str | None:
     if not rising or not gap[-1] > GAP_SHARE * scale:
         return None
     return (
-        f"the students fall behind: the return gap rose from {gap[0]:.2f} to {gap[-1]:.2f} over {RISING_BLOCKS * BLOCK} "
-        "iterations; the policy may rely on what a history cannot show (try runner.obs_groups.teacher without height_scan)"
+        f"the students fall behind: the return gap rose from {gap[0]:.2f} to {gap[-1]:.2f} over "
+        f"{RISING_BLOCKS * BLOCK} iterations; the policy may rely on what no history shows "
+        "(try runner.obs_groups.teacher without height_scan)"
     )
 
 
@@ -116,8 +117,8 @@ def _latent_error(history: History) -> str | None:
     if not reward[-1] <= max(reward[:-1]):
         return None
     return (
-        f"the student loses the teacher's latent: its error is {error[-1] / min(error):.1f} times its lowest mean, while "
-        "the student's reward stalls"
+        f"the student loses the teacher's latent: its error is {error[-1] / min(error):.1f} times its lowest "
+        "mean, while the student's reward stalls"
     )
 
 

@@ -16,8 +16,8 @@ ROLE_COLORS = {"student": "tab:blue", "teacher": "tab:orange"}
 class Series:
     """Metrics that become lines of a panel.
 
-    ``pattern`` is a regular expression for whole names. With ``color`` None each metric that matches has a colour of its
-    own, and its label is the last part of its name.
+    ``pattern`` is a regular expression for whole names. With ``color`` None each metric that matches has a colour of
+    its own, and its label is the last part of its name.
     """
 
     pattern: str
@@ -67,7 +67,8 @@ PAGES: dict[str, tuple[Panel, ...]] = {
         Panel("falls", "share of episodes", _roles("{}/falls"), limits=(0.0, None)),
         Panel("latent error of students", "|z_s - z_t|^2", _one("latent/error", "student"), limits=(0.0, None)),
         Panel("latent error by terrain level", "|z_s - z_t|^2", _each(r"latent/error/level_\d+"), limits=(0.0, None)),
-        Panel("latent error by kind of terrain", "|z_s - z_t|^2", _each(r"latent/error/(?!level_).+"), limits=(0.0, None)),
+        Panel("latent error by kind of terrain", "|z_s - z_t|^2", _each(r"latent/error/(?!level_).+"),
+              limits=(0.0, None)),
         Panel("latent cosine of students", "cos(z_s, z_t)", _one("latent/cosine", "student"), limits=(None, 1.0)),
         Panel("value bias", "mean(V - return)", _roles("loss/value_bias_{}")),
         Panel(

@@ -84,10 +84,10 @@ class RoleStatistics:
     def summary(self) -> dict[str, float]:
         """Close an iteration and return the means over the window, NaN where nothing was measured yet.
 
-        Keys are ``<role>/<metric>`` with ``return``, ``episode_length_s``, ``falls`` (share of episodes), ``reward`` (per
-        step), ``tracking`` (tracking reward per step as a share of the possible), ``lin_error`` [m/s] and ``yaw_error``
-        [rad/s]; ``gap/<metric>`` = teacher - student of ``GAPS``; and on terrain with levels ``student/terrain_level``,
-        over all kinds of terrain and of each. Roles without environments are left out.
+        Keys are ``<role>/<metric>`` with ``return``, ``episode_length_s``, ``falls`` (share of episodes), ``reward``
+        (per step), ``tracking`` (tracking reward per step as a share of the possible), ``lin_error`` [m/s] and
+        ``yaw_error`` [rad/s]; ``gap/<metric>`` = teacher - student of ``GAPS``; and on terrain with levels
+        ``student/terrain_level``, over all kinds of terrain and of each. Roles without environments are left out.
         """
         self._window.append(self._sums.tolist())
         self._sums.zero_()
@@ -125,8 +125,8 @@ class RoleStatistics:
 
         Returns:
             ``<name>/level_<i>`` for every level and ``<name>/<kind>`` for every kind of terrain, the mean over the
-            students there, NaN where there is none; nothing on a plane. An environment that changed its level during the
-            rollout counts where it is at the end.
+            students there, NaN where there is none; nothing on a plane. An environment that changed its level during
+            the rollout counts where it is at the end.
         """
         result: dict[str, float] = {}
         if self._terrain is not None and self._present["student"]:
