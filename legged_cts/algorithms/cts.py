@@ -15,7 +15,7 @@ from rsl_rl.utils import reduce_gradients_in_buckets, resolve_class, resolve_obs
 from tensordict import TensorDict
 from torch import nn
 
-from legged_cts.algorithms.diagnostics import Diagnostics, group_statistics
+from legged_cts.algorithms.diagnostics import Diagnostics, clipped, role_means
 from legged_cts.algorithms.history_buffer import HistoryBuffer
 from legged_cts.algorithms.losses import clipped_surrogate, combine_surrogates, normalize_advantages, value_loss
 from legged_cts.algorithms.minibatches import RoleBatch, index_batches, role_batches
@@ -45,7 +45,7 @@ class PolicyLosses:
     kl: torch.Tensor
     """KL(old || new) of the samples that steer the learning rate [K], without gradient."""
     diagnostics: dict[str, torch.Tensor]
-    """Clip fraction and KL of each group, see ``group_statistics``."""
+    """Clip fraction and KL of each group, for ``Diagnostics``."""
 
 
 class CTS(PPO):
@@ -316,7 +316,10 @@ class CTS(PPO):
             value=value,
             entropy=entropy,
             kl={"all": kl, "teacher": kl[:n], "student": kl[n:]}[self.kl_samples],
-            diagnostics=group_statistics(log_prob, batch.old_log_prob, kl, n, self.clip_param),
+            diagnostics={
+                **role_means("policy/clip_fraction", clipped(log_prob, batch.old_log_prob, self.clip_param), n),
+                **role_means("policy/kl", kl, n),
+            },
         )
 
     # Modes, checkpoints, devices

@@ -24,8 +24,7 @@ class Diagnostics:
       the student acted on and z^t is E^t's latent of the same state after the PPO epochs;
     - ``policy/clip_fraction_<role>``, ``policy/kl_<role>``: means over the mini-batches that took a step;
     - ``gradient/policy`` (the actor without E^t), ``gradient/teacher_encoder``, ``gradient/critic`` and
-      ``gradient/student_encoder``: mean L2 norms before clipping;
-    - ``experts/use_<i>``: mean gate weight of expert i, if the student encoder offers ``expert_use()``.
+      ``gradient/student_encoder``: mean L2 norms before clipping.
     """
 
     def __init__(self, teachers: torch.Tensor, modules: Mapping[str, nn.Module]) -> None:
@@ -65,14 +64,14 @@ class Diagnostics:
 
         Args:
             storage: The rollout, with the latents that students acted on.
-            targets: z^t [T * K, d] of the environments ``ids``, environments running fastest.
+            targets: z^t [T * K, d] or [T, K, d] of the environments ``ids``, environments running fastest.
             ids: Indices [K] of environments; teachers among them are passed over.
         """
         students = ~self._teachers[ids]
         if not bool(students.any()):
             return
         acted = storage.observations[LATENT][:, ids[students]]
-        targets = targets.view(len(acted), len(ids), -1)[:, students]
+        targets = targets.reshape(len(acted), len(ids), -1)[:, students]
         self.latent_error = (acted - targets).square().sum(-1).mean(0)
         self.latent_cosine = nn.functional.cosine_similarity(acted, targets, dim=-1).mean(0)
         self._once["latent/error"] = self.latent_error.mean()
@@ -101,36 +100,33 @@ class Diagnostics:
     def finish(self) -> None:
         """Close the update: read all numbers at once into ``scalars``."""
         means = {name: total / self._counts[name] for name, total in self._sums.items()}
-        expert_use = getattr(self._modules["student_encoder"], "expert_use", None)
-        use = expert_use() if expert_use is not None else None
-        experts = {} if use is None else {f"experts/use_{i}": share for i, share in enumerate(use)}
-        tensors = {**self._once, **means, **experts}
+        tensors = {**self._once, **means}
         values = torch.stack([value.detach().float() for value in tensors.values()]).tolist() if tensors else []
         self.scalars = dict(zip(tensors, values, strict=True))
 
 
 @torch.no_grad()
-def group_statistics(
-    log_prob: torch.Tensor, old_log_prob: torch.Tensor, kl: torch.Tensor, teachers: int, clip: float
-) -> dict[str, torch.Tensor]:
-    """Clip fraction and KL divergence of both groups of a mini-batch; a group without samples is left out.
-
-    The clip fraction is the share of samples whose ratio left [1 - clip, 1 + clip].
+def clipped(log_prob: torch.Tensor, old_log_prob: torch.Tensor, clip: float) -> torch.Tensor:
+    """Return 1 for each sample whose probability ratio left [1 - clip, 1 + clip], else 0.
 
     Args:
         log_prob: Log-probabilities [B] under the current policy.
         old_log_prob: Log-probabilities [B] when the actions were taken.
-        kl: KL(old || new) [B].
-        teachers: The first ``teachers`` samples are the teachers'.
         clip: Half-width of the trust interval of the ratio.
     """
-    clipped = ((torch.exp(log_prob - old_log_prob) - 1.0).abs() > clip).float()
-    result: dict[str, torch.Tensor] = {}
-    for role, rows in (("teacher", slice(None, teachers)), ("student", slice(teachers, None))):
-        if len(kl[rows]):
-            result[f"policy/clip_fraction_{role}"] = clipped[rows].mean()
-            result[f"policy/kl_{role}"] = kl[rows].mean()
-    return result
+    return ((torch.exp(log_prob - old_log_prob) - 1.0).abs() > clip).float()
+
+
+def role_means(name: str, values: torch.Tensor, teachers: int) -> dict[str, torch.Tensor]:
+    """Return the mean over each role's samples as ``<name>_<role>``; a role without samples is left out.
+
+    Args:
+        name: What the values are.
+        values: One number per sample [B]; the first ``teachers`` are the teachers'.
+        teachers: Number of teacher samples.
+    """
+    groups = {f"{name}_teacher": values[:teachers], f"{name}_student": values[teachers:]}
+    return {key: group.mean() for key, group in groups.items() if len(group)}
 
 
 def explained_variance(values: torch.Tensor, returns: torch.Tensor) -> torch.Tensor:

@@ -16,6 +16,8 @@ from legged_cts.training.panels import PAGES, Panel
 METRICS_FILE = "metrics.csv"
 PICTURE = "diagnostics.png"
 COLUMNS = 4
+POINTS = 600
+"""Most points of a line; more cannot be told apart, and finding a free place for the legend gets slow."""
 LINE_STYLES = ("-", "--", ":", "-.")
 """Runs differ by their lines, roles by their colours."""
 SMOOTHING = 50
@@ -137,10 +139,10 @@ def plot_dashboard(runs: Mapping[str, Sequence[Mapping[str, float]]], path: Path
     parts = figure.subfigures(len(heights) + 1, 1, height_ratios=[*heights, foot], squeeze=False)[:, 0]
     for part, (page, panels) in zip(parts, pages.items(), strict=False):
         part.suptitle(page, fontsize=14, fontweight="bold", x=0.01, ha="left")
-        axes = part.subplots(math.ceil(len(panels) / COLUMNS), COLUMNS, squeeze=False).flat
+        axes = part.subplots(math.ceil(len(panels) / COLUMNS), COLUMNS, squeeze=False).ravel()
         for axis, panel in zip(axes, panels, strict=False):
             _draw(axis, panel, runs, known)
-        for axis in list(axes)[len(panels) :]:
+        for axis in axes[len(panels) :]:
             axis.set_axis_off()
     _foot(parts[-1], list(runs), notes)
     beside = path.with_name(f".{path.name}.new")
@@ -168,8 +170,10 @@ def _draw(axis: Any, panel: Panel, runs: Mapping[str, Sequence[Mapping[str, floa
             for style, rows in zip(_styles(len(runs)), runs.values(), strict=True):
                 x, y = _points(rows, name)
                 if x:
-                    axis.plot(x, y, color=color, linewidth=0.5, alpha=0.3)
-                    axis.plot(x, _smooth(y), color=color, linewidth=1.4, linestyle=style, label=label)
+                    every = math.ceil(len(x) / POINTS)
+                    axis.plot(x[::every], y[::every], color=color, linewidth=0.5, alpha=0.3)
+                    smooth = _smooth(y)[::every]
+                    axis.plot(x[::every], smooth, color=color, linewidth=1.4, linestyle=style, label=label)
                     label = "_"  # one entry for all runs
     axis.set_title(panel.title, fontsize=10)
     axis.set_ylabel(panel.unit, fontsize=8)
@@ -180,8 +184,7 @@ def _draw(axis: Any, panel: Panel, runs: Mapping[str, Sequence[Mapping[str, floa
         axis.set_yscale("log")
     entries = len(axis.get_legend_handles_labels()[1])
     if entries > 1 or entries == 1 and any(series.color is None for series in panel.series):
-        # Not the best place, whose search is slow for long runs, but one that lets lines shine through.
-        axis.legend(fontsize=7, framealpha=0.5, loc="upper left", ncols=2 if entries > 4 else 1)
+        axis.legend(fontsize=7, framealpha=0.5, ncols=2 if entries > 4 else 1)
     _limit(axis, panel)
 
 

@@ -13,8 +13,8 @@ BLOCK = 100
 RISING_BLOCKS = 3
 """Blocks in a row over which a gap has to rise. Ours: two may do so by chance, three seldom do."""
 GAP_SHARE = 0.2
-"""Return gap as a share of the return from which on it matters. Ours: a healthy run on flat ground showed up to 0.15 for a
-while, in the noise of 64 students."""
+"""Return gap as a share of the return from which on it matters. Ours: a healthy run on flat ground showed up to 0.15
+for a while, in the noise of 64 students."""
 ERROR_GROWTH = 1.5
 """Latent error over its lowest mean. Public notes on a wheel-legged robot whose teacher saw the terrain ahead have it
 go from 0.004 to 0.009, 2.25 times, while the student learned odd half-steps at risers; the square root is early."""
@@ -36,7 +36,7 @@ MEMORY = 3000
 CHECK_EVERY = 25
 """Iterations between two looks."""
 
-EXPERT = "experts/use_"
+EXPERT = "loss/expert_use_"
 _BY_ROLE = ("value/explained_variance", "latent/dimension", "policy/clip_fraction")
 _WATCHED = {
     "gap/return", "latent/error", "loss/reconstruction", "student/reward", "loss/reward_student",

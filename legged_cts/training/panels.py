@@ -103,7 +103,7 @@ PAGES: dict[str, tuple[Panel, ...]] = {
         Panel("entropy of the actions", "nat", _one("loss/entropy")),
         Panel("latent std over samples", "mean over components", _roles("latent/std_{}"), limits=(0.0, None)),
         Panel("reconstruction loss", "mean square", _one("loss/reconstruction"), log=True),
-        Panel("expert use", "mean gate weight", _each(r"experts/use_\d+"), above=MAX_EXPERT_USE, limits=(0.0, 1.0)),
+        Panel("expert use", "mean gate weight", _each(r"loss/expert_use_\d+"), above=MAX_EXPERT_USE, limits=(0.0, 1.0)),
         Panel("skipped updates", "mini-batches", _one("loss/skipped_updates"), limits=(0.0, None)),
     ),
 }  # fmt: skip

@@ -7,14 +7,8 @@ import torch
 from builders import STEPS, make_cts, rollout
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
 
-from legged_cts.algorithms.diagnostics import (
-    effective_dimension,
-    explained_variance,
-    group_statistics,
-    latent_std,
-)
+from legged_cts.algorithms.diagnostics import clipped, effective_dimension, explained_variance, latent_std, role_means
 from legged_cts.algorithms.minibatches import role_batches
 
 
@@ -49,16 +43,29 @@ def test_effective_dimension_is_between_one_and_d_and_does_not_turn(d, seed):
     assert effective_dimension(3.0 * latents @ rotation + 1.0).item() == pytest.approx(got)
 
 
-def test_clip_fraction_and_kl_by_hand():
+def test_clipped_samples_and_means_of_roles_by_hand():
     ratios = torch.tensor([1.0, 1.3, 0.5, 1.19, 0.7])
-    kl = torch.tensor([0.1, 0.3, 1.0, 2.0, 3.0])
-    got = group_statistics(ratios.log(), torch.zeros(5), kl, teachers=2, clip=0.2)
-    expected = {"policy/clip_fraction_teacher": 0.5, "policy/kl_teacher": 0.2,
-                "policy/clip_fraction_student": 2 / 3, "policy/kl_student": 2.0}  # fmt: skip
-    assert {name: value.item() for name, value in got.items()} == pytest.approx(expected)
-    assert set(group_statistics(ratios.log(), torch.zeros(5), kl, 5, 0.2)) == {
-        "policy/clip_fraction_teacher", "policy/kl_teacher",
-    }  # fmt: skip
+    got = clipped(ratios.log(), torch.zeros(5), clip=0.2)
+    assert got.tolist() == [0.0, 1.0, 1.0, 0.0, 1.0]
+    means = {name: value.item() for name, value in role_means("x", got, teachers=2).items()}
+    assert means == pytest.approx({"x_teacher": 0.5, "x_student": 2 / 3})
+    assert set(role_means("x", got, 5)) == {"x_teacher"} and set(role_means("x", got, 0)) == {"x_student"}
+
+
+def test_first_step_of_an_update_has_neither_divergence_nor_clipping():
+    alg, env = make_cts(num_mini_batches=1, num_learning_epochs=1)
+    rollout(alg, env)
+    alg.update()
+    got = alg.diagnostics.scalars
+    for role in ("teacher", "student"):
+        assert got[f"policy/kl_{role}"] == pytest.approx(0.0, abs=1e-5)
+        assert got[f"policy/clip_fraction_{role}"] == 0.0
+    alg, env = make_cts(num_mini_batches=4, num_learning_epochs=5, schedule="fixed", learning_rate=0.02)
+    rollout(alg, env)
+    alg.update()
+    got = alg.diagnostics.scalars
+    for role in ("teacher", "student"):
+        assert got[f"policy/kl_{role}"] > 0.01 and 0.0 < got[f"policy/clip_fraction_{role}"] <= 1.0
 
 
 def test_an_update_reports_the_rollout_of_each_group():
@@ -143,23 +150,6 @@ def test_a_skipped_update_has_no_means_but_the_rollout():
     got = alg.diagnostics.scalars
     assert not any(name.startswith(("policy/", "gradient/policy")) for name in got)
     assert math.isfinite(got["value/explained_variance_student"]) and math.isfinite(got["latent/error"])
-
-
-def test_expert_use_of_a_mixture_is_logged():
-    class Mixture(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.weight = nn.Parameter(torch.zeros(1))
-
-        def expert_use(self):
-            return torch.tensor([0.75, 0.25])
-
-    alg, env = make_cts()
-    rollout(alg, env)
-    alg.diagnostics._modules = {**alg.diagnostics._modules, "student_encoder": Mixture()}
-    alg.update()
-    assert alg.diagnostics.scalars["experts/use_0"] == 0.75
-    assert alg.diagnostics.scalars["experts/use_1"] == 0.25
 
 
 def test_diagnostics_leave_the_training_as_it_is(monkeypatch):

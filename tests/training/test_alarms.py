@@ -21,7 +21,7 @@ HEALTHY = {
     "gap__return": lambda i: 1 + 2 * wobble(i), "latent__error": lambda i: 0.3 + 0.5 * math.exp(-i / 50),
     "student__reward": lambda i: 0.01 * i, "value__explained_variance_student": lambda i: 0.8,
     "latent__dimension_student": lambda i: 6.0, "policy__clip_fraction_teacher": lambda i: 0.2,
-    "experts__use_0": lambda i: 0.6, "experts__use_1": lambda i: 0.4,
+    "loss__expert_use_0": lambda i: 0.6, "loss__expert_use_1": lambda i: 0.4,
 }  # fmt: skip
 
 
@@ -38,7 +38,11 @@ def test_a_healthy_training_gives_no_warning():
         ("explained_variance_student", {"value__explained_variance_student": lambda i: -0.1}, "worse than a constant"),
         ("dimension_student", {"latent__dimension_student": lambda i: 1.5}, "effective dimension 1.5"),
         ("clip_fraction_teacher", {"policy__clip_fraction_teacher": lambda i: 0.6}, "60% of the teacher samples"),
-        ("experts", {"experts__use_0": lambda i: 0.05, "experts__use_1": lambda i: 0.95}, "expert 1 does 95%"),
+        (
+            "experts",
+            {"loss__expert_use_0": lambda i: 0.05, "loss__expert_use_1": lambda i: 0.95},
+            "expert 1 does 95%",
+        ),
     ],
 )
 def test_each_failure_is_named(name, changed, words):
