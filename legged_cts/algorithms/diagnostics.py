@@ -22,6 +22,8 @@ class Diagnostics:
     - ``latent/std_<role>``, ``latent/dimension_<role>``: spread of the latents that the group acted on;
     - ``latent/error``, ``latent/cosine``: mean over students of ||z^s - z^t||^2 and of cos(z^s, z^t), where z^s is what
       the student acted on and z^t is E^t's latent of the same state after the PPO epochs;
+    - ``latent/explained_variance``: 1 - the latent error over that of the best constant, the mean of z^t. Latents that
+      lie close together have a high cosine whatever E^s does; this number is 0 for an E^s that has learned their mean;
     - ``policy/clip_fraction_<role>``, ``policy/kl_<role>``: means over the mini-batches that took a step;
     - ``gradient/policy`` (the actor without E^t), ``gradient/teacher_encoder``, ``gradient/critic`` and
       ``gradient/student_encoder``: mean L2 norms before clipping.
@@ -76,6 +78,8 @@ class Diagnostics:
         self.latent_cosine = nn.functional.cosine_similarity(acted, targets, dim=-1).mean(0)
         self._once["latent/error"] = self.latent_error.mean()
         self._once["latent/cosine"] = self.latent_cosine.mean()
+        centred = targets - targets.mean(dim=(0, 1))
+        self._once["latent/explained_variance"] = 1.0 - self._once["latent/error"] / centred.square().sum(-1).mean()
 
     def add(self, values: Mapping[str, torch.Tensor]) -> None:
         """Add the numbers of a mini-batch that took a step; the result is their mean."""

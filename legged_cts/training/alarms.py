@@ -23,7 +23,8 @@ RECENT = 50
 WARM_UP = 100
 """Iterations that a critic gets before it must be better than a constant. Ours."""
 MIN_EXPLAINED_VARIANCE = 0.0
-"""A constant explains 0: below it the critic adds variance to the advantages instead of taking it away."""
+"""A constant explains 0. Below it the critic adds variance to the advantages instead of taking it away, and the policy
+would do better with the mean latent than with the student encoder's."""
 MIN_DIMENSION = 2.0
 """Participation ratio of the latents. One number cannot tell friction from slope. Ours."""
 MAX_CLIP_FRACTION = 0.5
@@ -39,8 +40,8 @@ CHECK_EVERY = 25
 EXPERT = "loss/expert_use_"
 _BY_ROLE = ("value/explained_variance", "latent/dimension", "policy/clip_fraction")
 _WATCHED = {
-    "gap/return", "latent/error", "loss/reconstruction", "student/reward", "loss/reward_student",
-    *(f"{role}/return" for role in ROLES), *(f"{name}_{role}" for name in _BY_ROLE for role in ROLES),
+    "gap/return", "latent/error", "latent/explained_variance", "loss/reconstruction", "student/reward",
+    "loss/reward_student", *(f"{role}/return" for role in ROLES), *(f"{n}_{role}" for n in _BY_ROLE for role in ROLES),
 }  # fmt: skip
 
 History = Sequence[Mapping[str, float]]
@@ -58,6 +59,11 @@ def warnings_of(history: History) -> list[str]:
 def alarms_of(history: History) -> dict[str, str]:
     """Return what :func:`warnings_of` says, by a name of the failure that does not change with the numbers."""
     found = {"return_gap": _gap(history), "latent_error": _latent_error(history), "experts": _experts(history)}
+    known = _recent(history, "latent/explained_variance")
+    if len(history) >= WARM_UP and known < MIN_EXPLAINED_VARIANCE:
+        found["latent_explained"] = (
+            f"the student encoder is worse than a constant: it explains {known:.2f} of the teacher's latent"
+        )
     for role in ROLES:
         explained = _recent(history, f"value/explained_variance_{role}")
         if len(history) >= WARM_UP and explained < MIN_EXPLAINED_VARIANCE:

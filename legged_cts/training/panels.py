@@ -69,7 +69,8 @@ PAGES: dict[str, tuple[Panel, ...]] = {
         Panel("latent error by terrain level", "|z_s - z_t|^2", _each(r"latent/error/level_\d+"), limits=(0.0, None)),
         Panel("latent error by kind of terrain", "|z_s - z_t|^2", _each(r"latent/error/(?!level_).+"),
               limits=(0.0, None)),
-        Panel("latent cosine of students", "cos(z_s, z_t)", _one("latent/cosine", "student"), limits=(None, 1.0)),
+        Panel("latent explained by students", "share of z_t's variance",
+              _one("latent/explained_variance", "student"), below=MIN_EXPLAINED_VARIANCE, limits=(-1.0, 1.0)),
         Panel("value bias", "mean(V - return)", _roles("loss/value_bias_{}")),
         Panel(
             "explained variance of the returns", "share", _roles("value/explained_variance_{}"),
@@ -102,6 +103,7 @@ PAGES: dict[str, tuple[Panel, ...]] = {
         ), limits=(0.0, None)),
         Panel("entropy of the actions", "nat", _one("loss/entropy")),
         Panel("latent std over samples", "mean over components", _roles("latent/std_{}"), limits=(0.0, None)),
+        Panel("latent cosine of students", "cos(z_s, z_t)", _one("latent/cosine", "student"), limits=(None, 1.0)),
         Panel("reconstruction loss", "mean square", _one("loss/reconstruction"), log=True),
         Panel("expert use", "mean gate weight", _each(r"loss/expert_use_\d+"), above=MAX_EXPERT_USE, limits=(0.0, 1.0)),
         Panel("skipped updates", "mini-batches", _one("loss/skipped_updates"), limits=(0.0, None)),

@@ -105,7 +105,10 @@ def test_latent_error_is_that_of_what_students_acted_on(envs):
     torch.testing.assert_close(alg.diagnostics.latent_error, error)
     # On the unit sphere |a - b|^2 = 2 - 2 cos.
     torch.testing.assert_close(alg.diagnostics.latent_cosine, 1.0 - error / 2.0)
-    assert alg.diagnostics.scalars["latent/error"] == pytest.approx(error.mean().item())
+    got = alg.diagnostics.scalars
+    assert got["latent/error"] == pytest.approx(error.mean().item())
+    spread = targets.flatten(0, 1).var(dim=0, correction=0).sum().item()
+    assert got["latent/explained_variance"] == pytest.approx(1.0 - error.mean().item() / spread, rel=1e-4)
     assert len(error) == 6
 
 

@@ -36,6 +36,7 @@ def test_a_healthy_training_gives_no_warning():
         ("return_gap", {"gap__return": lambda i: 0.01 * i}, "rose from 1.5"),
         ("latent_error", {"latent__error": lambda i: 0.3 + 0.001 * i, "student__reward": lambda i: 1.0}, "times its"),
         ("explained_variance_student", {"value__explained_variance_student": lambda i: -0.1}, "worse than a constant"),
+        ("latent_explained", {"latent__explained_variance": lambda i: -0.5}, "explains -0.50 of the teacher's"),
         ("dimension_student", {"latent__dimension_student": lambda i: 1.5}, "effective dimension 1.5"),
         ("clip_fraction_teacher", {"policy__clip_fraction_teacher": lambda i: 0.6}, "60% of the teacher samples"),
         (
