@@ -45,7 +45,7 @@ class PolicyLosses:
     kl: torch.Tensor
     """KL(old || new) of the samples that steer the learning rate [K], without gradient."""
     diagnostics: dict[str, torch.Tensor]
-    """Clip fraction and KL of each group, for ``Diagnostics``."""
+    """Clip fraction, KL and gain of each group, for ``Diagnostics``."""
 
 
 class CTS(PPO):
@@ -319,6 +319,7 @@ class CTS(PPO):
             diagnostics={
                 **role_means("policy/clip_fraction", clipped(log_prob, batch.old_log_prob, self.clip_param), n),
                 **role_means("policy/kl", kl, n),
+                **role_means("policy/surrogate_gain", -per_sample.detach() - advantages.squeeze(1), n),
             },
         )
 

@@ -25,6 +25,8 @@ class Diagnostics:
     - ``latent/explained_variance``: 1 - the latent error over that of the best constant, the mean of z^t. Latents that
       lie close together have a high cosine whatever E^s does; this number is 0 for an E^s that has learned their mean;
     - ``policy/clip_fraction_<role>``, ``policy/kl_<role>``: means over the mini-batches that took a step;
+    - ``policy/surrogate_gain_<role>``: by how much the clipped objective of the group's samples is above that of the
+      policy that acted, mean over those mini-batches; 0 or less where the gradient does not listen to the group;
     - ``gradient/policy`` (the actor without E^t), ``gradient/teacher_encoder``, ``gradient/critic`` and
       ``gradient/student_encoder``: mean L2 norms before clipping.
     """
@@ -74,12 +76,13 @@ class Diagnostics:
             return
         acted = storage.observations[LATENT][:, ids[students]]
         targets = targets.reshape(len(acted), len(ids), -1)[:, students]
-        self.latent_error = (acted - targets).square().sum(-1).mean(0)
-        self.latent_cosine = nn.functional.cosine_similarity(acted, targets, dim=-1).mean(0)
-        self._once["latent/error"] = self.latent_error.mean()
-        self._once["latent/cosine"] = self.latent_cosine.mean()
-        centred = targets - targets.mean(dim=(0, 1))
-        self._once["latent/explained_variance"] = 1.0 - self._once["latent/error"] / centred.square().sum(-1).mean()
+        error = (acted - targets).square().sum(-1)
+        cosine = nn.functional.cosine_similarity(acted, targets, dim=-1)
+        spread = (targets - targets.mean(dim=(0, 1))).square().sum(-1)
+        self.latent_error, self.latent_cosine = error.mean(0), cosine.mean(0)
+        self._once["latent/error"] = error.mean()
+        self._once["latent/cosine"] = cosine.mean()
+        self._once["latent/explained_variance"] = 1.0 - error.mean() / spread.mean()
 
     def add(self, values: Mapping[str, torch.Tensor]) -> None:
         """Add the numbers of a mini-batch that took a step; the result is their mean."""

@@ -213,7 +213,7 @@ def _foot(part: Any, names: list[str], notes: list[str]) -> None:
     part.legend(handles, names, loc="upper right", fontsize=9, frameon=False)
 
 
-def _styles(count: int) -> list[str]:
+def _styles(count: int) -> list[Any]:
     return [LINE_STYLES[index % len(LINE_STYLES)] for index in range(count)]
 
 

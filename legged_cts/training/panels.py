@@ -90,6 +90,7 @@ PAGES: dict[str, tuple[Panel, ...]] = {
             Series("student/terrain_level", "all", "black"), Series("student/terrain_level/.+"),
         ), limits=(0.0, None)),
         Panel("KL(old || new)", "nat", _roles("policy/kl_{}"), limits=(0.0, None)),
+        Panel("gain of the surrogate", "normalised advantage", _roles("policy/surrogate_gain_{}")),
         Panel("learning rate", "", _one("learning_rate", "PPO"), log=True),
         Panel("gradient norm before clipping", "L2", (
             Series("gradient/policy", "policy", "tab:green"),

@@ -60,12 +60,28 @@ def test_first_step_of_an_update_has_neither_divergence_nor_clipping():
     for role in ("teacher", "student"):
         assert got[f"policy/kl_{role}"] == pytest.approx(0.0, abs=1e-5)
         assert got[f"policy/clip_fraction_{role}"] == 0.0
+        assert got[f"policy/surrogate_gain_{role}"] == pytest.approx(0.0, abs=1e-5)
     alg, env = make_cts(num_mini_batches=4, num_learning_epochs=5, schedule="fixed", learning_rate=0.02)
     rollout(alg, env)
     alg.update()
     got = alg.diagnostics.scalars
     for role in ("teacher", "student"):
         assert got[f"policy/kl_{role}"] > 0.01 and 0.0 < got[f"policy/clip_fraction_{role}"] <= 1.0
+
+
+def test_gain_is_what_the_surrogate_is_above_that_of_the_acting_policy():
+    alg, env = make_cts()
+    rollout(alg, env)
+    for _ in range(3):
+        batch = next(role_batches(alg.storage, alg.teacher_mask, 1, 1))
+        alg._ppo_step(alg.losses(batch))
+    losses = alg.losses(next(role_batches(alg.storage, alg.teacher_mask, 1, 1)))
+    for role, loss, ids in (
+        ("teacher", losses.surrogate_teacher, alg.teacher_ids), ("student", losses.surrogate_student, alg.student_ids),
+    ):  # fmt: skip
+        gain = losses.diagnostics[f"policy/surrogate_gain_{role}"].item()
+        assert gain == pytest.approx(-loss.item() - alg.storage.advantages[:, ids].mean().item(), abs=1e-5)
+        assert gain > 0.0
 
 
 def test_an_update_reports_the_rollout_of_each_group():
