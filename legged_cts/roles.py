@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import torch
 
+ROLES = ("student", "teacher")
+"""Names of the roles, as they stand in metrics."""
+
 
 def teacher_mask(num_envs: int, fraction: float, device: str | torch.device = "cpu") -> torch.Tensor:
     """Interleave teacher and student environments as evenly as integers allow.

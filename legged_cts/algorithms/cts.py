@@ -18,6 +18,7 @@ from tensordict import TensorDict
 from torch import nn
 
 from legged_cts.algorithms.construction import build_algorithm
+from legged_cts.algorithms.diagnostics import Diagnostics, clipped, role_means
 from legged_cts.algorithms.history_buffer import HistoryBuffer
 from legged_cts.algorithms.losses import (
     clipped_surrogate,
@@ -59,6 +60,8 @@ class PolicyLosses:
     entropy: torch.Tensor
     kl: torch.Tensor
     """KL(old || new) of the samples that steer the learning rate [K], without gradient."""
+    diagnostics: dict[str, torch.Tensor]
+    """Clip fraction, KL and gain of each group, for ``Diagnostics``."""
     latent_pull: torch.Tensor | None = None
     """Mean squared distance of both latents on student samples, while E^t is drawn to E^s."""
     symmetry: torch.Tensor | None = None
@@ -182,6 +185,8 @@ class CTS(PPO):
             check_student(self._student)
             self._history_images = partial(group_images, self.symmetry, history_group)
         self._reward_sums = torch.zeros(2, device=self.device)
+        parts = {"policy": actor, "teacher_encoder": actor.teacher_encoder, "critic": critic}
+        self.diagnostics = Diagnostics(self.teacher_mask, {**parts, "student_encoder": self._student_encoder})
 
     @staticmethod
     def construct_algorithm(obs: TensorDict, env: VecEnv, cfg: dict, device: str) -> CTS:
@@ -252,7 +257,7 @@ class CTS(PPO):
     def update(self) -> dict[str, float]:
         """Train policy, critic and E^t with PPO, then E^s on the same rollout.
 
-        A mini-batch whose loss or gradient is not finite takes no step.
+        A mini-batch whose loss or gradient is not finite takes no step. More numbers are in ``diagnostics``.
 
         Returns:
             Means over the mini-batches that took a step (NaN if none did) of ``value``, ``surrogate``, ``entropy``,
@@ -262,6 +267,7 @@ class CTS(PPO):
             not exist are left out.
         """
         result = self._rollout_statistics()
+        self.diagnostics.start(self.storage)
         means: dict[str, list[float]] = defaultdict(list)
         skipped = 0
         for batch in self.batches():
@@ -270,6 +276,7 @@ class CTS(PPO):
             if not self._ppo_step(losses):
                 skipped += 1
                 continue
+            self.diagnostics.add(losses.diagnostics)
             for key in REPORTED:
                 term: torch.Tensor | None = getattr(losses, key)
                 if term is not None:
@@ -280,6 +287,7 @@ class CTS(PPO):
                 means[key].append(term.item())
         if self.student_encoder_gradient == "reconstruction" and len(self.history.ids):
             skipped += self._fit_student(means)
+        self.diagnostics.finish()
         self._update_normalization()
         self.storage.clear()
         self.iteration += 1
@@ -354,6 +362,11 @@ class CTS(PPO):
             latent_pull=pull,
             symmetry=symmetry,
             report=student.report,
+            diagnostics={
+                **role_means("policy/clip_fraction", clipped(log_prob, batch.old_log_prob, self.clip_param), n),
+                **role_means("policy/kl", kl, samples.teachers),
+                **role_means("policy/surrogate_gain", -per_sample.detach() - batch.advantages.squeeze(1), n),
+            },
         )
 
     @property
@@ -492,11 +505,13 @@ class CTS(PPO):
         return self._clip_and_step(modules, optimizers)
 
     def _clip_and_step(self, modules: list[nn.Module], optimizers: list[torch.optim.Optimizer]) -> bool:
+        gradients = self.diagnostics.gradient_norms(modules)
         norms = [nn.utils.clip_grad_norm_(module.parameters(), self.max_grad_norm) for module in modules]
         if not self._all_finite(norms):
             return False
         for optimizer in optimizers:
             optimizer.step()
+        self.diagnostics.add(gradients)
         return True
 
     def _all_finite(self, scalars: list[torch.Tensor]) -> bool:
@@ -537,6 +552,7 @@ class CTS(PPO):
                 states = observation_images(symmetry, states)
             targets = self._teacher.latent(self._raw_actor.teacher_input(states))
             targets = targets.unflatten(0, (-1, self.storage.num_transitions_per_env, len(ids)))
+        self.diagnostics.compare_latents(self.storage, targets[0], ids)
         skipped = 0
         for loss, report in reconstruction_losses(
             self._student_rollout, targets, self.storage.num_envs,

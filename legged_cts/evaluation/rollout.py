@@ -97,7 +97,7 @@ def terrain_kinds(env: Any) -> tuple[list[str], torch.Tensor]:
     generator = terrain.cfg.terrain_generator
     if terrain.cfg.terrain_type != "generator" or generator is None:
         return ["flat"], torch.zeros(env.num_envs, dtype=torch.long)
-    from legged_cts.mdp.terrain import column_names
+    from legged_cts.mdp.terrain_columns import column_names
 
     columns = column_names(generator)
     names = list(dict.fromkeys(columns))

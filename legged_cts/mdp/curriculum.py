@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from isaaclab.managers import ManagerTermBase
 
-from legged_cts.mdp.terrain import column_names
+from legged_cts.mdp.terrain_columns import column_names
 
 if TYPE_CHECKING:
     from isaaclab.managers import CurriculumTermCfg

@@ -50,20 +50,6 @@ class GridTerrainImporter(TerrainImporter):
         super().import_mesh(name, mesh)
 
 
-def column_names(generator) -> list[str]:
-    """Return the name of the sub-terrain in each column of a curriculum terrain.
-
-    The generator fills column c with the first sub-terrain whose cumulated proportion exceeds c / num_cols.
-    """
-    names = list(generator.sub_terrains)
-    share = np.array([generator.sub_terrains[name].proportion for name in names], dtype=float)
-    cumulated = np.cumsum(share / share.sum())
-    return [
-        names[int(np.flatnonzero(column / generator.num_cols + 0.001 < cumulated)[0])]
-        for column in range(generator.num_cols)
-    ]
-
-
 @height_field_to_mesh
 def rough_sloped_terrain(difficulty: float, cfg: RoughSlopedTerrainCfg) -> tuple[np.ndarray, np.ndarray]:
     """Generate a truncated pyramid with uniform noise on it, except on the platform.

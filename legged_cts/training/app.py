@@ -180,19 +180,21 @@ def train(config: dict[str, Any], run_dir: Path) -> None:
 
 
 def finish(config: Mapping[str, Any], run_dir: Path, evaluate: bool = True) -> None:
-    """Write ``policy.onnx``, ``learning.png`` and, if asked to, ``evaluation.csv``, and say how to go on.
+    """Write ``policy.onnx``, plots and, if asked to, ``evaluation.csv``, and say how to go on.
 
     The evaluation runs in a process of its own, because Isaac Lab builds one environment per process.
 
     Raises:
         RuntimeError: If the evaluation failed.
     """
+    from legged_cts.evaluation.dashboard import draw
     from legged_cts.evaluation.report import plot_learning
 
     best = run_dir / BEST
     checkpoint = best if best.is_file() else latest_checkpoint(run_dir)
     _export(checkpoint, run_dir / "policy.onnx")
     plot_learning(run_dir / "metrics.csv", run_dir / "learning.png")
+    draw([run_dir])
     wanted = config["evaluation"]
     command = [sys.executable, str(SCRIPTS / "evaluate.py"), f"checkpoint={checkpoint}", f"output={run_dir}"]
     command += [f"episodes={wanted['episodes']}", f"duration_s={wanted['duration_s']}"]

@@ -13,6 +13,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
+from legged_cts.training.alarms import Alarms
+
 
 class Display(Protocol):
     """Shows the metrics of each iteration."""
@@ -48,6 +50,7 @@ class LineDisplay:
         self._every = every_s
         self._total = 0
         self._clock = Clock()
+        self._alarms = Alarms()
         self._printed = -math.inf
         self._pending = ""
 
@@ -57,7 +60,9 @@ class LineDisplay:
         self._clock.start(iteration)
 
     def update(self, iteration: int, metrics: Mapping[str, float]) -> None:
-        """Print a line if it is time to."""
+        """Print a line if it is time to, and a warning when it is due."""
+        for text in self._alarms.new(metrics):
+            print(f"[{iteration}/{self._total}] warning: {text}", file=self._stream, flush=True)
         get = metrics.get
         parts = [
             f"[{iteration}/{self._total}]",
@@ -98,6 +103,7 @@ class LiveDisplay:
             TextColumn("[bold]{task.description}"), BarColumn(bar_width=None), TextColumn("{task.fields[note]}"),
             console=console, auto_refresh=False, expand=True,
         )  # fmt: skip
+        self._alarms = Alarms()
         self._live = Live(console=console, refresh_per_second=2)
         self._clock = Clock()
         self._total = 0
@@ -110,7 +116,9 @@ class LiveDisplay:
         self._live.start()
 
     def update(self, iteration: int, metrics: Mapping[str, float]) -> None:
-        """Redraw."""
+        """Redraw; a warning stays above the table."""
+        for text in self._alarms.new(metrics):
+            self._live.console.print(f"[yellow]iteration {iteration}: warning: {escape(text)}[/yellow]")
         note = f"{duration(self._clock.elapsed())} done, {duration(self._clock.eta(iteration, self._total))} to go"
         self._bar.update(self._task, completed=iteration, description=f"iteration {iteration}/{self._total}", note=note)
         self._live.update(Group(self._bar, roles_table(metrics), state_table(metrics)))

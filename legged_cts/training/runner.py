@@ -238,13 +238,22 @@ class Runner(OnPolicyRunner):
             "perf/collect_s": collected - start,
             "perf/learn_s": finished - collected,
             "learning_rate": float(self.alg.learning_rate),
-            "action_std": float(self.alg.get_policy().output_std.detach().mean()),
+            **_action_std(self.alg.get_policy().output_std),
             **{f"loss/{name}": float(value) for name, value in losses.items()},
+            **self._diagnostics(statistics),
         }
         metrics["score"] = student_score(metrics)
         self._keep_best(metrics["score"])
         metrics["best_score"] = self.best_score if math.isfinite(self.best_score) else math.nan
         return obs, metrics | _mean_log(log)
+
+    def _diagnostics(self, statistics: RoleStatistics) -> dict[str, float]:
+        """Return what the algorithm says about its last update, and its latent errors by the students' terrain."""
+        diagnostics = getattr(self.alg, "diagnostics", None)
+        if diagnostics is None:
+            return {}
+        by_environment = {"latent/error": diagnostics.latent_error, "latent/cosine": diagnostics.latent_cosine}
+        return {**diagnostics.scalars, **statistics.by_terrain(by_environment)}
 
     def _keep_best(self, score: float) -> None:
         due = self.current_learning_iteration % self.best_interval == 0
@@ -286,6 +295,13 @@ class Runner(OnPolicyRunner):
         chosen = make_writer(name, self.log_dir, start, self.config, project, self._wandb_run_id)
         self._wandb_run_id = getattr(chosen, "run_id", None)
         return [CsvWriter(self.log_dir / "metrics.csv", start), *([chosen] if chosen else [])]
+
+
+def _action_std(std: torch.Tensor) -> dict[str, float]:
+    """Mean, smallest and largest standard deviation over the joints of an action distribution's std [..., d]."""
+    per_joint = std.detach().reshape(-1, std.shape[-1]).mean(dim=0)
+    values = torch.stack([per_joint.mean(), per_joint.min(), per_joint.max()]).tolist()
+    return dict(zip(("action_std", "action_std_min", "action_std_max"), values, strict=True))
 
 
 def _mean_log(log: list[dict[str, Any]]) -> dict[str, float]:

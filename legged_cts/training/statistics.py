@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from rsl_rl.env import VecEnv
 
 from legged_cts.evaluation.metrics import SETTLING_S, heading_velocity, tracking_errors
+from legged_cts.roles import ROLES
 
-ROLES = ("student", "teacher")
 _PER_EPISODE = ("episodes", "return", "length", "falls")
-_PER_STEP = ("steps", "tracking", "measured", "lin_error", "yaw_error")
+_PER_STEP = ("steps", "reward", "tracking", "measured", "lin_error", "yaw_error")
 FALL_TERMS = ("base_contact", "tilt", "low_base")
 """Terminations that count as a fall."""
 TRACKING_TERMS = ("track_lin_vel", "track_yaw_rate")
 """Reward terms that make up the tracking reward."""
+
+
+GAPS = ("return", "reward", "tracking")
+"""Metrics whose difference between teachers and students is reported."""
 
 
 class RoleStatistics:
@@ -39,6 +44,7 @@ class RoleStatistics:
         mask = teacher_mask.to(device)
         self._roles = torch.stack([~mask, mask]).float()
         self._present = {"student": not bool(mask.all()), "teacher": bool(mask.any())}
+        self._terrain = _terrain_of(env, ~mask)
         self._return = torch.zeros(env.num_envs, device=device)
         self._length = torch.zeros(env.num_envs, device=device)
         self._sums = torch.zeros(len(_PER_EPISODE + _PER_STEP), 2, device=device)
@@ -69,7 +75,7 @@ class RoleStatistics:
         ended = done.float()
         rows = torch.stack(
             (ended, self._return * ended, self._length * ended, fell.float())
-            + (torch.ones_like(zero), tracking, measured, lin, yaw)
+            + (torch.ones_like(zero), rewards, tracking, measured, lin, yaw)
         )
         self._sums += rows @ self._roles.T
         self._return.masked_fill_(done, 0.0)
@@ -78,9 +84,10 @@ class RoleStatistics:
     def summary(self) -> dict[str, float]:
         """Close an iteration and return the means over the window, NaN where nothing was measured yet.
 
-        Keys are ``<role>/<metric>`` with ``return``, ``episode_length_s``, ``falls`` (share of episodes), ``tracking``
-        (tracking reward per step as a share of the possible), ``lin_error`` [m/s] and ``yaw_error`` [rad/s], and
-        ``student/terrain_level`` on terrain with levels. Roles without environments are left out.
+        Keys are ``<role>/<metric>`` with ``return``, ``episode_length_s``, ``falls`` (share of episodes), ``reward``
+        (per step), ``tracking`` (tracking reward per step as a share of the possible), ``lin_error`` [m/s] and
+        ``yaw_error`` [rad/s]; ``gap/<metric>`` = teacher - student of ``GAPS``; and on terrain with levels
+        ``student/terrain_level``, over all kinds of terrain and of each. Roles without environments are left out.
         """
         self._window.append(self._sums.tolist())
         self._sums.zero_()
@@ -94,18 +101,39 @@ class RoleStatistics:
             result[f"{role}/return"] = _ratio(total["return"], total["episodes"])
             result[f"{role}/episode_length_s"] = dt * _ratio(total["length"], total["episodes"])
             result[f"{role}/falls"] = _ratio(total["falls"], total["episodes"])
+            result[f"{role}/reward"] = _ratio(total["reward"], total["steps"])
             if self._probe is not None:
                 result[f"{role}/tracking"] = _ratio(total["tracking"], total["steps"])
                 result[f"{role}/lin_error"] = _ratio(total["lin_error"], total["measured"])
                 result[f"{role}/yaw_error"] = _ratio(total["yaw_error"], total["measured"])
-        level = self._terrain_level()
-        return result if level is None else result | {"student/terrain_level": level}
+        for metric in GAPS:
+            teacher, student = result.get(f"teacher/{metric}"), result.get(f"student/{metric}")
+            if teacher is not None and student is not None:
+                result[f"gap/{metric}"] = teacher - student
+        if self._terrain is not None and self._present["student"]:
+            levels = self._terrain.levels().float()
+            result["student/terrain_level"] = float(levels.mean())
+            result |= self._terrain.by_kind("student/terrain_level", levels)
+        return result
 
-    def _terrain_level(self) -> float | None:
-        terrain = getattr(getattr(self._env.unwrapped, "scene", None), "terrain", None)
-        if terrain is None or getattr(terrain, "terrain_origins", None) is None or not self._present["student"]:
-            return None
-        return float(terrain.terrain_levels[self._roles[0] > 0].float().mean())
+    def by_terrain(self, values: Mapping[str, torch.Tensor | None]) -> dict[str, float]:
+        """Group numbers of the student environments by the terrain that these are on now.
+
+        Args:
+            values: By name, one number per student environment [K], in the order of the environments; None is passed
+                over.
+
+        Returns:
+            ``<name>/level_<i>`` for every level and ``<name>/<kind>`` for every kind of terrain, the mean over the
+            students there, NaN where there is none; nothing on a plane. An environment that changed its level during
+            the rollout counts where it is at the end.
+        """
+        result: dict[str, float] = {}
+        if self._terrain is not None and self._present["student"]:
+            for name, value in values.items():
+                if value is not None:
+                    result |= self._terrain.by_level(name, value) | self._terrain.by_kind(name, value)
+        return result
 
 
 def student_score(metrics: dict[str, float]) -> float:
@@ -119,6 +147,46 @@ def student_score(metrics: dict[str, float]) -> float:
     if tracking is None:
         return metrics.get("student/return", math.nan)
     return tracking * (1.0 - falls) * (1.0 + metrics.get("student/terrain_level", 0.0))
+
+
+class _StudentTerrain:
+    """Levels and kinds of the terrain that the students are on."""
+
+    def __init__(self, terrain: Any, students: torch.Tensor, kinds: list[str], kind: torch.Tensor) -> None:
+        self._terrain = terrain
+        self._students = students.to(terrain.terrain_levels.device)
+        self._level_names = [f"level_{level}" for level in range(len(terrain.terrain_origins))]
+        self._kinds = kinds
+        self._kind = kind.to(self._students.device)[self._students]
+
+    def levels(self) -> torch.Tensor:
+        return self._terrain.terrain_levels[self._students]
+
+    def by_level(self, name: str, values: torch.Tensor) -> dict[str, float]:
+        return _group_means(name, values, self.levels(), self._level_names)
+
+    def by_kind(self, name: str, values: torch.Tensor) -> dict[str, float]:
+        return _group_means(name, values, self._kind, self._kinds)
+
+
+def _terrain_of(env: VecEnv, students: torch.Tensor) -> _StudentTerrain | None:
+    """Return what is known of the students' terrain, None where it has no levels."""
+    terrain = getattr(getattr(env.unwrapped, "scene", None), "terrain", None)
+    if terrain is None or getattr(terrain, "terrain_origins", None) is None:
+        return None
+    from legged_cts.evaluation.rollout import terrain_kinds  # which imports this module
+
+    return _StudentTerrain(terrain, students, *terrain_kinds(env))
+
+
+def _group_means(name: str, values: torch.Tensor, group: torch.Tensor, groups: list[str]) -> dict[str, float]:
+    """Mean of the finite values [K] of each group, by ``<name>/<group>``; ``group`` [K] indexes ``groups``."""
+    values, group = values.detach().float(), group.to(values.device)
+    finite = values.isfinite()
+    zeros = torch.zeros(len(groups), device=values.device)
+    sums = zeros.index_add(0, group, torch.where(finite, values, 0.0))
+    counts = zeros.index_add(0, group, finite.float())
+    return {f"{name}/{key}": mean for key, mean in zip(groups, (sums / counts).tolist(), strict=True)}
 
 
 class _Probe:

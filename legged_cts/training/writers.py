@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
+
+from legged_cts.training.panels import tensorboard_layout
 
 LOGGERS = ("tensorboard", "wandb", "none")
 
@@ -24,7 +27,10 @@ class Writer(Protocol):
 
 
 class CsvWriter:
-    """One row per iteration in ``metrics.csv``, with the columns of the first row.
+    """One row per iteration in ``metrics.csv``.
+
+    A metric that turns up later, or that an older version did not know when it began the run, gets a column at the end;
+    its cells above stay empty.
 
     Args:
         path: The file.
@@ -33,35 +39,54 @@ class CsvWriter:
     """
 
     def __init__(self, path: Path, start: int) -> None:
+        self._path = path
         self._columns: list[str] = []
         rows: list[dict[str, str]] = []
         if start and path.is_file():
-            with path.open(newline="") as file:
-                reader = csv.DictReader(file)
-                rows = [row for row in reader if row["iteration"].isdigit() and int(row["iteration"]) <= start]
-                self._columns = list(reader.fieldnames or [])
+            self._columns, rows = self._read()
+            rows = [row for row in rows if row["iteration"].isdigit() and int(row["iteration"]) <= start]
         self._file = path.open("w", newline="")
-        self._writer = csv.writer(self._file)
-        if self._columns:
-            self._writer.writerow(self._columns)
-            self._writer.writerows([row[column] for column in self._columns] for row in rows)
-            self._file.flush()
+        self._put(rows)
 
     def write(self, metrics: Mapping[str, float], iteration: int) -> None:
         """Append a row; numbers that are not finite are left empty."""
-        if not self._columns:
-            self._columns = ["iteration", *metrics]
-            self._writer.writerow(self._columns)
-        self._writer.writerow([iteration, *(_text(metrics.get(column)) for column in self._columns[1:])])
+        new = [name for name in ("iteration", *metrics) if name not in self._columns]
+        if new:
+            self._extend(new)
+        row = [iteration, *(_text(metrics.get(column)) for column in self._columns[1:])]
+        csv.writer(self._file).writerow(row)
         self._file.flush()
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
+    def _extend(self, columns: list[str]) -> None:
+        """Write the file anew with more columns; who reads it meanwhile sees the old one or the new one, whole."""
+        self._file.close()
+        _, rows = self._read()
+        self._columns = [*self._columns, *columns]
+        beside = self._path.with_name(self._path.name + ".new")
+        self._file = beside.open("w", newline="")
+        self._put(rows)
+        os.replace(beside, self._path)
+
+    def _read(self) -> tuple[list[str], list[dict[str, str]]]:
+        with self._path.open(newline="") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+            return list(reader.fieldnames or []), rows
+
+    def _put(self, rows: list[dict[str, str]]) -> None:
+        if self._columns:
+            writer = csv.DictWriter(self._file, self._columns, restval="", lineterminator="\r\n")
+            writer.writeheader()
+            writer.writerows(rows)
+            self._file.flush()
+
 
 class TensorBoardWriter:
-    """Event files in the run's folder.
+    """Event files in the run's folder, with our pages under TensorBoard's tab "Custom Scalars".
 
     Args:
         folder: The run's folder.
@@ -72,6 +97,7 @@ class TensorBoardWriter:
         from torch.utils.tensorboard.writer import SummaryWriter
 
         self._writer = SummaryWriter(str(folder), purge_step=start + 1 if start else None, flush_secs=30)
+        self._writer.add_custom_scalars(tensorboard_layout())
 
     def write(self, metrics: Mapping[str, float], iteration: int) -> None:
         """Log the scalars of an iteration."""

@@ -7,7 +7,7 @@ import torch
 from envs_support import running, zeros
 from isaaclab_newton.physics import NewtonManager
 
-from legged_cts.mdp.terrain import column_names
+from legged_cts.mdp.terrain_columns import column_names
 from legged_cts.roles import teacher_mask
 
 OVERRIDES = (

@@ -61,3 +61,20 @@ def test_terminal_shows_both_roles_and_the_state():
 def test_numbers_and_durations():
     assert [number(None), number(float("nan")), number(1234.5, 1)] == ["-", "-", "1,234.5"]
     assert [duration(s) for s in (5.4, 184.0, 3725.0, float("nan"))] == ["5s", "3m04s", "1h02m", "-"]
+
+
+def test_warnings_are_shown_once_by_either_display():
+    lines, terminal = io.StringIO(), io.StringIO()
+    for display in (
+        LineDisplay(lines, every_s=1000.0),
+        LiveDisplay(Console(file=terminal, force_terminal=True, width=200)),
+    ):
+        display.start(0, 200)
+        for iteration in range(1, 201):
+            display.update(iteration, {**METRICS, "latent/dimension_student": 1.25})
+        display.stop()
+    warnings = [line for line in lines.getvalue().splitlines() if "warning" in line]
+    assert warnings == [
+        "[50/200] warning: the latent of the students has collapsed: effective dimension 1.2, below 2",
+    ]
+    assert terminal.getvalue().count("the latent of the students has collapsed") == 1

@@ -1,6 +1,7 @@
 """Statistics per role, by hand, and the score."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -32,6 +33,70 @@ def test_a_role_without_environments_is_left_out():
     statistics.after_step(torch.ones(2), torch.ones(2), {})
     got = statistics.summary()
     assert got["student/falls"] == 1.0 and not any(key.startswith("teacher") for key in got)
+
+
+def test_gaps_are_teacher_minus_student():
+    statistics = RoleStatistics(LineEnv(3), torch.tensor([True, False, False]))
+    never = torch.zeros(3, dtype=torch.bool)
+    statistics.after_step(torch.tensor([5.0, 1.0, 2.0]), torch.tensor([0, 0, 0]), {"time_outs": never})
+    statistics.after_step(torch.tensor([7.0, 3.0, 4.0]), torch.tensor([1, 1, 1]), {"time_outs": ~never})
+    got = statistics.summary()
+    assert got["teacher/reward"] == 6.0 and got["student/reward"] == 2.5
+    assert got["gap/reward"] == 3.5
+    assert got["gap/return"] == 12.0 - 5.0  # students' returns are 4 and 6
+    assert "gap/tracking" not in got
+    alone = RoleStatistics(LineEnv(2), torch.ones(2, dtype=torch.bool))
+    alone.after_step(torch.ones(2), torch.ones(2), {})
+    assert not any(key.startswith("gap") for key in alone.summary())
+
+
+def terrain_env(teachers: list[bool]) -> LineEnv:
+    """Three levels, four columns: one of slopes, three of stairs; environment i is in column i of 4."""
+    env = LineEnv(len(teachers))
+    generator = SimpleNamespace(
+        sub_terrains={"slopes": SimpleNamespace(proportion=0.25), "stairs_up": SimpleNamespace(proportion=0.75)},
+        num_cols=4,
+    )
+    env.scene = SimpleNamespace(
+        terrain=SimpleNamespace(
+            terrain_origins=torch.zeros(3, 4, 3),
+            terrain_levels=torch.tensor([0, 0, 2, 2, 2, 0]),
+            terrain_types=torch.tensor([0, 1, 2, 3, 0, 1]),
+            cfg=SimpleNamespace(terrain_type="generator", terrain_generator=generator),
+        )
+    )
+    return env
+
+
+def test_latent_errors_are_grouped_by_the_students_level_and_kind():
+    # Students are 0 (slopes, level 0), 2 (stairs, 2), 4 (slopes, 2), 5 (stairs, 0).
+    teachers = [False, True, False, True, False, False]
+    env = terrain_env(teachers)
+    statistics = RoleStatistics(env, torch.tensor(teachers))
+    got = statistics.by_terrain({"latent/error": torch.tensor([1.0, 2.0, 4.0, 8.0]), "latent/cosine": None})
+    assert math.isnan(got.pop("latent/error/level_1"))
+    assert got == {
+        "latent/error/level_0": 4.5, "latent/error/level_2": 3.0,
+        "latent/error/slopes": 2.5, "latent/error/stairs_up": 5.0,
+    }  # fmt: skip
+    env.scene.terrain.terrain_levels[2] = 1  # promoted
+    assert statistics.by_terrain({"x": torch.tensor([1.0, 2.0, 4.0, 8.0])})["x/level_1"] == 2.0
+    # One bad environment does not hide the others.
+    bad = statistics.by_terrain({"x": torch.tensor([1.0, 2.0, 4.0, math.nan])})
+    assert bad["x/level_0"] == 1.0 and bad["x/stairs_up"] == 2.0
+
+
+def test_terrain_levels_of_students_by_kind():
+    teachers = [False, True, False, True, False, False]
+    env = terrain_env(teachers)
+    env.scene.terrain.terrain_levels[5] = 1
+    got = RoleStatistics(env, torch.tensor(teachers)).summary()
+    assert got["student/terrain_level"] == 1.25
+    assert got["student/terrain_level/slopes"] == 1.0 and got["student/terrain_level/stairs_up"] == 1.5
+
+
+def test_a_plane_has_no_levels():
+    assert RoleStatistics(LineEnv(2), torch.tensor([True, False])).by_terrain({"x": torch.ones(1)}) == {}
 
 
 def test_score_weighs_tracking_falls_and_level():

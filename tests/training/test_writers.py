@@ -1,0 +1,78 @@
+"""Columns that come later, and the pages that TensorBoard shows."""
+
+import csv
+import math
+
+from tensorboard.backend.event_processing.event_accumulator import STORE_EVERYTHING_SIZE_GUIDANCE, EventAccumulator
+from tensorboard.plugins.custom_scalar import layout_pb2
+
+from legged_cts.training.panels import PAGES
+from legged_cts.training.writers import CsvWriter, TensorBoardWriter
+
+
+def lines(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_metric_that_comes_later_gets_a_column(tmp_path):
+    path = tmp_path / "metrics.csv"
+    writer = CsvWriter(path, 0)
+    writer.write({"a": 1.0, "b": math.nan}, 1)
+    writer.write({"a": 2.0, "faults/nan_state": 3.0}, 2)
+    writer.write({"b": 0.5}, 3)
+    writer.close()
+    assert list(lines(path)[0]) == ["iteration", "a", "b", "faults/nan_state"]
+    assert [list(line.values()) for line in lines(path)] == [
+        ["1", "1", "", ""], ["2", "2", "", "3"], ["3", "", "0.5", ""],
+    ]  # fmt: skip
+    assert [file.name for file in tmp_path.iterdir()] == ["metrics.csv"]
+
+
+def test_a_run_of_an_older_version_goes_on_with_new_columns(tmp_path):
+    path = tmp_path / "metrics.csv"
+    path.write_text("iteration,a\n1,1\n2,2\n3,9\n")
+    writer = CsvWriter(path, 2)
+    writer.write({"a": 3.0, "latent/error": 0.25}, 3)
+    writer.close()
+    assert [list(line.values()) for line in lines(path)] == [["1", "1", ""], ["2", "2", ""], ["3", "3", "0.25"]]
+
+
+def test_tensorboard_gets_the_pages(tmp_path):
+    writer = TensorBoardWriter(tmp_path, 0)
+    scalars = {
+        "student/return": 1.0, "teacher/return": 2.0, "latent/error/level_3": 0.5, "latent/error/slopes": 0.25,
+        "student/terrain_level": 4.0, "student/terrain_level/slopes": 5.0,
+    }  # fmt: skip
+    writer.write(scalars, 7)
+    writer.close()
+    events = EventAccumulator(str(tmp_path), STORE_EVERYTHING_SIZE_GUIDANCE)
+    events.Reload()
+    assert set(events.Tags()["scalars"]) == set(scalars)
+    (stored,) = events.Tensors("custom_scalars__config__")
+    layout = layout_pb2.Layout()
+    layout.ParseFromString(stored.tensor_proto.string_val[0])
+    assert [category.title for category in layout.category] == list(PAGES)
+    charts = {chart.title: list(chart.multiline.tag) for category in layout.category for chart in category.chart}
+    assert charts["episode return [return]"] == ["student/return$", "teacher/return$"]
+    shown = {title: _matched(tags, scalars) for title, tags in charts.items()}
+    assert shown["latent error by terrain level [|z_s - z_t|^2]"] == {"latent/error/level_3"}
+    assert shown["latent error by kind of terrain [|z_s - z_t|^2]"] == {"latent/error/slopes"}
+    assert shown["latent error of students [|z_s - z_t|^2]"] == set()
+    assert shown["students' terrain level [level]"] == {"student/terrain_level", "student/terrain_level/slopes"}
+
+
+def test_a_resumed_run_has_the_pages_too(tmp_path):
+    for start in (0, 5):
+        TensorBoardWriter(tmp_path, start).close()
+    for file in tmp_path.iterdir():
+        events = EventAccumulator(str(file), STORE_EVERYTHING_SIZE_GUIDANCE)
+        events.Reload()
+        assert events.Tags()["tensors"] == ["custom_scalars__config__"]
+
+
+def _matched(patterns, tags):
+    """The tags of a chart, found as TensorBoard's plugin does."""
+    import re
+
+    return {tag for tag in tags for pattern in patterns if re.compile(pattern).match(tag)}
