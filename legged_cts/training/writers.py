@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
+
+from legged_cts.training.checkpoint import DRAFT
 
 LOGGERS = ("tensorboard", "wandb", "none")
 
@@ -34,18 +37,22 @@ class CsvWriter:
 
     def __init__(self, path: Path, start: int) -> None:
         self._columns: list[str] = []
-        rows: list[dict[str, str]] = []
+        rows: list[list[str]] = []
         if start and path.is_file():
             with path.open(newline="") as file:
-                reader = csv.DictReader(file)
-                rows = [row for row in reader if row["iteration"].isdigit() and int(row["iteration"]) <= start]
-                self._columns = list(reader.fieldnames or [])
-        self._file = path.open("w", newline="")
+                lines = [line for line in csv.reader(file) if line]
+            if lines:
+                self._columns = lines[0]
+                # A row that a killed process left half written is shorter than the others.
+                whole = [line for line in lines[1:] if len(line) == len(self._columns) and line[0].isdigit()]
+                rows = [line for line in whole if int(line[0]) <= start]
+        # Written beside and renamed, so that being killed here does not lose the rows.
+        draft = path.with_name(f".{path.stem}-{os.getpid()}{DRAFT}")
+        with draft.open("w", newline="") as file:
+            csv.writer(file).writerows([self._columns, *rows] if self._columns else [])
+        os.replace(draft, path)
+        self._file = path.open("a", newline="")
         self._writer = csv.writer(self._file)
-        if self._columns:
-            self._writer.writerow(self._columns)
-            self._writer.writerows([row[column] for column in self._columns] for row in rows)
-            self._file.flush()
 
     def write(self, metrics: Mapping[str, float], iteration: int) -> None:
         """Append a row; numbers that are not finite are left empty."""
