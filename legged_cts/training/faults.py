@@ -1,5 +1,8 @@
 """Worlds whose numbers are not finite: kept out of the learner, counted, and written down so that they can be replayed.
 
+Numbers whose square is not finite (beyond 1.8e19 in single precision) count as not finite, because they would end the
+running variances of the normalisers.
+
 A world is quarantined for as long as it takes the environment to reset it. What the learner stores of it meanwhile is
 harmless: the observation is that of a sound world, and the transition ends an episode by time-out without a reward, so
 that its advantage and the error of its value are next to nothing.
@@ -152,7 +155,7 @@ class FaultGuard:
     def _look(self, obs: TensorDict, rewards: torch.Tensor) -> tuple[bool, int]:
         """Whether all numbers are finite, and how many worlds blew up so far; waits for the device once."""
         # A sum is not finite if an entry is not. It may also overflow; then the entries themselves are looked at.
-        sums = [value.sum().float() for value in obs.values()] + [rewards.sum()]
+        sums = [value.square().sum() for value in (*obs.values(), rewards)]
         counter = getattr(self._env.unwrapped, "nan_resets", None)
         if isinstance(counter, torch.Tensor):
             sums.append(counter.float())
@@ -205,8 +208,8 @@ class FaultGuard:
 
 
 def _not_finite(value: torch.Tensor) -> torch.Tensor:
-    """Which rows [N] of a tensor [N, ...] are not finite."""
-    return ~torch.isfinite(value).view(len(value), -1).all(dim=1)
+    """Which rows [N] of a tensor [N, ...] are not finite, or too large to be squared."""
+    return ~torch.isfinite(value.square()).view(len(value), -1).all(dim=1)
 
 
 def _with_donor(obs: TensorDict, bad: torch.Tensor) -> TensorDict:

@@ -62,7 +62,7 @@ def replay_config(config: Mapping[str, Any], seed: int) -> dict[str, Any]:
     env["randomization"] = dict.fromkeys(env["randomization"])
     env["pushes"]["enabled"] = False
     env["curriculum"]["terrain_levels"] = False
-    env["terminations"] = {name: name == "nan_state" for name in env["terminations"]}
+    env["terminations"] = {"nan_state": True}
     return task
 
 

@@ -73,7 +73,7 @@ def step_is_neutral(runner, step: int, world: int) -> None:
     torch.testing.assert_close(storage.returns[step, world], alg.gamma * value)
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e38])
 @pytest.mark.parametrize("role", ["teacher", "student"])
 def test_a_world_with_bad_observations_is_quarantined_for_one_step(tmp_path, role, value):
     runner = broken(tmp_path, {})
@@ -95,7 +95,7 @@ def test_a_world_with_bad_observations_is_quarantined_for_one_step(tmp_path, rol
     assert all(math.isfinite(value) for name, value in runner.display.shown[-1][1].items() if name.startswith("loss/"))
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("value", [math.nan, -1e38])
 def test_a_reward_that_is_not_finite_is_not_paid(tmp_path, value):
     runner = broken(tmp_path, {2: ("rewards", [3], value)})
     runner.learn(1)
@@ -108,9 +108,18 @@ def test_a_reward_that_is_not_finite_is_not_paid(tmp_path, value):
     assert math.isfinite(runner.display.shown[-1][1]["student/return"])
 
 
-def test_an_action_that_is_not_finite_is_replaced_by_zero_and_the_world_reset(tmp_path):
-    # Finite, but too large for the networks.
-    runner = broken(tmp_path, {2: ("obs", [3], 1e38)})
+def test_an_action_that_is_not_finite_is_replaced_by_zero_and_the_world_reset(tmp_path, monkeypatch):
+    runner = broken(tmp_path, {})
+    act, calls = runner.alg.act, []
+
+    def once(obs):
+        actions = act(obs)
+        calls.append(obs)
+        if len(calls) == 3:
+            actions[3] = math.nan
+        return actions
+
+    monkeypatch.setattr(runner.alg, "act", once)
     runner.learn(1)
     assert sound(runner) and counts(runner) == {"actions": 1.0}
     assert runner.env.received[2][3] == 0.0 and (runner.env.received[2][[0, 1, 2, 4, 5, 6, 7]] != 0.0).all()
@@ -118,14 +127,16 @@ def test_an_action_that_is_not_finite_is_replaced_by_zero_and_the_world_reset(tm
     assert not runner.alg.storage.dones[3, 3]
     dump = read_plain(next((tmp_path / "faults").glob("*.pt")))
     assert dump["kind"] == "actions" and not dump["output"].isfinite().all() and dump["action"] == 0.0
-    assert dump["observation"]["proprioception"] == 1e38
+    assert torch.equal(dump["observation"]["history"], calls[2]["history"][3])
+    # Policy and storage saw another world instead.
+    assert torch.equal(calls[3]["history"][3], calls[2]["history"][0])
 
 
 def test_large_finite_numbers_are_no_fault_even_if_their_sum_overflows(tmp_path):
-    runner = broken(tmp_path, {2: ("rewards", [3, 4], 3e38)})
+    runner = broken(tmp_path, {2: ("rewards", [1, 2, 3, 4], 1.5e19)})
     runner.learn(1)
     assert "rewards" not in counts(runner)
-    # What cannot be learned from is skipped.
+    # What cannot be learned from is skipped: the square of the value's error is not finite.
     assert counts(runner)["skipped_updates"] > 0
     assert runner._rollback.sound()
 

@@ -15,7 +15,7 @@ from entries import TIMINGS, differences, metrics_rows
 from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint
 
 WORKER = Path(__file__).parent / "kill_worker.py"
-ITERATIONS = 150
+ITERATIONS = 300
 
 
 def start(folder: Path) -> subprocess.Popen[bytes]:
@@ -36,7 +36,7 @@ def test_killed_at_any_moment_it_goes_on_from_the_newest_checkpoint(tmp_path):
         deadline = time.monotonic() + 60
         while newest(folder) <= reached and time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.005)
-        time.sleep(delays.uniform(0.0, 0.3))
+        time.sleep(delays.uniform(0.0, 0.2))
         assert process.poll() is None, process.stderr and process.stderr.read().decode()[-3000:]
         process.kill()
         process.wait()
