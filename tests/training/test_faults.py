@@ -225,6 +225,7 @@ def test_networks_that_are_not_finite_are_restored_once_and_then_an_error(tmp_pa
 
 
 def test_networks_that_an_update_broke_are_restored_with_half_the_learning_rate(tmp_path, monkeypatch):
+    monkeypatch.setattr(rollback, "GRACE", 20)
     runner = make_runner(tmp_path)
     update = runner.alg.update
     failing = {2, 2 + rollback.GRACE}
