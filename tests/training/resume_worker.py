@@ -15,8 +15,9 @@ import torch
 
 from legged_cts.algorithms.config import runner_cfg
 from legged_cts.envs.launch import make_env
+from legged_cts.training.app import resolve_task
 from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint, write_whole
-from legged_cts.training.compose import compose_task, plain
+from legged_cts.training.compose import compose_task
 from legged_cts.training.env_info import env_info
 from legged_cts.training.random_state import seed_everything
 from legged_cts.training.runner import Runner
@@ -67,7 +68,7 @@ def breaking(env: Any, folder: Path, config: dict[str, Any]) -> None:
 def main(mode: str, folder: Path, overrides: list[str]) -> None:
     """Run one of the two."""
     newest = latest_checkpoint(folder) if mode == "resume" else None
-    config = load_checkpoint(newest)["config"] if newest else plain(compose_task(overrides))
+    config = load_checkpoint(newest)["config"] if newest else resolve_task(compose_task(overrides), [])
     seed_everything(config["seed"])
     train_cfg = runner_cfg(config["algorithm"], config["networks"], config["runner"])
     with make_env(config) as env:

@@ -15,7 +15,7 @@ from entries import TIMINGS, differences, metrics_rows
 from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint
 
 WORKER = Path(__file__).parent / "kill_worker.py"
-ITERATIONS = 300
+ITERATIONS = 120
 
 
 def start(folder: Path) -> subprocess.Popen[bytes]:
@@ -33,7 +33,7 @@ def test_killed_at_any_moment_it_goes_on_from_the_newest_checkpoint(tmp_path):
         draft.write_bytes(b"half a checkpoint")
         process = start(folder)
         # Being late matters: before the first new checkpoint there is nothing to lose.
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 600
         while newest(folder) <= reached and time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.005)
         time.sleep(delays.uniform(0.0, 0.2))
@@ -52,7 +52,7 @@ def test_killed_at_any_moment_it_goes_on_from_the_newest_checkpoint(tmp_path):
         assert not draft.exists()
     assert reached < ITERATIONS
     last = start(folder)
-    assert last.wait(timeout=120) == 0
+    assert last.wait(timeout=900) == 0
     make_runner(tmp_path / "whole", save_interval=1, best_interval=1, keep=2).learn(
         ITERATIONS, init_at_random_ep_len=True
     )
