@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from isaaclab.envs import ManagerBasedRLEnv, ManagerBasedRLEnvCfg
 from isaaclab.utils import configclass
 
+from legged_cts.envs.world_state import State, read_physics, read_worlds
 from legged_cts.mdp.actions import DelayedJointPositionAction
 from legged_cts.mdp.gait import GaitClock
 from legged_cts.mdp.observations import scan_grid
@@ -50,6 +51,9 @@ class LeggedEnv(ManagerBasedRLEnv):
         self.student_mask: torch.Tensor | None = None
         self.nan_resets = torch.zeros((), dtype=torch.long, device=cfg.sim.device)
         """How many worlds blew up and were reset since the start."""
+        self.exploded = torch.zeros(cfg.scene.num_envs, dtype=torch.bool, device=cfg.sim.device)
+        """Bool [N]: the worlds that blew up in the last step."""
+        self._before_step: State = {}
         self._constants: dict[tuple, torch.Tensor] = {}
         super().__init__(cfg, render_mode, **kwargs)
 
@@ -136,6 +140,7 @@ class LeggedEnv(ManagerBasedRLEnv):
 
     def step(self, action: torch.Tensor):
         """Step all environments; worlds that blew up earn nothing and start anew."""
+        self._before_step = read_worlds(self)
         self.push_velocity.zero_()
         if self.gait is not None:
             self.gait.advance()
@@ -149,10 +154,18 @@ class LeggedEnv(ManagerBasedRLEnv):
         finally:
             torch.set_num_threads(threads)
         if "nan_state" in self.termination_manager.active_terms:
-            exploded = self.termination_manager.get_term("nan_state")
-            self.reward_buf.masked_fill_(exploded, 0.0)
-            self.nan_resets += exploded.sum()
+            self.exploded = self.termination_manager.get_term("nan_state").clone()
+            self.reward_buf.masked_fill_(self.exploded, 0.0)
+            self.nan_resets += self.exploded.sum()
         return result
+
+    def fault_state(self, world: int) -> dict[str, Any]:
+        """Return what a replay of the last step of one world needs, see :mod:`legged_cts.envs.world_state`.
+
+        Plain values and tensors on the CPU: ``seed`` of the environment, ``before`` the step and ``physics``.
+        """
+        before = {name: value[world].cpu().clone() for name, value in self._before_step.items()}
+        return {"seed": self.cfg.seed, "before": before, "physics": read_physics(self, world)}
 
     def _reset_idx(self, env_ids: torch.Tensor | slice) -> None:
         super()._reset_idx(env_ids)

@@ -24,12 +24,17 @@ def _uniform(shape: tuple[int, ...], bounds: Range, device: str) -> torch.Tensor
 
 
 def randomize_friction(env: LeggedEnv, env_ids: torch.Tensor | None, bounds: Range) -> None:
-    """Draw one friction coefficient per environment, for all the robot's shapes.
+    """Draw one friction coefficient per environment, for all the robot's shapes."""
+    value = _uniform((env.num_envs,), bounds, env.device)
+    env.physics_params.friction.copy_(value)
+    set_friction(env, value)
+
+
+def set_friction(env: LeggedEnv, value: torch.Tensor) -> None:
+    """Give all shapes of each robot a friction coefficient [N].
 
     MuJoCo takes the larger coefficient of a pair of shapes, so the ground's is set to zero and the robot's counts.
     """
-    value = _uniform((env.num_envs,), bounds, env.device)
-    env.physics_params.friction.copy_(value)
     if not env.on_newton:
         _set_physx_friction(env, value)
         return

@@ -17,6 +17,7 @@ REQUIRED = ("version", "config", "env_info", "iter", "total_steps", "actor_state
 """What every checkpoint holds. ``iter`` counts finished iterations, so it is also the index of the next one."""
 
 BEST = "best_student.pt"
+DRAFT = ".tmp"
 
 
 class CheckpointError(ValueError):
@@ -36,14 +37,23 @@ def save_checkpoint(path: str | Path, content: Mapping[str, Any]) -> Path:
     path = Path(path)
     content = {"version": CHECKPOINT_VERSION, **content}
     _require(content, path)
+    return write_whole(path, content)
+
+
+def write_whole(path: Path, content: Mapping[str, Any]) -> Path:
+    """Write a file of tensors and plain values as a whole: to a draft first, which is read back and then renamed.
+
+    Raises:
+        CheckpointError: If ``content`` holds objects that could not be read back.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=".tmp", dir=path.parent)
+    handle, draft = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=DRAFT, dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             torch.save(content, file)
             file.flush()
             os.fsync(file.fileno())
-        _read(Path(draft), "cpu")
+        read_plain(Path(draft), "cpu")
         # mkstemp makes files for their owner alone.
         os.chmod(draft, 0o644)
         os.replace(draft, path)
@@ -51,6 +61,12 @@ def save_checkpoint(path: str | Path, content: Mapping[str, Any]) -> Path:
         Path(draft).unlink(missing_ok=True)
         raise
     return path
+
+
+def remove_drafts(folder: Path) -> None:
+    """Delete what killed processes left half written in a run's folder; no other process may be writing there."""
+    for draft in folder.glob(f".*-*{DRAFT}"):
+        draft.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: str | Path, map_location: str = "cpu") -> dict[str, Any]:
@@ -68,7 +84,7 @@ def load_checkpoint(path: str | Path, map_location: str = "cpu") -> dict[str, An
         raise CheckpointError(f"checkpoint: {path} is a folder; give a file in it, such as {path / BEST}")
     if not path.is_file():
         raise CheckpointError(f"checkpoint: there is no file {path}")
-    content = _read(path, map_location)
+    content = read_plain(path, map_location)
     if not isinstance(content, dict):
         raise CheckpointError(f"checkpoint: {path} holds a {type(content).__name__}, not a checkpoint of legged_cts")
     version = content.get("version")
@@ -81,7 +97,10 @@ def load_checkpoint(path: str | Path, map_location: str = "cpu") -> dict[str, An
 
 
 def latest_checkpoint(path: str | Path) -> Path:
-    """Return ``path`` itself if it is a file, or the ``model_<iteration>.pt`` of the highest iteration in a run folder.
+    """Return ``path`` itself if it is a file, or the checkpoint of the highest iteration in a run folder.
+
+    That is a ``model_<iteration>.pt``, or ``best_student.pt`` if the run was killed soon after it was written: going on
+    from there repeats less, and never replaces the best student by a worse one.
 
     Raises:
         CheckpointError: If there is none.
@@ -92,6 +111,9 @@ def latest_checkpoint(path: str | Path) -> Path:
             raise CheckpointError(f"checkpoint: there is no file or run folder {path}")
         return path
     numbered = numbered_checkpoints(path)
+    best = path / BEST
+    if best.is_file() and _iteration(best) > (numbered[-1][0] if numbered else -1):
+        return best
     if not numbered:
         raise CheckpointError(f"checkpoint: the folder {path} holds no model_<iteration>.pt")
     return numbered[-1][1]
@@ -107,7 +129,12 @@ def numbered_checkpoints(folder: Path) -> list[tuple[int, Path]]:
     return sorted(found)
 
 
-def _read(path: Path, map_location: str) -> Any:
+def read_plain(path: Path, map_location: str = "cpu") -> Any:
+    """Read a file of tensors and plain values.
+
+    Raises:
+        CheckpointError: If it is damaged, or holds anything else.
+    """
     try:
         return torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
@@ -118,6 +145,14 @@ def _read(path: Path, map_location: str) -> Any:
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         reason = str(error).partition("\n")[0] or repr(error)
         raise CheckpointError(f"checkpoint: {path} is not a checkpoint or is damaged: {reason}") from error
+
+
+def _iteration(path: Path) -> int:
+    """Iterations of a checkpoint, -1 if it cannot be read."""
+    try:
+        return int(load_checkpoint(path)["iter"])
+    except CheckpointError:
+        return -1
 
 
 def _require(content: Mapping[str, Any], path: Path) -> None:

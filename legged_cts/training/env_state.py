@@ -4,21 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from rsl_rl.env import VecEnv
+
+LEVELS, PHYSICS = "terrain levels", "randomised physics"
+"""What :func:`restore_env` may be unable to take over."""
 
 
 def capture_env(env: VecEnv) -> dict[str, Any]:
     """Return what a resumed run needs of the environment.
 
     An environment with ``state_dict`` speaks for itself. Of an Isaac Lab environment that is the step counter, which
-    schedules read, and the terrain level of each environment.
+    schedules read, the terrain level of each environment, the reward weights that schedules changed, the number of
+    worlds that blew up, and the physics drawn at the start.
     """
     unwrapped = env.unwrapped
-    if hasattr(unwrapped, "state_dict"):
+    if has_own_state(env):
         return {"own": unwrapped.state_dict()}
     state: dict[str, Any] = {}
     if hasattr(unwrapped, "common_step_counter"):
         state["common_step_counter"] = int(unwrapped.common_step_counter)
+        state["reward_weights"] = {name: _weight(unwrapped, name).weight for name in _scheduled(unwrapped)}
+    if hasattr(unwrapped, "nan_resets"):
+        state["nan_resets"] = int(unwrapped.nan_resets)
+    if hasattr(unwrapped, "physics_params"):
+        state["physics"] = {name: value.cpu().clone() for name, value in vars(unwrapped.physics_params).items()}
     terrain = _terrain(unwrapped)
     if terrain is not None:
         state["terrain_levels"] = terrain.terrain_levels.cpu().clone()
@@ -26,23 +36,31 @@ def capture_env(env: VecEnv) -> dict[str, Any]:
     return state
 
 
-def restore_env(env: VecEnv, state: dict[str, Any]) -> None:
-    """Restore what :func:`capture_env` returned; all robots start new episodes.
+def restore_env(env: VecEnv, state: dict[str, Any]) -> list[str]:
+    """Restore what :func:`capture_env` returned.
 
-    With another number of environments, or another layout of the terrain, levels are left as they were drawn.
+    The simulator is not among it: robots start new episodes at new places, with new commands and phases of the gait.
+    The physics of each environment follows from the seed, so it is compared and not written.
+
+    Returns:
+        What could not be taken over, of :data:`LEVELS` (with another number of environments, or another layout of the
+        terrain, levels are left as they were drawn) and :data:`PHYSICS` (another seed, number of environments, device
+        or randomisation).
     """
     unwrapped = env.unwrapped
-    if hasattr(unwrapped, "state_dict"):
+    if has_own_state(env):
         unwrapped.load_state_dict(state["own"])
-        return
+        return []
+    left: list[str] = []
     terrain = _terrain(unwrapped)
     levels = state.get("terrain_levels")
     # Resetting before the counter is set, because the curriculum would judge these episodes, which nobody walked.
-    if terrain is not None and levels is not None and levels.shape == terrain.terrain_levels.shape:
-        same_layout = bool((state["terrain_types"] == terrain.terrain_types.cpu()).all())
-        if same_layout and int(levels.max()) < terrain.max_terrain_level:
+    if terrain is not None and levels is not None:
+        if _same_layout(terrain, state):
             terrain.terrain_levels[:] = levels.to(terrain.terrain_levels.device)
             terrain.env_origins[:] = terrain.terrain_origins[terrain.terrain_levels, terrain.terrain_types]
+        else:
+            left.append(LEVELS)
     if hasattr(unwrapped, "common_step_counter"):
         counter = state.get("common_step_counter", 0)
         unwrapped.common_step_counter = 0
@@ -51,6 +69,40 @@ def restore_env(env: VecEnv, state: dict[str, Any]) -> None:
         for term in unwrapped.curriculum_manager._term_cfgs:
             if hasattr(term.func, "_start_step"):
                 term.func._start_step.fill_(counter)
+        # A schedule sets its weight at the next reset only, and until then it would be the one of the start.
+        for name in _scheduled(unwrapped) & state.get("reward_weights", {}).keys():
+            _weight(unwrapped, name).weight = state["reward_weights"][name]
+    if hasattr(unwrapped, "nan_resets"):
+        unwrapped.nan_resets.fill_(state.get("nan_resets", 0))
+    drawn = vars(unwrapped.physics_params) if hasattr(unwrapped, "physics_params") else {}
+    kept = state.get("physics", {})
+    if any(name in kept and not torch.equal(value.cpu(), kept[name].cpu()) for name, value in drawn.items()):
+        left.append(PHYSICS)
+    return left
+
+
+def has_own_state(env: VecEnv) -> bool:
+    """Whether the environment restores itself, so that its episodes go on in the middle."""
+    return hasattr(env.unwrapped, "state_dict")
+
+
+def _same_layout(terrain: Any, state: dict[str, Any]) -> bool:
+    levels, types = state["terrain_levels"], state["terrain_types"]
+    return (
+        levels.shape == terrain.terrain_levels.shape
+        and bool((types.cpu() == terrain.terrain_types.cpu()).all())
+        and int(levels.max()) < terrain.max_terrain_level
+    )
+
+
+def _scheduled(unwrapped: Any) -> set[str]:
+    """Rewards whose weight a term of the curriculum changes."""
+    terms = unwrapped.curriculum_manager._term_cfgs
+    return {term.params["term_name"] for term in terms if "term_name" in (term.params or {})}
+
+
+def _weight(unwrapped: Any, name: str) -> Any:
+    return unwrapped.reward_manager.get_term_cfg(name)
 
 
 def _terrain(unwrapped: Any) -> Any:

@@ -1,4 +1,7 @@
-"""The state of all random number generators, as tensors and plain numbers."""
+"""The state of all random number generators, as tensors and plain numbers.
+
+These are all there are: neither Isaac Lab's terms nor Warp nor MuJoCo keep a generator while a training runs.
+"""
 
 from __future__ import annotations
 

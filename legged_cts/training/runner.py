@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import shlex
 import sys
@@ -14,7 +15,6 @@ from typing import Any
 import torch
 from rsl_rl.env import VecEnv
 from rsl_rl.runners import OnPolicyRunner
-from rsl_rl.utils import check_nan
 from tensordict import TensorDict
 
 from legged_cts.training.checkpoint import (
@@ -22,15 +22,20 @@ from legged_cts.training.checkpoint import (
     CheckpointError,
     load_checkpoint,
     numbered_checkpoints,
+    remove_drafts,
     save_checkpoint,
 )
 from legged_cts.training.display import Display, make_display
-from legged_cts.training.env_state import capture_env, restore_env
+from legged_cts.training.env_state import capture_env, has_own_state, restore_env
+from legged_cts.training.faults import FaultGuard, NetworkFault
 from legged_cts.training.interrupt import GracefulStop
 from legged_cts.training.random_state import random_state, set_random_state
 from legged_cts.training.revision import git_revision
+from legged_cts.training.rollback import Rollback
 from legged_cts.training.statistics import RoleStatistics, student_score
 from legged_cts.training.writers import CsvWriter, Writer, make_writer
+
+_log = logging.getLogger(__name__)
 
 
 class Ending(Enum):
@@ -42,7 +47,7 @@ class Ending(Enum):
 
 
 class PolicyError(FloatingPointError):
-    """The policy's output is not finite."""
+    """The networks are not finite, and going back to finite ones did not help."""
 
 
 class Runner(OnPolicyRunner):
@@ -90,6 +95,12 @@ class Runner(OnPolicyRunner):
         self.best_score = -math.inf
         mask = getattr(self.alg, "teacher_mask", None)
         self._teachers = torch.zeros(env.num_envs, dtype=torch.bool) if mask is None else mask
+        self._statistics = RoleStatistics(env, self._teachers)
+        context = {"config": self.config, "env_info": self.env_info}
+        dumps = self.log_dir if self._writes else None
+        self._guard = FaultGuard(env, dumps, self.cfg.get("check_for_nan", True), context)
+        self._rollback = Rollback(self.alg)
+        self._best_is_due = False
         self._wandb_run_id: str | None = None
         self._resumed = False
 
@@ -98,7 +109,9 @@ class Runner(OnPolicyRunner):
     ) -> Ending:
         """Run training iterations until they are done, the time is over, or SIGINT or SIGTERM asks to stop.
 
-        A last checkpoint is written whatever ends the training normally.
+        A last checkpoint is written whatever ends the training normally. Single worlds whose numbers are not finite are
+        reset, see :mod:`legged_cts.training.faults`; networks that are not finite are restored once, as they were at
+        most ten iterations ago, with half the learning rate.
 
         Args:
             num_learning_iterations: How many more iterations.
@@ -106,7 +119,8 @@ class Runner(OnPolicyRunner):
             max_minutes: Stop after the iteration in which this many minutes have passed since the call.
 
         Raises:
-            PolicyError: If the policy's output is not finite; the state is saved to ``crash_<iteration>.pt`` first.
+            PolicyError: If the networks fail again; the state is saved to ``crash_<iteration>.pt`` first.
+            EnvironmentFault: If the observations of all worlds are not finite.
         """
         if init_at_random_ep_len:
             self.env.episode_length_buf = torch.randint_like(
@@ -119,17 +133,21 @@ class Runner(OnPolicyRunner):
         first = self.current_learning_iteration
         last = first + num_learning_iterations
         deadline = math.inf if max_minutes is None else time.monotonic() + 60.0 * max_minutes
-        statistics = RoleStatistics(self.env, self._teachers)
+        if self._rollback.sound():
+            self._rollback.keep(first)
+        self._guard.start()
         writers = self._writers(first)
         self.display.start(first, last)
         ending = Ending.DONE
         try:
             with GracefulStop() as stop:
                 for _ in range(first, last):
-                    obs, metrics = self._iteration(obs, statistics)
+                    obs, metrics = self._iteration(obs)
                     for writer in writers:
                         writer.write(metrics, self.current_learning_iteration)
                     self.display.update(self.current_learning_iteration, metrics)
+                    # After the writers: whoever resumes from a checkpoint finds the rows up to it.
+                    self._save_best()
                     if self.current_learning_iteration % self.cfg["save_interval"] == 0:
                         self._save_numbered()
                     if stop.requested or time.monotonic() >= deadline:
@@ -160,6 +178,8 @@ class Runner(OnPolicyRunner):
                 "env_state": capture_env(self.env),
                 "git_revision": git_revision(),
                 "wandb_run_id": self._wandb_run_id,
+                "statistics": self._statistics.state_dict(episodes=has_own_state(self.env)),
+                "faults": dict(self._guard.counts),
                 "infos": infos,
             },
         )
@@ -197,70 +217,92 @@ class Runner(OnPolicyRunner):
             self.train_time = content.get("train_time", 0.0)
             self.best_score = content.get("best_score", -math.inf)
             self._wandb_run_id = content.get("wandb_run_id")
+            self._statistics.load_state_dict(content.get("statistics", {}))
+            self._guard.counts |= content.get("faults", {})
             self._resumed = True
         if load_cfg is None:
-            restore_env(self.env, content.get("env_state", {}))
+            left = restore_env(self.env, content.get("env_state", {}))
+            if left and self.gpu_global_rank == 0:
+                print(f"resume: drawn anew, because the environment is not the checkpoint's: {', '.join(left)}")
             if "random_state" in content:
                 set_random_state(content["random_state"])
         return content.get("infos") or {}
 
-    def _iteration(self, obs: TensorDict, statistics: RoleStatistics) -> tuple[TensorDict, dict[str, float]]:
+    def _iteration(self, obs: TensorDict) -> tuple[TensorDict, dict[str, float]]:
         """Collect a rollout and learn from it, as rsl_rl's ``learn`` does; returns observations and metrics."""
         start = time.perf_counter()
         log: list[dict[str, Any]] = []
         steps = self.cfg["num_steps_per_env"]
+        self._guard.iteration = self.current_learning_iteration
         with torch.inference_mode():
-            for _ in range(steps):
-                actions = self.alg.act(obs)
-                if not bool(torch.isfinite(actions).all()):
-                    self._fail()
-                statistics.before_step()
-                obs, rewards, dones, extras = self.env.step(actions.to(self.env.device))
-                statistics.after_step(rewards, dones, extras)
-                if self.cfg.get("check_for_nan", True):
-                    check_nan(obs, rewards, dones)
-                obs, rewards, dones = obs.to(self.device), rewards.to(self.device), dones.to(self.device)
-                self.alg.process_env_step(obs, rewards, dones, extras)
-                if extras.get("log"):
-                    log.append(dict(extras["log"]))
+            obs = self._collect(obs, log)
             collected = time.perf_counter()
             self.alg.compute_returns(obs)
         losses = self.alg.update()
-        finished = time.perf_counter()
+        self._guard.counts["skipped_updates"] += int(losses.get("skipped_updates", 0))
         self.current_learning_iteration += 1
+        if self._rollback.sound():
+            self._rollback.keep(self.current_learning_iteration)
+        else:
+            self._go_back()
+        finished = time.perf_counter()
         self.total_steps += steps * self.env.num_envs * self.gpu_world_size
         self.train_time += finished - start
         metrics = {
             "total_steps": float(self.total_steps),
             "train_time_s": self.train_time,
-            **statistics.summary(),
+            **self._statistics.summary(),
             "perf/env_steps_per_s": steps * self.env.num_envs / (finished - start),
             "perf/collect_s": collected - start,
             "perf/learn_s": finished - collected,
             "learning_rate": float(self.alg.learning_rate),
             **_action_std(self.alg.get_policy().output_std),
             **{f"loss/{name}": float(value) for name, value in losses.items()},
-            **self._diagnostics(statistics),
+            **self._diagnostics(),
+            **self._guard.metrics(),
         }
         metrics["score"] = student_score(metrics)
-        self._keep_best(metrics["score"])
+        due = self.current_learning_iteration % self.best_interval == 0
+        self._best_is_due = due and math.isfinite(metrics["score"]) and metrics["score"] > self.best_score
+        if self._best_is_due:
+            self.best_score = metrics["score"]
         metrics["best_score"] = self.best_score if math.isfinite(self.best_score) else math.nan
         return obs, metrics | _mean_log(log)
 
-    def _diagnostics(self, statistics: RoleStatistics) -> dict[str, float]:
+    def _diagnostics(self) -> dict[str, float]:
         """Return what the algorithm says about its last update, and its latent errors by the students' terrain."""
         diagnostics = getattr(self.alg, "diagnostics", None)
         if diagnostics is None:
             return {}
         by_environment = {"latent/error": diagnostics.latent_error, "latent/cosine": diagnostics.latent_cosine}
-        return {**diagnostics.scalars, **statistics.by_terrain(by_environment)}
+        return {**diagnostics.scalars, **self._statistics.by_terrain(by_environment)}
 
-    def _keep_best(self, score: float) -> None:
-        due = self.current_learning_iteration % self.best_interval == 0
-        if due and math.isfinite(score) and score > self.best_score:
-            self.best_score = score
-            if self._writes:
-                self.save(str(self.log_dir / BEST))  # type: ignore[operator]
+    def _collect(self, obs: TensorDict, log: list[dict[str, Any]]) -> TensorDict:
+        """Fill the algorithm's storage with one rollout; returns the last observations."""
+        step = 0
+        while step < self.cfg["num_steps_per_env"]:
+            try:
+                seen, actions = self._guard.act(self.alg, obs)
+            except NetworkFault:
+                self._go_back(alone=True)
+                self.alg.storage.clear()
+                self.alg.transition.clear()
+                step = 0
+                continue
+            self._statistics.before_step()
+            result = self.env.step(actions.to(self.env.device))
+            obs, rewards, dones, extras = self._guard.after_step(seen, actions, result)
+            self._statistics.after_step(rewards, dones, extras)
+            obs, rewards, dones = obs.to(self.device), rewards.to(self.device), dones.to(self.device)
+            self.alg.process_env_step(obs, rewards, dones, extras)
+            if extras.get("log"):
+                log.append(dict(extras["log"]))
+            step += 1
+        return obs
+
+    def _save_best(self) -> None:
+        if self._best_is_due and self._writes:
+            self.save(str(self.log_dir / BEST))  # type: ignore[operator]
 
     def _save_numbered(self) -> None:
         if not self._writes:
@@ -269,6 +311,22 @@ class Runner(OnPolicyRunner):
         self.save(str(self.log_dir / f"model_{self.current_learning_iteration}.pt"))
         for _, old in numbered_checkpoints(self.log_dir)[: -self.keep]:
             old.unlink()
+
+    def _go_back(self, alone: bool = False) -> None:
+        """Restore networks that were finite, or raise.
+
+        Args:
+            alone: Whether other ranks may go on; parameters must stay the same on all of them.
+
+        Raises:
+            PolicyError: If there are none, if it is the second failure in a short time, or if other ranks go on.
+        """
+        if (alone and self.is_distributed) or not self._rollback.restore(self.current_learning_iteration):
+            self._fail()
+        _log.warning(
+            "iteration %d: the networks were not finite; went back to the last sound ones, learning rate %g",
+            self.current_learning_iteration, self.alg.learning_rate,
+        )  # fmt: skip
 
     def _fail(self) -> None:
         where = ""
@@ -290,6 +348,7 @@ class Runner(OnPolicyRunner):
             return []
         assert self.log_dir is not None
         self.log_dir.mkdir(parents=True, exist_ok=True)
+        remove_drafts(self.log_dir)
         name = self.config.get("logger", "none")
         project = self.config.get("wandb_project") or "legged_cts"
         chosen = make_writer(name, self.log_dir, start, self.config, project, self._wandb_run_id)

@@ -50,6 +50,22 @@ class RoleStatistics:
         self._sums = torch.zeros(len(_PER_EPISODE + _PER_STEP), 2, device=device)
         self._window: deque[list[list[float]]] = deque(maxlen=window)
 
+    def state_dict(self, episodes: bool = False) -> dict[str, Any]:
+        """Return the window and, with ``episodes``, the sums of the episodes under way."""
+        state: dict[str, Any] = {"window": list(self._window)}
+        if episodes:
+            state |= {"return": self._return.cpu().clone(), "length": self._length.cpu().clone()}
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what :meth:`state_dict` returned; a window of other statistics is left out."""
+        window = [entry for entry in state.get("window", []) if len(entry) == len(self._sums)]
+        self._window = deque(window, maxlen=self._window.maxlen)
+        for name, sums in (("return", self._return), ("length", self._length)):
+            kept = state.get(name)
+            if kept is not None and kept.shape == sums.shape:
+                sums.copy_(kept)
+
     def before_step(self) -> None:
         """Remember the commands that the policy is about to follow; call before the environment's step."""
         if self._probe is not None:
@@ -77,7 +93,8 @@ class RoleStatistics:
             (ended, self._return * ended, self._length * ended, fell.float())
             + (torch.ones_like(zero), rewards, tracking, measured, lin, yaw)
         )
-        self._sums += rows @ self._roles.T
+        # A world that has blown up counts as a step without reward, and must not take the window with it.
+        self._sums += torch.nan_to_num(rows, nan=0.0, posinf=0.0, neginf=0.0) @ self._roles.T
         self._return.masked_fill_(done, 0.0)
         self._length.masked_fill_(done, 0.0)
 

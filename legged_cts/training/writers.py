@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from legged_cts.training.checkpoint import DRAFT
 from legged_cts.training.panels import tensorboard_layout
 
 LOGGERS = ("tensorboard", "wandb", "none")
@@ -45,8 +46,7 @@ class CsvWriter:
         if start and path.is_file():
             self._columns, rows = self._read()
             rows = [row for row in rows if row["iteration"].isdigit() and int(row["iteration"]) <= start]
-        self._file = path.open("w", newline="")
-        self._put(rows)
+        self._rewrite(rows)
 
     def write(self, metrics: Mapping[str, float], iteration: int) -> None:
         """Append a row; numbers that are not finite are left empty."""
@@ -62,27 +62,28 @@ class CsvWriter:
         self._file.close()
 
     def _extend(self, columns: list[str]) -> None:
-        """Write the file anew with more columns; who reads it meanwhile sees the old one or the new one, whole."""
         self._file.close()
         _, rows = self._read()
         self._columns = [*self._columns, *columns]
-        beside = self._path.with_name(self._path.name + ".new")
-        self._file = beside.open("w", newline="")
-        self._put(rows)
-        os.replace(beside, self._path)
+        self._rewrite(rows)
 
     def _read(self) -> tuple[list[str], list[dict[str, str]]]:
         with self._path.open(newline="") as file:
             reader = csv.DictReader(file)
-            rows = list(reader)
+            # A row that a killed process left half written is shorter than the others, which shows as None.
+            rows = [row for row in reader if None not in row.values()]
             return list(reader.fieldnames or []), rows
 
-    def _put(self, rows: list[dict[str, str]]) -> None:
-        if self._columns:
-            writer = csv.DictWriter(self._file, self._columns, restval="", lineterminator="\r\n")
-            writer.writeheader()
-            writer.writerows(rows)
-            self._file.flush()
+    def _rewrite(self, rows: list[dict[str, str]]) -> None:
+        """Write the file anew and go on at its end; who reads it, or whoever kills us, finds the old or the new one."""
+        draft = self._path.with_name(f".{self._path.stem}-{os.getpid()}{DRAFT}")
+        with draft.open("w", newline="") as file:
+            if self._columns:
+                writer = csv.DictWriter(file, self._columns, restval="")
+                writer.writeheader()
+                writer.writerows(rows)
+        os.replace(draft, self._path)
+        self._file = self._path.open("a", newline="")
 
 
 class TensorBoardWriter:

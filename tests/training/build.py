@@ -35,7 +35,9 @@ class Silent:
         self.stopped = True
 
 
-def make_runner(folder: Path | None, seed: int = 0, logger: str = "none", **options: Any) -> Runner:
+def make_runner(
+    folder: Path | None, seed: int = 0, logger: str = "none", env: type[LineEnv] = LineEnv, **options: Any
+) -> Runner:
     """Seed torch and build environment and runner."""
     torch.manual_seed(seed)
     cfg = yaml.safe_load((TASKS / "algorithm" / "cts.yaml").read_text())
@@ -44,8 +46,9 @@ def make_runner(folder: Path | None, seed: int = 0, logger: str = "none", **opti
     cfg["networks"]["actor"]["latent_dim"] = 4
     cfg["runner"].update(num_steps_per_env=5, save_interval=options.pop("save_interval", 2))
     cfg["runner"]["obs_groups"].update(critic=["privileged"], teacher=["privileged"])
+    cfg["runner"].update(options.pop("runner", {}))
     train_cfg = runner_cfg(cfg["algorithm"], cfg["networks"], cfg["runner"])
     return Runner(
-        LineEnv(), copy.deepcopy(train_cfg), str(folder) if folder else None, "cpu",
+        env(), copy.deepcopy(train_cfg), str(folder) if folder else None, "cpu",
         config={"logger": logger, **cfg}, env_info={"robot": "line"}, display=Silent(), **options,
     )  # fmt: skip

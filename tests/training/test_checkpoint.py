@@ -7,7 +7,13 @@ import pytest
 import torch
 
 from legged_cts.training import checkpoint as module
-from legged_cts.training.checkpoint import CheckpointError, latest_checkpoint, load_checkpoint, save_checkpoint
+from legged_cts.training.checkpoint import (
+    CheckpointError,
+    latest_checkpoint,
+    load_checkpoint,
+    remove_drafts,
+    save_checkpoint,
+)
 
 CONTENT = {"config": {"a": [1, 2.5, None]}, "env_info": {}, "iter": 3, "total_steps": 7, "actor_state_dict": {}}
 
@@ -92,3 +98,18 @@ def test_latest_checkpoint_counts_numbers_not_letters(tmp_path):
     assert latest_checkpoint(tmp_path / "model_9.pt").name == "model_9.pt"
     with pytest.raises(CheckpointError, match="no file or run folder"):
         latest_checkpoint(tmp_path / "gone")
+
+
+def test_the_best_student_is_the_latest_if_it_is_newer(tmp_path):
+    save_checkpoint(tmp_path / "best_student.pt", {**CONTENT, "iter": 7})
+    assert latest_checkpoint(tmp_path).name == "best_student.pt"
+    for name, iteration in (("model_7.pt", 7), ("model_8.pt", 8)):
+        save_checkpoint(tmp_path / name, {**CONTENT, "iter": iteration})
+        assert latest_checkpoint(tmp_path).name == name
+
+
+def test_drafts_of_killed_processes_are_removed_and_nothing_else(tmp_path):
+    for name in (".model_3-a1b2c3d4.tmp", ".metrics-17.tmp", "own.tmp", "model_3.pt"):
+        (tmp_path / name).touch()
+    remove_drafts(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == ["model_3.pt", "own.tmp"]

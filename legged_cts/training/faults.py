@@ -1,0 +1,225 @@
+"""Worlds whose numbers are not finite: kept out of the learner, counted, and written down so that they can be replayed.
+
+Numbers whose square is not finite (beyond 1.8e19 in single precision) count as not finite, because they would end the
+running variances of the normalisers.
+
+A world is quarantined for as long as it takes the environment to reset it. What the learner stores of it meanwhile is
+harmless: the observation is that of a sound world, and the transition ends an episode by time-out without a reward, so
+that its advantage and the error of its value are next to nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from rsl_rl.algorithms import PPO
+from rsl_rl.env import VecEnv
+from tensordict import TensorDict
+
+from legged_cts.training.checkpoint import write_whole
+
+FAULTS = "faults"
+"""Folder of the dumps, within the run's."""
+MAX_DUMPS = 20
+"""Dumps per run; further faults are only counted."""
+FAULT_VERSION = 1
+KINDS = ("simulation", "obs", "rewards", "actions")
+"""What was not finite. The simulation of a world has also failed where its state is absurdly large."""
+
+_log = logging.getLogger(__name__)
+
+
+class NetworkFault(FloatingPointError):
+    """The policy's output is finite in no world: its networks are at fault."""
+
+
+class EnvironmentFault(FloatingPointError):
+    """No world is sound."""
+
+
+class FaultGuard:
+    """Stands between environment and learner.
+
+    Args:
+        env: The vectorised environment. Its worlds are reset by setting ``episode_length_buf`` to its maximum, so they
+            must end by time-out.
+        folder: The run's folder, None to dump nothing.
+        check: Whether to look at observations and rewards; actions are always looked at.
+        context: Plain values that go into every dump, such as the configuration.
+
+    Attributes:
+        counts: Worlds at fault since the start of the run, by :data:`KINDS`, and ``skipped_updates``.
+        iteration: Number of finished iterations, for the names of dumps; set by the trainer.
+    """
+
+    def __init__(self, env: VecEnv, folder: Path | None, check: bool, context: Mapping[str, Any]) -> None:
+        self._env = env
+        self._folder = folder / FAULTS if folder else None
+        self._check = check
+        self._context = dict(context)
+        self._cut: torch.Tensor | None = None
+        self._seen_resets = 0
+        self.counts = dict.fromkeys((*KINDS, "skipped_updates"), 0)
+        self.iteration = 0
+
+    def start(self) -> None:
+        """Begin with environments as they are now."""
+        self._cut = None
+        self._seen_resets = self._nan_resets()
+
+    def metrics(self) -> dict[str, float]:
+        """Counts since the start of the run."""
+        names = {"simulation": "nan_resets"}
+        return {f"faults/{names.get(name, name)}": float(count) for name, count in self.counts.items()}
+
+    def act(self, alg: PPO, obs: TensorDict) -> tuple[TensorDict, torch.Tensor]:
+        """Let the policy act; worlds in which its output is not finite get a zero action and are reset.
+
+        Args:
+            alg: The algorithm; it has remembered a sound step when this returns.
+            obs: Observations [N, ...] on the learner's device.
+
+        Returns:
+            The observations that were stored, and actions [N, d] for the environment.
+
+        Raises:
+            NetworkFault: If the policy's output is finite in no world, or not even on the observation of a sound one.
+        """
+        actions = alg.act(obs)
+        if bool(torch.isfinite(actions).all()):
+            return obs, actions
+        bad = ~torch.isfinite(actions).all(dim=1)
+        if bool(bad.all()):
+            raise NetworkFault
+        self._note("actions", bad, {"observation": obs, "output": actions, "action": torch.zeros_like(actions)})
+        obs = _with_donor(obs, bad)
+        actions = alg.act(obs)
+        if not bool(torch.isfinite(actions).all()):
+            raise NetworkFault
+        self._quarantine(bad)
+        return obs, actions.masked_fill(bad[:, None], 0.0)
+
+    def after_step(
+        self,
+        seen: TensorDict,
+        actions: torch.Tensor,
+        step: tuple[TensorDict, torch.Tensor, torch.Tensor, dict[str, Any]],
+    ) -> tuple[TensorDict, torch.Tensor, torch.Tensor, dict[str, Any]]:
+        """Return what the environment's ``step`` returned, with faults taken out.
+
+        Args:
+            seen: Observations [N, ...] that the policy acted on, for dumps.
+            actions: Actions [N, d] that the environment was given.
+            step: Observations [N, ...], rewards [N], dones [N] and extras.
+
+        Raises:
+            EnvironmentFault: If no world is sound.
+        """
+        obs, rewards, dones, extras = step
+        cut, self._cut = self._cut, None
+        if self._check:
+            finite, resets = self._look(obs, rewards)
+            before = {"observation": seen, "action": actions}
+            if resets != self._seen_resets:
+                exploded = self._env.unwrapped.exploded
+                self._note("simulation", exploded, before, resets - self._seen_resets)
+                self._seen_resets = resets
+            if not finite:
+                after = {**before, "observation_after": obs, "reward": rewards}
+                bad = torch.stack([_not_finite(value) for value in obs.values()]).any(dim=0)
+                if bool(bad.any()):
+                    self._note("obs", bad, after)
+                    if bool(bad.all()):
+                        raise EnvironmentFault(
+                            f"the observations of all worlds are not finite in iteration {self.iteration}; "
+                            f"{self._where()}the environment is at fault, not the policy"
+                        )
+                    obs = _with_donor(obs, bad)
+                unpaid = _not_finite(rewards)
+                if bool(unpaid.any()):
+                    self._note("rewards", unpaid, after)
+                # The observation is another world's until the reset, so the transition after this one is cut too.
+                self._quarantine(bad)
+                self._end_episodes(unpaid)
+                cut = bad | unpaid if cut is None else cut | bad | unpaid
+        if cut is not None:
+            rewards, dones = rewards.masked_fill(cut, 0.0), dones.masked_fill(cut, 1)
+            if "time_outs" in extras:
+                extras = {**extras, "time_outs": extras["time_outs"].masked_fill(cut, True)}
+        return obs, rewards, dones, extras
+
+    def _look(self, obs: TensorDict, rewards: torch.Tensor) -> tuple[bool, int]:
+        """Whether all numbers are finite, and how many worlds blew up so far; waits for the device once."""
+        # A sum is not finite if an entry is not. It may also overflow; then the entries themselves are looked at.
+        sums = [value.square().sum() for value in (*obs.values(), rewards)]
+        counter = getattr(self._env.unwrapped, "nan_resets", None)
+        if isinstance(counter, torch.Tensor):
+            sums.append(counter.float())
+        *totals, last = torch.stack(sums).tolist()
+        if isinstance(counter, torch.Tensor):
+            return all(abs(total) < float("inf") for total in totals), int(last)
+        return all(abs(total) < float("inf") for total in (*totals, last)), self._seen_resets
+
+    def _nan_resets(self) -> int:
+        return int(getattr(self._env.unwrapped, "nan_resets", 0))
+
+    def _quarantine(self, worlds: torch.Tensor) -> None:
+        worlds = worlds.to(self._env.device)
+        self._cut = worlds if self._cut is None else self._cut | worlds
+        self._end_episodes(worlds)
+
+    def _end_episodes(self, worlds: torch.Tensor) -> None:
+        self._env.episode_length_buf[worlds] = int(self._env.max_episode_length)
+
+    def _note(self, kind: str, worlds: torch.Tensor, rows: Mapping[str, Any], count: int | None = None) -> None:
+        indices = worlds.nonzero().flatten().tolist()
+        self.counts[kind] += len(indices) if count is None else count
+        for world in indices:
+            path = self._dump(kind, world, rows)
+            if path is None:
+                break
+            _log.warning("iteration %d: %s of world %d not finite, see %s", self.iteration, kind, world, path)
+
+    def _dump(self, kind: str, world: int, rows: Mapping[str, Any]) -> Path | None:
+        if self._folder is None:
+            return None
+        number = len(list(self._folder.glob("*.pt")))
+        if number >= MAX_DUMPS:
+            return None
+        inner = self._env.unwrapped
+        state: dict[str, Any] = inner.fault_state(world) if hasattr(inner, "fault_state") else {}
+        content = {
+            "version": FAULT_VERSION,
+            "kind": kind,
+            "world": world,
+            "iteration": self.iteration,
+            **self._context,
+            **{name: _row(value, world) for name, value in rows.items()},
+            "state": state,
+        }
+        return write_whole(self._folder / f"{self.iteration}_{number}.pt", content)
+
+    def _where(self) -> str:
+        return f"see {self._folder}; " if self._folder else ""
+
+
+def _not_finite(value: torch.Tensor) -> torch.Tensor:
+    """Which rows [N] of a tensor [N, ...] are not finite, or too large to be squared."""
+    return ~torch.isfinite(value.square()).view(len(value), -1).all(dim=1)
+
+
+def _with_donor(obs: TensorDict, bad: torch.Tensor) -> TensorDict:
+    """Return observations in which bad worlds see what the first sound one sees."""
+    donor = int((~bad).nonzero()[0])
+    index = torch.arange(len(bad), device=bad.device).masked_fill(bad, donor)
+    return TensorDict({name: value[index] for name, value in obs.items()}, batch_size=obs.batch_size)
+
+
+def _row(value: Any, world: int) -> Any:
+    if isinstance(value, TensorDict):
+        return {name: _row(one, world) for name, one in value.items()}
+    return value[world].detach().cpu().clone()
