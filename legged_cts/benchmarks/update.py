@@ -23,7 +23,7 @@ from legged_cts.envs.morphology import TASKS
 from legged_cts.models.latent_model import LATENT, LatentActor
 from legged_cts.training.compose import plain
 
-PROPRIOCEPTION, HISTORY, PRIVILEGED, ACTIONS = 45, 5, 300, 12
+PROPRIOCEPTION, HISTORY, PRIVILEGED, SCAN, ACTIONS = 45, 5, 113, 187, 12
 """Sizes of Go2's observations on rough ground."""
 EPISODE = 200
 """Mean length of an episode [steps]."""
@@ -58,11 +58,12 @@ class RandomEnv(VecEnv):
         self._history = self._normal(PROPRIOCEPTION).unsqueeze(1).repeat(1, HISTORY, 1)
 
     def get_observations(self) -> TensorDict:
-        """Return proprioception [N, 45], history [N, 5, 45] and privileged [N, 300]."""
+        """Return proprioception [N, 45], history [N, 5, 45], privileged [N, 113] and height_scan [N, 187]."""
         groups = {
             "proprioception": self._history[:, -1],
             "history": self._history,
             "privileged": self._normal(PRIVILEGED),
+            "height_scan": self._normal(SCAN),
         }
         return TensorDict(groups, batch_size=[self.num_envs])
 
@@ -148,7 +149,7 @@ def _build(name: str, size: str, num_envs: int, student: str, symmetry: str) -> 
         encoded = plain({"networks": latents.networks, "size": latents.size})["networks"]
         cfg["actor"] = {**encoded["actor"], "teacher_encoder": encoded["teacher_encoder"]}
         cfg["actor"]["class_name"] = PrivilegedActor
-        cfg["obs_groups"]["teacher"] = ["privileged"]
+        cfg["obs_groups"]["teacher"] = list(latents.runner.obs_groups.teacher)
     cfg |= {"multi_gpu": None, "torch_compile_mode": None}
     torch.manual_seed(0)
     env = RandomEnv(num_envs, mirrored=symmetry != "none")
@@ -167,7 +168,7 @@ def _mirror() -> Any:
     from legged_cts.envs.symmetry import EnvironmentMirror
     from legged_cts.robots.symmetry import Mirror
 
-    sizes = {"proprioception": PROPRIOCEPTION, "history": PROPRIOCEPTION, "privileged": PRIVILEGED}
+    sizes = {"proprioception": PROPRIOCEPTION, "history": PROPRIOCEPTION, "privileged": PRIVILEGED, "height_scan": SCAN}
     mirrors = {name: Mirror(np.arange(size)[::-1], np.ones(size)) for name, size in sizes.items()}
     return EnvironmentMirror(mirrors, Mirror(np.arange(ACTIONS)[::-1], np.ones(ACTIONS)), "cpu")
 
