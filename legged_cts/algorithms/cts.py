@@ -60,14 +60,14 @@ class PolicyLosses:
     entropy: torch.Tensor
     kl: torch.Tensor
     """KL(old || new) of the samples that steer the learning rate [K], without gradient."""
-    diagnostics: dict[str, torch.Tensor]
-    """Clip fraction, KL and gain of each group, for ``Diagnostics``."""
     latent_pull: torch.Tensor | None = None
     """Mean squared distance of both latents on student samples, while E^t is drawn to E^s."""
     symmetry: torch.Tensor | None = None
     """Mirror loss, before its weight; None without symmetry."""
     report: dict[str, torch.Tensor] = field(default_factory=dict)
     """What E^s reports when this loss trains it."""
+    diagnostics: dict[str, torch.Tensor] = field(default_factory=dict)
+    """Clip fraction, KL and gain of each group, for ``Diagnostics``."""
 
 
 class CTS(PPO):
@@ -552,7 +552,7 @@ class CTS(PPO):
                 states = observation_images(symmetry, states)
             targets = self._teacher.latent(self._raw_actor.teacher_input(states))
             targets = targets.unflatten(0, (-1, self.storage.num_transitions_per_env, len(ids)))
-        self.diagnostics.compare_latents(self.storage, targets[0], ids)
+        self.diagnostics.compare_latents(self.storage, targets[0], ids)  # without images
         skipped = 0
         for loss, report in reconstruction_losses(
             self._student_rollout, targets, self.storage.num_envs,

@@ -68,14 +68,14 @@ class Diagnostics:
 
         Args:
             storage: The rollout, with the latents that students acted on.
-            targets: z^t [T * K, d] or [T, K, d] of the environments ``ids``, environments running fastest.
+            targets: z^t [T, K, d] of the environments ``ids``.
             ids: Indices [K] of environments; teachers among them are passed over.
         """
         students = ~self._teachers[ids]
         if not bool(students.any()):
             return
         acted = storage.observations[LATENT][:, ids[students]]
-        targets = targets.reshape(len(acted), len(ids), -1)[:, students]
+        targets = targets[:, students]
         error = (acted - targets).square().sum(-1)
         cosine = nn.functional.cosine_similarity(acted, targets, dim=-1)
         spread = (targets - targets.mean(dim=(0, 1))).square().sum(-1)
