@@ -236,6 +236,27 @@ class CTS(PPO):
         latents = self._student_rollout.act(self.storage.step, self._student.context(obs))
         return super().act(self._with_latent(obs, latents))
 
+    def act_anew(self, obs: TensorDict, new: torch.Tensor, began: torch.Tensor) -> tuple[TensorDict, torch.Tensor]:
+        """Act once more in the same step, on other observations.
+
+        Args:
+            obs: Observations [N, ...].
+            new: Bool [N], environments that are to begin an episode with them; their histories are made so.
+            began: Bool [N], environments whose episode begins with this step anyway.
+
+        Returns:
+            The observations with these histories, and actions [N, d].
+        """
+        obs = self.begin_episodes(obs, new)
+        self._student_rollout.rewind(began | new)
+        return obs, self.act(obs)
+
+    def begin_episodes(self, obs: TensorDict, new: torch.Tensor) -> TensorDict:
+        """Return observations in which the histories of ``new`` (bool [N]) are those of an episode's first frame."""
+        (group,) = self._student.context_groups
+        histories = self.history.as_first(obs[group], new)
+        return TensorDict({**obs, group: histories}, batch_size=obs.batch_size)
+
     def process_env_step(
         self, obs: TensorDict, rewards: torch.Tensor, dones: torch.Tensor, extras: dict[str, torch.Tensor]
     ) -> None:

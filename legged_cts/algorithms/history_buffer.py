@@ -79,6 +79,13 @@ class HistoryBuffer:
         """Note that the environments with non-zero ``dones`` [N] start a new episode with the next record."""
         self._restarted |= dones[self.ids].bool()
 
+    def as_first(self, histories: torch.Tensor, environments: torch.Tensor) -> torch.Tensor:
+        """Return histories [N, H, n] in which ``environments`` (bool [N]) have seen their newest frame alone."""
+        newest = histories[:, -1:]
+        before = newest if self._reset == "backfill" else torch.zeros_like(newest)
+        first = torch.cat([before.expand(-1, self.length - 1, -1), newest], dim=1)
+        return torch.where(environments.view(-1, 1, 1), first, histories)
+
     def at(self, index: torch.Tensor) -> torch.Tensor:
         """Return histories [B, H, n] for flat rollout positions ``step * num_envs + environment`` [B]."""
         step, column = index // self._num_envs, self._column[index % self._num_envs]

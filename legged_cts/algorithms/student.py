@@ -44,6 +44,7 @@ class StudentRollout:
         self._rows = history.columns(acting)
         self._state = torch.zeros(len(history.ids), policy.state_size, device=history.ids.device)
         self._first_state = torch.zeros_like(self._state)
+        self._last_state = torch.zeros_like(self._state)
 
     @property
     def is_recurrent(self) -> bool:
@@ -57,8 +58,14 @@ class StudentRollout:
         if step == 0:
             self._first_state.copy_(self._state)
         latents, state = self._run(histories)
+        self._last_state.copy_(self._state)
         self._state.copy_(state)
         return latents
+
+    def rewind(self, began: torch.Tensor) -> None:
+        """Take back the last ``act``; episodes of the environments with non-zero ``began`` [N] begin with that step."""
+        self._state.copy_(self._last_state)
+        self.restart(began)
 
     @torch.no_grad()
     def peek(self, histories: torch.Tensor) -> torch.Tensor:

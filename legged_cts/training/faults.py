@@ -62,14 +62,15 @@ class FaultGuard:
         self._check = check
         self._context = dict(context)
         self._cut: torch.Tensor | None = None
+        self._dones: torch.Tensor | None = None
         self._seen_resets = 0
         self.counts = dict.fromkeys((*KINDS, "skipped_updates"), 0)
         self.iteration = 0
 
     def start(self) -> None:
         """Begin with environments as they are now."""
-        self._cut = None
-        self._seen_resets = self._nan_resets()
+        self._cut = self._dones = None
+        self._seen_resets = int(getattr(self._env.unwrapped, "nan_resets", 0))
 
     def metrics(self) -> dict[str, float]:
         """Counts since the start of the run."""
@@ -97,7 +98,11 @@ class FaultGuard:
             raise NetworkFault
         self._note("actions", bad, {"observation": obs, "output": actions, "action": torch.zeros_like(actions)})
         obs = _with_donor(obs, bad)
-        actions = alg.act(obs)
+        if hasattr(alg, "act_anew"):
+            began = torch.zeros_like(bad) if self._dones is None else self._dones.to(bad.device) > 0
+            obs, actions = alg.act_anew(obs, bad, began)  # type: ignore[attr-defined]
+        else:
+            actions = alg.act(obs)
         if not bool(torch.isfinite(actions).all()):
             raise NetworkFault
         self._quarantine(bad)
@@ -105,6 +110,7 @@ class FaultGuard:
 
     def after_step(
         self,
+        alg: PPO,
         seen: TensorDict,
         actions: torch.Tensor,
         step: tuple[TensorDict, torch.Tensor, torch.Tensor, dict[str, Any]],
@@ -112,6 +118,7 @@ class FaultGuard:
         """Return what the environment's ``step`` returned, with faults taken out.
 
         Args:
+            alg: The algorithm.
             seen: Observations [N, ...] that the policy acted on, for dumps.
             actions: Actions [N, d] that the environment was given.
             step: Observations [N, ...], rewards [N], dones [N] and extras.
@@ -130,26 +137,28 @@ class FaultGuard:
                 self._seen_resets = resets
             if not finite:
                 after = {**before, "observation_after": obs, "reward": rewards}
-                bad = torch.stack([_not_finite(value) for value in obs.values()]).any(dim=0)
-                if bool(bad.any()):
-                    self._note("obs", bad, after)
-                    if bool(bad.all()):
-                        raise EnvironmentFault(
-                            f"the observations of all worlds are not finite in iteration {self.iteration}; "
-                            f"{self._where()}the environment is at fault, not the policy"
-                        )
-                    obs = _with_donor(obs, bad)
+                unseen = torch.stack([_not_finite(value) for value in obs.values()]).any(dim=0)
                 unpaid = _not_finite(rewards)
-                if bool(unpaid.any()):
-                    self._note("rewards", unpaid, after)
-                # The observation is another world's until the reset, so the transition after this one is cut too.
-                self._quarantine(bad)
-                self._end_episodes(unpaid)
-                cut = bad | unpaid if cut is None else cut | bad | unpaid
+                self._note("obs", unseen, after)
+                self._note("rewards", unpaid, after)
+                bad = unseen | unpaid
+                if bool(bad.all()):
+                    raise EnvironmentFault(
+                        f"the observations or rewards of all worlds are not finite in iteration {self.iteration}; "
+                        f"{self._where()}the environment is at fault, not the policy"
+                    )
+                if bool(bad.any()):
+                    obs = _with_donor(obs, bad)
+                    if hasattr(alg, "begin_episodes"):
+                        obs = alg.begin_episodes(obs, bad)  # type: ignore[attr-defined]
+                    # The observation is another world's until the reset, so the transition after this one is cut too.
+                    self._quarantine(bad)
+                    cut = bad if cut is None else cut | bad
         if cut is not None:
             rewards, dones = rewards.masked_fill(cut, 0.0), dones.masked_fill(cut, 1)
             if "time_outs" in extras:
                 extras = {**extras, "time_outs": extras["time_outs"].masked_fill(cut, True)}
+        self._dones = dones
         return obs, rewards, dones, extras
 
     def _look(self, obs: TensorDict, rewards: torch.Tensor) -> tuple[bool, int]:
@@ -164,15 +173,9 @@ class FaultGuard:
             return all(abs(total) < float("inf") for total in totals), int(last)
         return all(abs(total) < float("inf") for total in (*totals, last)), self._seen_resets
 
-    def _nan_resets(self) -> int:
-        return int(getattr(self._env.unwrapped, "nan_resets", 0))
-
     def _quarantine(self, worlds: torch.Tensor) -> None:
         worlds = worlds.to(self._env.device)
         self._cut = worlds if self._cut is None else self._cut | worlds
-        self._end_episodes(worlds)
-
-    def _end_episodes(self, worlds: torch.Tensor) -> None:
         self._env.episode_length_buf[worlds] = int(self._env.max_episode_length)
 
     def _note(self, kind: str, worlds: torch.Tensor, rows: Mapping[str, Any], count: int | None = None) -> None:

@@ -291,7 +291,7 @@ class Runner(OnPolicyRunner):
                 continue
             self._statistics.before_step()
             result = self.env.step(actions.to(self.env.device))
-            obs, rewards, dones, extras = self._guard.after_step(seen, actions, result)
+            obs, rewards, dones, extras = self._guard.after_step(self.alg, seen, actions, result)
             self._statistics.after_step(rewards, dones, extras)
             obs, rewards, dones = obs.to(self.device), rewards.to(self.device), dones.to(self.device)
             self.alg.process_env_step(obs, rewards, dones, extras)

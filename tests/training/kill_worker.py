@@ -7,6 +7,7 @@ from pathlib import Path
 from build import make_runner
 
 from legged_cts.training.checkpoint import CheckpointError, latest_checkpoint
+from legged_cts.training.random_state import seed_everything
 
 folder, iterations = Path(sys.argv[1]), int(sys.argv[2])
 try:
@@ -14,6 +15,7 @@ try:
 except CheckpointError:
     newest = None
 # What is not in the checkpoint would differ with the seed.
+seed_everything(os.getpid() if newest else 0)
 runner = make_runner(folder, seed=os.getpid() if newest else 0, save_interval=1, best_interval=1, keep=2)
 if newest:
     runner.load(str(newest))

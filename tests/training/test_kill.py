@@ -13,6 +13,7 @@ from build import make_runner
 from entries import TIMINGS, differences, metrics_rows
 
 from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint
+from legged_cts.training.random_state import seed_everything
 
 WORKER = Path(__file__).parent / "kill_worker.py"
 ITERATIONS = 120
@@ -53,6 +54,7 @@ def test_killed_at_any_moment_it_goes_on_from_the_newest_checkpoint(tmp_path):
     assert reached < ITERATIONS
     last = start(folder)
     assert last.wait(timeout=900) == 0
+    seed_everything(0)
     make_runner(tmp_path / "whole", save_interval=1, best_interval=1, keep=2).learn(
         ITERATIONS, init_at_random_ep_len=True
     )
