@@ -92,7 +92,8 @@ def measure(
         symmetry: Option of ``tasks/symmetry`` for all of them.
 
     Returns:
-        Median seconds per update of each of ``CONTENDERS``; bytes of the stored histories as ``frames``, and as
+        Median CPU seconds per update (which other programs on the machine hardly change, and which are wall seconds
+        where torch has one thread and the core to itself) of each of ``CONTENDERS``; bytes of the stored histories as ``frames``, and as
         ``stack`` those of the histories [T, K, H, n] of the same environments and ``stack_all`` of all environments.
     """
     algorithms = {name: _build(name, size, num_envs, student, symmetry) for name in CONTENDERS}
@@ -100,9 +101,9 @@ def measure(
     for _ in range(1 + repetitions):
         for name, (algorithm, env) in algorithms.items():
             _rollout(algorithm, env)
-            start = time.perf_counter()
+            start = time.process_time()
             algorithm.update()
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(time.process_time() - start)
     history = algorithms["cts"][0].history  # type: ignore[attr-defined]
     row = history.steps * HISTORY * PROPRIOCEPTION * 4.0
     sizes = {"frames": float(history.nbytes), "stack": row * len(history.ids), "stack_all": row * num_envs}
@@ -113,7 +114,9 @@ def compare_updates(
     sizes: Iterable[str], envs: Iterable[int], repetitions: int, student: str = "mlp", symmetry: str = "none"
 ) -> None:
     """Measure and print a table as the figures come; the arguments are those of ``measure``."""
-    print(f"{torch.get_num_threads()} threads on {os.cpu_count()} cores; medians of {repetitions} updates, interleaved")
+    print(
+        f"{torch.get_num_threads()} threads on {os.cpu_count()} cores; CPU seconds, medians of {repetitions} updates, interleaved"
+    )
     print(
         "ppo: rsl_rl's, blind policy, privileged critic; ppo_encoder: rsl_rl's, with CTS's policy and E^t trained end"
     )

@@ -7,6 +7,7 @@ from rsl_rl.modules.distribution import Distribution
 from tensordict import TensorDict
 from torch import nn
 
+from legged_cts.models.encoders import Encoder
 from legged_cts.models.exported import OnnxPolicy, RecurrentScriptPolicy, ScriptPolicy
 from legged_cts.models.latent_model import LatentActor
 
@@ -149,8 +150,9 @@ class StudentPolicy(LatentPolicy):
         self, history: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor | None, dict[str, torch.Tensor]]:
         """Encode raw histories [B, H, n] with a feed-forward E^s for its training, see ``Encoder.training_latent``."""
-        method = getattr(self.encoder, "training_latent", None)
-        return method(self.context_normalizer(history)) if callable(method) else (self.latent(history), None, {})
+        if isinstance(self.encoder, Encoder):
+            return self.encoder.training_latent(self.context_normalizer(history))
+        return self.latent(history), None, {}
 
     def reset(self, dones: torch.Tensor | None = None) -> None:
         """Zero the kept state of environments with non-zero ``dones`` [B], or of all."""

@@ -114,6 +114,21 @@ def test_what_depends_on_the_machine_or_terrain_is_resolved():
     assert rough["runner"]["obs_groups"]["teacher"] == ["privileged", "height_scan"]
 
 
+@pytest.mark.parametrize(("size", "width"), [("small", 64), ("paper", 256)])
+@pytest.mark.parametrize("student", ["mlp", "gru", "lstm", "moe"])
+def test_student_encoders_are_chosen_by_their_group(student, size, width):
+    words = [f"student={student}", f"size={size}", "device=cpu"]
+    encoder = resolve_task(compose_task(words), words)["networks"]["student_encoder"]
+    name = encoder["class_name"].split(":")[1]
+    assert name == {"mlp": "LatentEncoder", "moe": "MixtureEncoder"}.get(student, "RecurrentEncoder")
+    assert encoder.get("cell") == (student if student in ("gru", "lstm") else None)
+    if "cell" in encoder:
+        assert encoder["hidden_size"] == width and encoder["hidden_dims"] == []
+    else:
+        assert encoder["hidden_dims"][-1] == width
+    resolve_task(compose_task(["student=mlp", "algorithm=ppo"]), [])  # PPO has none, and need not refuse the default
+
+
 def test_the_teacher_alone_can_do_without_the_scan():
     words = ["device=cpu", "terrain=rough", "runner.obs_groups.teacher=[privileged]"]
     groups = resolve_task(compose_task(words), words)["runner"]["obs_groups"]
