@@ -108,6 +108,7 @@ PAGES: dict[str, tuple[Panel, ...]] = {
         Panel("reconstruction loss", "mean square", _one("loss/reconstruction"), log=True),
         Panel("expert use", "mean gate weight", _each(r"loss/expert_use_\d+"), above=MAX_EXPERT_USE, limits=(0.0, 1.0)),
         Panel("skipped updates", "mini-batches", _one("loss/skipped_updates"), limits=(0.0, None)),
+        Panel("faults since the start", "count", _each("faults/.+"), limits=(0.0, None)),
     ),
 }  # fmt: skip
 """Panels by page; the first page is the one to look at first."""
