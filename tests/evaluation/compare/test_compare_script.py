@@ -30,7 +30,7 @@ def test_two_arms_are_trained_measured_and_reported(tmp_path):
         str(tmp_path / "file.yaml"),
         f"folder={tmp_path}/out",
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False, cwd=ROOT)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1800, check=False, cwd=ROOT)
     logs = "".join(path.read_text()[-3000:] for path in tmp_path.glob("out/*/*/run.log"))
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:] + logs
     with (tmp_path / "out" / "results.csv").open(newline="") as file:
