@@ -14,6 +14,8 @@ VARIANTS = {
     "surrogate": {"student_encoder_gradient": "surrogate"},
     "per_group": {"advantage_normalization": "per_group", "reconstruction_envs": "all", "surrogate": "pooled"},
     "per_mini_batch": {"normalize_advantage_per_mini_batch": True, "advantage_normalization": "per_group"},
+    "recurrent": {"student": "gru", "student_encoder_gradient": "surrogate"},
+    "mixture": {"student": "moe", "latent_pull": 0.5},
 }
 
 

@@ -26,6 +26,8 @@ VARIANTS = {
     "per mini-batch and group": {"normalize_advantage_per_mini_batch": True, "advantage_normalization": "per_group"},
     "surrogate gradient": {"student_encoder_gradient": "surrogate", "kl_samples": "student"},
     "reconstruction on all": {"reconstruction_envs": "all", "kl_samples": "teacher"},
+    "recurrent, pulled": {"student": "gru", "latent_pull": 0.5},
+    "recurrent, surrogate gradient": {"student": "gru", "student_encoder_gradient": "surrogate"},
 }
 
 
@@ -146,6 +148,6 @@ def test_there_was_something_to_learn(trained):
     _, alone, initial = trained
     for name, one in alone.items():
         for module in ("actor", "critic", "student_encoder"):
-            before, after = (state[f"{module}_state_dict"]["mlp.0.weight"] for state in (initial[name], one["state"]))
-            assert (before - after).abs().max() > 1e-4, (name, module)
+            before, after = (leaves(state[f"{module}_state_dict"]) for state in (initial[name], one["state"]))
+            assert max((a - b).abs().max() for a, b in zip(before, after, strict=True)) > 1e-4, (name, module)
         assert all(gradient.any() for gradient in one["gradients"].values() if gradient is not None)

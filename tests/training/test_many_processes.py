@@ -6,7 +6,6 @@ import csv
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -34,10 +33,10 @@ def assert_equal(a, b, least: int = 20) -> None:
 def torchrun(scenario: str, folder: Path) -> subprocess.CompletedProcess[str]:
     words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(HERE / "torchrun_worker.py")]
     path = os.pathsep.join([str(HERE.parents[1]), str(HERE), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "LEGGED_CTS_TIMEOUT_S": "240"}
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "LEGGED_CTS_TIMEOUT_S": "86400"}
     return subprocess.run(
         [sys.executable, *words, scenario, str(folder)],
-        capture_output=True, text=True, env=environment, timeout=400, check=False,
+        capture_output=True, text=True, env=environment, timeout=900, check=False,
     )  # fmt: skip
 
 
@@ -122,8 +121,7 @@ def test_numbers_are_shared(ranks):
 
 
 def test_a_process_that_fails_does_not_leave_the_other_waiting(tmp_path):
-    start = time.monotonic()
+    # With a day's patience, the time limit of the subprocess would end this test, were there any waiting.
     done = torchrun("failure", tmp_path)
     assert done.returncode != 0 and "the world ended" in done.stderr
     assert "rank 1 of 2 failed" in done.stderr
-    assert time.monotonic() - start < 200  # the limit for waiting is 240 s
