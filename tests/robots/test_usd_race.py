@@ -25,7 +25,8 @@ def together(spec, scratch, path):
 usd._convert = together
 path = usd.usd_path(load_robot("tron1"))
 from pxr import Usd
-assert Usd.Stage.Open(str(path)).GetDefaultPrim()
+stage = Usd.Stage.Open(str(path))
+assert stage.GetDefaultPrim()
 print(path)
 """
 
