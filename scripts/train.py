@@ -1,6 +1,7 @@
 """Trains a policy: `python scripts/train.py robot=go2 terrain=flat [max_iterations=500] [resume=logs/...]`.
 
-Any leaf of tasks/train.yaml can be overridden; `--multirun seed=1,2,3` trains one run after the other.
+Any leaf of tasks/train.yaml can be overridden; `--multirun seed=1,2,3` trains one run after the other. Several
+processes train one policy together with `torchrun --nproc-per-node=2 scripts/train.py ...`: docs/many_processes.md.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from legged_cts.training.app import (
     train,
     user_errors,
 )
+from legged_cts.training.distributed import rank_words, together
 
 CHOSEN: list[str] = []
 """Words that nobody gave, but that follow from the robot."""
@@ -46,5 +48,6 @@ if __name__ == "__main__":
     with user_errors():
         check_options(sys.argv[1:])
         CHOSEN += choose_morphology(sys.argv)
-    sys.argv = [*resume_into_run_dir(sys.argv), *CHOSEN]
-    main()
+    with user_errors(), together() as processes:
+        sys.argv = [*resume_into_run_dir(sys.argv), *CHOSEN, *rank_words(processes)]
+        main()

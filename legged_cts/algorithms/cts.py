@@ -31,6 +31,7 @@ from legged_cts.algorithms.losses import (
 from legged_cts.algorithms.minibatches import RoleBatch, role_batches
 from legged_cts.algorithms.options import check_options
 from legged_cts.algorithms.reconstruction import reconstruction_losses
+from legged_cts.algorithms.reduce import all_agree, joint_shares, processes
 from legged_cts.algorithms.student import StudentRollout, TrainingLatents
 from legged_cts.algorithms.symmetry import (
     by_copy,
@@ -269,9 +270,12 @@ class CTS(PPO):
         """Compute returns and normalised advantages from the rollout and its last observation."""
         latents = self._student_rollout.peek(self._student.context(obs))
         super().compute_returns(self._with_latent(obs, latents))
-        if self.advantage_normalization == "per_group" and not self.normalize_advantage_per_mini_batch:
+        per_group = self.advantage_normalization == "per_group"
+        if (per_group or processes() > 1) and not self.normalize_advantage_per_mini_batch:
+            # PPO normalises over all samples of this process.
             advantages = self.storage.returns - self.storage.values
-            self.storage.advantages = normalize_advantages(advantages, self.teacher_mask.view(1, -1, 1))
+            mask = self.teacher_mask.view(1, -1, 1) if per_group else None
+            self.storage.advantages = normalize_advantages(advantages, mask)
 
     # Update
 
@@ -355,23 +359,24 @@ class CTS(PPO):
         values = self.critic(obs)
 
         per_sample = clipped_surrogate(log_prob, batch.old_log_prob, batch.advantages.squeeze(1), self.clip_param)
-        surrogate = combine_surrogates(per_sample, n, self.surrogate)
+        shares = joint_shares((n, len(batch) - n, len(batch)), self.device)
+        surrogate = combine_surrogates(per_sample, n, self.surrogate, shares)
         value = value_loss(
             values, batch.values, batch.returns, self.clip_param if self.use_clipped_value_loss else None
         )
         with torch.no_grad():
             kl = self.actor.get_kl_divergence(batch.old_distribution_params, distribution_params)
-        total = surrogate + self.value_loss_coef * value - self.entropy_coef * entropy
+        total = surrogate + (self.value_loss_coef * value - self.entropy_coef * entropy) * shares[2]
         if student.penalty is not None:
             total = total + student.penalty
         if weighted is not None:
-            total = total + weighted
+            total = total + weighted * shares[2]
         pull = None
         weight = self.latent_pull_weight
         if weight and n < len(batch):
             followed = self._teacher.latent(self._raw_actor.teacher_input(obs[n:]))  # type: ignore[arg-type]
             pull = latent_distance(followed, latent[n:].detach())
-            total = total + weight * pull
+            total = total + weight * pull * shares[1]
         return PolicyLosses(
             total=total,
             surrogate=surrogate,
@@ -600,7 +605,8 @@ class CTS(PPO):
         obs = self.storage.observations.flatten(0, 1)
         finite = torch.stack([value.isfinite().all(-1) for value in obs.values()]).all(0)
         obs = obs[finite]  # one bad state must not poison the running statistics for good
-        if len(obs):
+        # The statistics are joint ones, so all processes update them, or none does.
+        if all_agree(len(obs) > 0, self.device):
             self._raw_actor.update_normalization(obs)  # type: ignore[arg-type]
             self.critic.update_normalization(obs)  # type: ignore[arg-type]
 

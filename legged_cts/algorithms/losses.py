@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from legged_cts.algorithms.reduce import joint_moments
+
 
 def clipped_surrogate(
     log_prob: torch.Tensor, old_log_prob: torch.Tensor, advantages: torch.Tensor, clip: float
@@ -23,7 +25,9 @@ def clipped_surrogate(
     return torch.max(-advantages * ratio, -advantages * ratio.clamp(1.0 - clip, 1.0 + clip))
 
 
-def combine_surrogates(per_sample: torch.Tensor, teachers: int, mode: str) -> torch.Tensor:
+def combine_surrogates(
+    per_sample: torch.Tensor, teachers: int, mode: str, shares: torch.Tensor | None = None
+) -> torch.Tensor:
     """Join the surrogates of both groups; the first ``teachers`` samples are the teachers'.
 
     Args:
@@ -31,14 +35,16 @@ def combine_surrogates(per_sample: torch.Tensor, teachers: int, mode: str) -> to
         teachers: Number of teacher samples in [0, B].
         mode: ``sum_of_means`` (each group's mean counts once, so the smaller group weighs more per sample) or
             ``pooled`` (one mean over all samples).
+        shares: Factors [3] of the means over teachers, students and all, see ``reduce.joint_shares``; None for 1.
 
     Returns:
         Scalar loss. A group without samples contributes nothing.
     """
+    shares = per_sample.new_ones(3) if shares is None else shares
     if mode == "pooled":
-        return per_sample.mean()
-    groups = [group for group in (per_sample[:teachers], per_sample[teachers:]) if len(group)]
-    return torch.stack([group.mean() for group in groups]).sum()
+        return per_sample.mean() * shares[2]
+    groups = zip((per_sample[:teachers], per_sample[teachers:]), shares[:2], strict=True)
+    return torch.stack([group.mean() * share for group, share in groups if len(group)]).sum()
 
 
 def value_loss(
@@ -70,7 +76,7 @@ def ramp(iteration: int, start: int, length: int) -> float:
 
 
 def normalize_advantages(advantages: torch.Tensor, teachers: torch.Tensor | None = None) -> torch.Tensor:
-    """Shift and scale advantages to zero mean and unit (unbiased) standard deviation.
+    """Shift and scale advantages to zero mean and unit (unbiased) standard deviation over all processes.
 
     Args:
         advantages: Advantages of any shape.
@@ -85,6 +91,5 @@ def normalize_advantages(advantages: torch.Tensor, teachers: torch.Tensor | None
         for group in (mask, ~mask):
             result[group] = normalize_advantages(advantages[group])
         return result
-    if advantages.numel() < 2:
-        return advantages - advantages.mean() if advantages.numel() else advantages
-    return (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+    count, mean, std = joint_moments(advantages)
+    return (advantages - mean) / (std + 1e-8) if count > 1 else advantages - mean

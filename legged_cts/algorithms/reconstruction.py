@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from legged_cts.algorithms.minibatches import sample_batches
+from legged_cts.algorithms.reduce import joint_shares
 from legged_cts.algorithms.student import StudentRollout
 
 
@@ -20,6 +21,8 @@ def reconstruction_losses(
     images: Callable[[torch.Tensor], torch.Tensor] | None = None,
 ) -> Iterator[tuple[torch.Tensor, dict[str, torch.Tensor]]]:
     """Yield mean (z^s - z^t)^2 over samples and latent entries, mini-batch by mini-batch.
+
+    Of several processes each yields its part of the joint mean, see ``reduce.joint_shares``.
 
     A recurrent E^s is trained on whole sequences, with gradient through the rollout and no further back.
 
@@ -42,7 +45,8 @@ def reconstruction_losses(
     targets = targets.flatten(1, 2)
     for index in sample_batches(steps, count, batches, epochs, device, student.is_recurrent):
         encoded, target = student.encode(position[index], images), targets[:, index].flatten(0, 1)
-        error = nn.functional.mse_loss(encoded.latents, target)
+        share = joint_shares((len(index),), device)[0]
+        error = nn.functional.mse_loss(encoded.latents, target) * share
         with torch.no_grad():
             cosine = nn.functional.cosine_similarity(encoded.latents, target).mean()
         loss = error if encoded.penalty is None else error + encoded.penalty

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import DictConfig, OmegaConf
 
 from legged_cts.envs.morphology import morphology_override
@@ -19,6 +20,7 @@ from legged_cts.envs.privileged import resolve_privileged
 from legged_cts.robots.spec import load_robot
 from legged_cts.training.checkpoint import BEST, latest_checkpoint, load_checkpoint
 from legged_cts.training.compose import TASKS, apply_overrides, plain
+from legged_cts.training.distributed import Processes, from_environment, leave, run_time, single_environment
 from legged_cts.training.random_state import seed_everything
 from legged_cts.training.writers import check_logger
 
@@ -33,6 +35,7 @@ def robot_name(robot: str) -> str:
 
 
 OmegaConf.register_new_resolver("robot_name", robot_name, replace=True)
+OmegaConf.register_new_resolver("run_time", run_time, replace=True)
 
 
 @contextmanager
@@ -46,7 +49,9 @@ def user_errors() -> Iterator[None]:
     except (ValueError, FileNotFoundError) as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
-        print(f"error: {error}\n(HYDRA_FULL_ERROR=1 shows where)", file=sys.stderr)
+        rank = os.environ.get("RANK", "0")
+        who = "" if rank == "0" else f" (rank {rank})"
+        print(f"error{who}: {error}\n(HYDRA_FULL_ERROR=1 shows where)", file=sys.stderr)
         sys.exit(2)
 
 
@@ -124,11 +129,11 @@ def resolve_task(cfg: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
         _positive("max_minutes", config["max_minutes"], (int, float))
     # Isaac Lab takes seconds to import, so what needs it comes last.
     from legged_cts.algorithms.config import runner_cfg
-    from legged_cts.envs.builder import resolve_device, resolve_num_envs
+    from legged_cts.envs.builder import resolve_num_envs
     from legged_cts.physics import resolve_physics
 
     runner_cfg(config["algorithm"], config["networks"], config["runner"])
-    device = resolve_device(config["device"])
+    device = from_environment().device(config["device"])
     resolve_physics(config["physics"], device)
     resolve_privileged(config)
     scene = config["env"]["scene"]
@@ -136,8 +141,23 @@ def resolve_task(cfg: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
     return config
 
 
+def process_config(config: Mapping[str, Any], processes: Processes) -> dict[str, Any]:
+    """Return the configuration of one process's environments: its device, its seed and its share of the cores.
+
+    A number of solver threads that was given is kept; it is per process, as ``env.scene.num_envs`` is.
+    """
+    if not processes.many:
+        return dict(config)
+    device, solver = processes.device(config["device"]), dict(config["solver"])
+    if device == "cpu":
+        solver["threads"] = solver["threads"] or processes.threads()
+    return {**config, "device": device, "seed": processes.seed(config["seed"]), "solver": solver}
+
+
 def train(config: dict[str, Any], run_dir: Path) -> None:
     """Train, then leave the policy, its evaluation and a plot in the run's folder.
+
+    Under ``torchrun`` every process trains, and rank 0 does the rest.
 
     Args:
         config: From :func:`resolve_task`.
@@ -147,19 +167,23 @@ def train(config: dict[str, Any], run_dir: Path) -> None:
         ValueError: If a checkpoint does not fit, or the run to resume has had all its iterations.
     """
     from legged_cts.algorithms.config import runner_cfg
-    from legged_cts.envs.builder import resolve_device
     from legged_cts.envs.launch import make_env, setup_output
     from legged_cts.training.display import make_display
     from legged_cts.training.env_info import env_info
     from legged_cts.training.runner import Ending, Runner
 
     kept = {**config, "resume": None, "checkpoint": None}
-    seed_everything(config["seed"])
+    processes = from_environment()
+    own = process_config(config, processes)
+    seed_everything(own["seed"])
     train_cfg = runner_cfg(config["algorithm"], config["networks"], config["runner"])
-    device, display = resolve_device(config["device"]), make_display(sys.stdout)
+    device, display = processes.device(config["device"]), make_display(sys.stdout)
+    if processes.many and device == "cpu" and os.environ.get("OMP_NUM_THREADS", "1") == "1":
+        # torchrun sets it to 1 where nobody did, however many cores there are.
+        torch.set_num_threads(own["solver"]["threads"])
     with ExitStack() as stack:
-        with setup_output(run_dir / "setup.log"):
-            env = stack.enter_context(make_env(config))
+        with setup_output(run_dir / processes.file("setup.log")):
+            env = stack.enter_context(make_env(own))
             info = env_info(config, env)
             runner = Runner(env, train_cfg, str(run_dir), device, config=kept, env_info=info, display=display)
         if config["resume"]:
@@ -173,10 +197,14 @@ def train(config: dict[str, Any], run_dir: Path) -> None:
                 f"{runner.current_learning_iteration} iterations; give more to continue"
             )
         run_dir.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(OmegaConf.create(kept), run_dir / "config.yaml")
+        if processes.is_main:
+            OmegaConf.save(OmegaConf.create(kept), run_dir / "config.yaml")
         # After a resume the curriculum goes on with whole episodes.
         ending = runner.learn(left, init_at_random_ep_len=not config["resume"], max_minutes=config["max_minutes"])
-        finish(config, run_dir, evaluate=ending is not Ending.SIGNAL)
+        # Together, so that nobody waits for the evaluation.
+        leave()
+        if processes.is_main:
+            finish(config, run_dir, evaluate=ending is not Ending.SIGNAL)
 
 
 def finish(config: Mapping[str, Any], run_dir: Path, evaluate: bool = True) -> None:
@@ -199,7 +227,7 @@ def finish(config: Mapping[str, Any], run_dir: Path, evaluate: bool = True) -> N
     command = [sys.executable, str(SCRIPTS / "evaluate.py"), f"checkpoint={checkpoint}", f"output={run_dir}"]
     command += [f"episodes={wanted['episodes']}", f"duration_s={wanted['duration_s']}"]
     if evaluate and wanted["enabled"]:
-        if subprocess.run(command, check=False).returncode:
+        if subprocess.run(command, check=False, env=single_environment()).returncode:
             raise RuntimeError(f"the evaluation failed; repeat it with: {' '.join(command)}")
     print(f"run: {run_dir}\nwatch it: python scripts/play.py checkpoint={checkpoint}")
 
@@ -213,8 +241,11 @@ def run_jobs_apart(argv: Sequence[str], overrides: Sequence[str], run_dir: Path)
         run_dir: The job's folder.
 
     Raises:
+        ValueError: If this is one of several processes.
         RuntimeError: If the job failed.
     """
+    if from_environment().many:
+        raise ValueError("--multirun does not go with several processes; start torchrun once for each job")
     command = [sys.executable, argv[0], *overrides, f"hydra.run.dir='{run_dir}'"]
     status = subprocess.run(command, check=False).returncode
     if status:

@@ -37,6 +37,19 @@ def make_display(stream: TextIO, every_s: float = 10.0) -> Display:
     return LiveDisplay(Console(file=stream)) if stream.isatty() else LineDisplay(stream, every_s)
 
 
+class NoDisplay:
+    """Shows nothing: for a process that trains beside the one that shows."""
+
+    def start(self, iteration: int, total: int) -> None:
+        """Begin."""
+
+    def update(self, iteration: int, metrics: Mapping[str, float]) -> None:
+        """Take no notice."""
+
+    def stop(self) -> None:
+        """End."""
+
+
 class LineDisplay:
     """One compact line every few seconds, so that logs stay small; the first and the last iteration always.
 

@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rsl_rl.algorithms import PPO
 from rsl_rl.env import VecEnv
 from rsl_rl.runners import OnPolicyRunner
 from tensordict import TensorDict
 
+from legged_cts.algorithms.cts import CTS
+from legged_cts.algorithms.losses import normalize_advantages
 from legged_cts.training.checkpoint import (
     BEST,
     CheckpointError,
@@ -25,11 +28,12 @@ from legged_cts.training.checkpoint import (
     remove_drafts,
     save_checkpoint,
 )
-from legged_cts.training.display import Display, make_display
+from legged_cts.training.display import Display, NoDisplay, make_display
+from legged_cts.training.distributed import Processes, fingerprint, join, own_state, to_cpu
 from legged_cts.training.env_state import capture_env, has_own_state, restore_env
 from legged_cts.training.faults import FaultGuard, NetworkFault
 from legged_cts.training.interrupt import GracefulStop
-from legged_cts.training.random_state import random_state, set_random_state
+from legged_cts.training.random_state import random_state, seed_everything, set_random_state
 from legged_cts.training.revision import git_revision
 from legged_cts.training.rollback import Rollback
 from legged_cts.training.statistics import RoleStatistics, student_score
@@ -54,7 +58,12 @@ class Runner(OnPolicyRunner):
     """Trains any rsl_rl algorithm whose roles, if it has some, are in ``teacher_mask``.
 
     ``current_learning_iteration`` counts finished iterations, here and in checkpoints, so a resumed run repeats none.
+
+    Under ``torchrun`` every process runs one with environments of its own; :meth:`learn`, :meth:`save` and :meth:`load`
+    are then for all of them together. Rank 0 writes and shows, and what it shows is of all.
     """
+
+    processes: Processes
 
     def __init__(
         self,
@@ -87,7 +96,8 @@ class Runner(OnPolicyRunner):
         self.log_dir = Path(log_dir) if log_dir else None
         self.config = dict(config or {})
         self.env_info = dict(env_info or {})
-        self.display = display or make_display(sys.stdout)
+        main = self.processes.is_main
+        self.display = (display or make_display(sys.stdout)) if main else NoDisplay()
         self.keep = keep
         self.best_interval = best_interval
         self.total_steps = 0
@@ -103,6 +113,9 @@ class Runner(OnPolicyRunner):
         self._best_is_due = False
         self._wandb_run_id: str | None = None
         self._resumed = False
+        self.processes.check_equal("env.scene.num_envs", env.num_envs)
+        self.processes.check_equal("runner.num_steps_per_env", self.cfg["num_steps_per_env"])
+        self.processes.check_equal("the number of teachers (algorithm.teacher_fraction)", int(self._teachers.sum()))
 
     def learn(
         self, num_learning_iterations: int, init_at_random_ep_len: bool = False, max_minutes: float | None = None
@@ -132,6 +145,7 @@ class Runner(OnPolicyRunner):
             self.alg.broadcast_parameters()
         first = self.current_learning_iteration
         last = first + num_learning_iterations
+        self.processes.check_equal("the first and last iteration (resume, max_iterations)", (first, last))
         deadline = math.inf if max_minutes is None else time.monotonic() + 60.0 * max_minutes
         if self._rollback.sound():
             self._rollback.keep(first)
@@ -150,36 +164,52 @@ class Runner(OnPolicyRunner):
                     self._save_best()
                     if self.current_learning_iteration % self.cfg["save_interval"] == 0:
                         self._save_numbered()
-                    if stop.requested or time.monotonic() >= deadline:
-                        ending = Ending.SIGNAL if stop.requested else Ending.TIME
+                    stopped, late = self.processes.any(stop.requested, time.monotonic() >= deadline)
+                    if stopped or late:
+                        ending = Ending.SIGNAL if stopped else Ending.TIME
                         break
                 self._save_numbered()
         finally:
             self.display.stop()
             for writer in writers:
                 writer.close()
-        if ending is Ending.SIGNAL and self.log_dir is not None:
-            print(f"stopped and saved; continue with: python scripts/train.py resume={shlex.quote(str(self.log_dir))}")
+        if ending is Ending.SIGNAL and self._writes:
+            again = f"{self.processes.command()} scripts/train.py resume={shlex.quote(str(self.log_dir))}"
+            print(f"stopped and saved; continue with: {again}")
         return ending
 
     def save(self, path: str, infos: dict | None = None) -> None:
-        """Write a checkpoint of everything that a resumed run needs."""
+        """Write a checkpoint of everything that a resumed run needs.
+
+        Every process must call it; rank 0 writes. ``rank_states`` holds the random numbers and the environment of each.
+        """
+        states = self.processes.gather(to_cpu(self._own_state()))
+        if states is not None:
+            self._write(path, infos, states[0] | ({"rank_states": states} if self.processes.many else {}))
+
+    def _own_state(self) -> dict[str, Any]:
+        """Return what is this process's alone: the rest of a checkpoint is the same on all."""
+        return {
+            "random_state": random_state(),
+            "env_state": capture_env(self.env),
+            "statistics": self._statistics.state_dict(episodes=has_own_state(self.env)),
+            "faults": dict(self._guard.counts),
+        }
+
+    def _write(self, path: str, infos: dict | None, states: Mapping[str, Any]) -> None:
         save_checkpoint(
             path,
             {
                 **self.alg.save(),
+                **states,
                 "iter": self.current_learning_iteration,
                 "total_steps": self.total_steps,
                 "train_time": self.train_time,
                 "best_score": self.best_score,
                 "config": self.config,
                 "env_info": self.env_info,
-                "random_state": random_state(),
-                "env_state": capture_env(self.env),
                 "git_revision": git_revision(),
                 "wandb_run_id": self._wandb_run_id,
-                "statistics": self._statistics.state_dict(episodes=has_own_state(self.env)),
-                "faults": dict(self._guard.counts),
                 "infos": infos,
             },
         )
@@ -211,22 +241,52 @@ class Runner(OnPolicyRunner):
                 f"checkpoint: the networks in {path} are not those of this configuration; algorithm, networks and "
                 f"env.observations must be as in its training: {reason}"
             ) from error
+        states: list[dict[str, Any]] = content.get("rank_states") or [content]
+        state, exact = own_state(states, self.processes)
         if take_iteration:
             self.current_learning_iteration = content["iter"]
             self.total_steps = content["total_steps"]
             self.train_time = content.get("train_time", 0.0)
             self.best_score = content.get("best_score", -math.inf)
             self._wandb_run_id = content.get("wandb_run_id")
-            self._statistics.load_state_dict(content.get("statistics", {}))
-            self._guard.counts |= content.get("faults", {})
+            self._statistics.load_state_dict(state.get("statistics", {}))
+            self._guard.counts.update(state.get("faults") or {})
             self._resumed = True
         if load_cfg is None:
-            left = restore_env(self.env, content.get("env_state", {}))
-            if left and self.gpu_global_rank == 0:
-                print(f"resume: drawn anew, because the environment is not the checkpoint's: {', '.join(left)}")
-            if "random_state" in content:
-                set_random_state(content["random_state"])
+            self._restore_own_state(state, exact)
         return content.get("infos") or {}
+
+    def _restore_own_state(self, state: Mapping[str, Any], exact: bool) -> None:
+        """Continue this process's environments and random numbers, or those of one like it.
+
+        With another number of processes there is no exact continuation: random numbers start anew, but not those that
+        the run began with.
+        """
+        left = restore_env(self.env, state.get("env_state", {}))
+        if left and self.processes.is_main:
+            print(f"resume: drawn anew, because the environment is not the checkpoint's: {', '.join(left)}")
+        if not exact:
+            if self.processes.is_main:
+                print("the checkpoint is of another number of processes, so its training is not continued exactly")
+            seed = self.config.get("seed", 0)
+            seed_everything(self.processes.seed(seed, self.current_learning_iteration))
+        elif "random_state" in state:
+            set_random_state(state["random_state"])
+
+    def _configure_multi_gpu(self) -> None:
+        # rsl_rl knows NCCL and one GPU per process alone.
+        self.processes = join()
+        self.gpu_world_size, self.is_distributed = self.processes.world_size, self.processes.many
+        self.gpu_global_rank, self.gpu_local_rank = self.processes.rank, self.processes.local_rank
+        self.cfg["multi_gpu"] = None
+        if self.is_distributed:
+            self.cfg["multi_gpu"] = {
+                "global_rank": self.processes.rank,
+                "local_rank": self.processes.local_rank,
+                "world_size": self.processes.world_size,
+            }
+            if torch.device(self.device).type == "cuda":
+                torch.cuda.set_device(self.device)
 
     def _iteration(self, obs: TensorDict) -> tuple[TensorDict, dict[str, float]]:
         """Collect a rollout and learn from it, as rsl_rl's ``learn`` does; returns observations and metrics."""
@@ -238,6 +298,8 @@ class Runner(OnPolicyRunner):
             obs = self._collect(obs, log)
             collected = time.perf_counter()
             self.alg.compute_returns(obs)
+            if self.is_distributed:
+                self._normalize_jointly(self.alg)
         losses = self.alg.update()
         self._guard.counts["skipped_updates"] += int(losses.get("skipped_updates", 0))
         self.current_learning_iteration += 1
@@ -261,13 +323,17 @@ class Runner(OnPolicyRunner):
             **self._diagnostics(),
             **self._guard.metrics(),
         }
+        metrics = self.processes.mean({**metrics, "score": math.nan, "best_score": math.nan, **_mean_log(log)})
+        for name in metrics:
+            if name == "perf/env_steps_per_s" or (name.startswith("faults/") and name != "faults/skipped_updates"):
+                metrics[name] *= self.processes.world_size  # counts of all, where the others are means
         metrics["score"] = student_score(metrics)
         due = self.current_learning_iteration % self.best_interval == 0
         self._best_is_due = due and math.isfinite(metrics["score"]) and metrics["score"] > self.best_score
         if self._best_is_due:
             self.best_score = metrics["score"]
         metrics["best_score"] = self.best_score if math.isfinite(self.best_score) else math.nan
-        return obs, metrics | _mean_log(log)
+        return obs, metrics
 
     def _diagnostics(self) -> dict[str, float]:
         """Return what the algorithm says about its last update, and its latent errors by the students' terrain."""
@@ -301,14 +367,16 @@ class Runner(OnPolicyRunner):
         return obs
 
     def _save_best(self) -> None:
-        if self._best_is_due and self._writes:
-            self.save(str(self.log_dir / BEST))  # type: ignore[operator]
+        if self._best_is_due and self.log_dir is not None:
+            self.save(str(self.log_dir / BEST))
 
     def _save_numbered(self) -> None:
+        self._check_equal_networks()
+        if self.log_dir is None:
+            return
+        self.save(str(self.log_dir / f"model_{self.current_learning_iteration}.pt"))
         if not self._writes:
             return
-        assert self.log_dir is not None
-        self.save(str(self.log_dir / f"model_{self.current_learning_iteration}.pt"))
         for _, old in numbered_checkpoints(self.log_dir)[: -self.keep]:
             old.unlink()
 
@@ -328,11 +396,23 @@ class Runner(OnPolicyRunner):
             self.current_learning_iteration, self.alg.learning_rate,
         )  # fmt: skip
 
+    def _check_equal_networks(self) -> None:
+        """Check that all processes hold the same bits, which unlike processors or libraries could prevent."""
+        if self.is_distributed:
+            self.processes.check_equal("networks and optimizers", fingerprint(self.alg.save()))
+
+    def _normalize_jointly(self, alg: PPO) -> None:
+        """Let the statistics of all processes normalise the advantages; rsl_rl's PPO takes each process's own."""
+        if isinstance(alg, CTS) or alg.normalize_advantage_per_mini_batch:
+            return
+        alg.storage.advantages = normalize_advantages(alg.storage.returns - alg.storage.values)
+
     def _fail(self) -> None:
         where = ""
-        if self._writes:
-            path = self.log_dir / f"crash_{self.current_learning_iteration}.pt"  # type: ignore[operator]
-            self.save(str(path))
+        if self.log_dir is not None:
+            # By this process alone, for the others do not know of it.
+            path = self.log_dir / self.processes.file(f"crash_{self.current_learning_iteration}.pt")
+            self._write(str(path), None, self._own_state())
             where = f"; its state is in {path}"
         raise PolicyError(
             f"the policy's output is not finite in iteration {self.current_learning_iteration}{where}. Resume from the "

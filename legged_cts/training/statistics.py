@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from rsl_rl.env import VecEnv
 
+from legged_cts.algorithms.reduce import joint_sum
 from legged_cts.evaluation.metrics import SETTLING_S, heading_velocity, tracking_errors
 from legged_cts.roles import ROLES
 
@@ -99,14 +100,14 @@ class RoleStatistics:
         self._length.masked_fill_(done, 0.0)
 
     def summary(self) -> dict[str, float]:
-        """Close an iteration and return the means over the window, NaN where nothing was measured yet.
+        """Close an iteration and return the means over window and processes, NaN where nothing was measured yet.
 
         Keys are ``<role>/<metric>`` with ``return``, ``episode_length_s``, ``falls`` (share of episodes), ``reward``
         (per step), ``tracking`` (tracking reward per step as a share of the possible), ``lin_error`` [m/s] and
         ``yaw_error`` [rad/s]; ``gap/<metric>`` = teacher - student of ``GAPS``; and on terrain with levels
         ``student/terrain_level``, over all kinds of terrain and of each. Roles without environments are left out.
         """
-        self._window.append(self._sums.tolist())
+        self._window.append(joint_sum(self._sums).tolist())
         self._sums.zero_()
         names = _PER_EPISODE + _PER_STEP
         dt = float(getattr(self._env.unwrapped, "step_dt", 1.0))

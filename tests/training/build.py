@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +37,19 @@ class Silent:
 
 
 def make_runner(
-    folder: Path | None, seed: int = 0, logger: str = "none", env: type[LineEnv] = LineEnv, **options: Any
+    folder: Path | None,
+    seed: int = 0,
+    logger: str = "none",
+    env: Callable[[], LineEnv] = LineEnv,
+    algorithm: str = "cts",
+    **options: Any,
 ) -> Runner:
     """Seed torch and build environment and runner."""
     torch.manual_seed(seed)
-    cfg = yaml.safe_load((TASKS / "algorithm" / "cts.yaml").read_text())
+    cfg = yaml.safe_load((TASKS / "algorithm" / f"{algorithm}.yaml").read_text())
     for node in cfg["networks"].values():
         node["hidden_dims"] = [16]
-    cfg["networks"]["actor"]["latent_dim"] = 4
+    cfg["networks"]["actor"].update({"latent_dim": 4} if algorithm == "cts" else {})
     cfg["runner"].update(num_steps_per_env=5, save_interval=options.pop("save_interval", 2))
     cfg["runner"]["obs_groups"].update(critic=["privileged"], teacher=["privileged"])
     cfg["runner"].update(options.pop("runner", {}))
