@@ -92,10 +92,9 @@ def measure(
         symmetry: Option of ``tasks/symmetry`` for all of them.
 
     Returns:
-        Median CPU seconds per update (which other programs on the machine hardly change, and which are wall seconds
-        where torch has one thread and the core to itself) of each of ``CONTENDERS``; bytes of the stored histories as
-        ``frames``, and as ``stack`` those of the histories [T, K, H, n] of the same environments and ``stack_all`` of
-        all environments.
+        Median CPU seconds per update of each of ``CONTENDERS``: other programs hardly change them, and with one thread
+        on a core of its own they are wall seconds. Bytes of the stored histories as ``frames``, and as ``stack`` those
+        of the histories [T, K, H, n] of the same environments and ``stack_all`` of all environments.
     """
     algorithms = {name: _build(name, size, num_envs, student, symmetry) for name in CONTENDERS}
     seconds: dict[str, list[float]] = {name: [] for name in CONTENDERS}
@@ -115,8 +114,8 @@ def compare_updates(
     sizes: Iterable[str], envs: Iterable[int], repetitions: int, student: str = "mlp", symmetry: str = "none"
 ) -> None:
     """Measure and print a table as the figures come; the arguments are those of ``measure``."""
-    threads = f"{torch.get_num_threads()} threads on {os.cpu_count()} cores"
-    print(f"{threads}; CPU seconds, medians of {repetitions} updates, interleaved")
+    print(f"{torch.get_num_threads()} threads on {os.cpu_count()} cores")
+    print(f"CPU seconds per update, medians of {repetitions}, interleaved")
     print(
         "ppo: rsl_rl's, blind policy, privileged critic; ppo_encoder: rsl_rl's, with CTS's policy and E^t trained end"
     )
