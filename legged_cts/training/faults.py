@@ -64,7 +64,7 @@ class FaultGuard:
         self._cut: torch.Tensor | None = None
         self._dones: torch.Tensor | None = None
         self._seen_resets = 0
-        self.counts = dict.fromkeys((*KINDS, "skipped_updates"), 0)
+        self.counts: dict[str, int] = dict.fromkeys((*KINDS, "skipped_updates"), 0)
         self.iteration = 0
 
     def start(self) -> None:
@@ -137,7 +137,7 @@ class FaultGuard:
                 self._seen_resets = resets
             if not finite:
                 after = {**before, "observation_after": obs, "reward": rewards}
-                unseen = torch.stack([_not_finite(value) for value in obs.values()]).any(dim=0)
+                unseen = torch.stack([_not_finite(obs[group]) for group in obs.keys()]).any(dim=0)
                 unpaid = _not_finite(rewards)
                 self._note("obs", unseen, after)
                 self._note("rewards", unpaid, after)

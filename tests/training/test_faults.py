@@ -15,7 +15,7 @@ from legged_cts.training.faults import MAX_DUMPS, EnvironmentFault
 from legged_cts.training.replay import load_fault
 from legged_cts.training.runner import PolicyError
 
-STEPS = 5
+GRU = {"class_name": "legged_cts.models.recurrent:RecurrentEncoder", "cell": "gru", "hidden_size": 8}
 
 
 class FaultyEnv(LineEnv):
@@ -54,7 +54,8 @@ def sound(runner) -> bool:
     """Whether everything that a training leaves behind is finite."""
     storage, state = runner.alg.storage, runner.alg.save()
     stored = [*storage.observations.values(), storage.rewards, storage.values, storage.returns, storage.actions]
-    networks = [value for name in state if "optimizer" not in name for value in state[name].values()]
+    parts = [name for name in state if name.endswith("_state_dict") and "optimizer" not in name]
+    networks = [value for name in parts for value in state[name].values()]
     return all(bool(value.isfinite().all()) for value in (*stored, *networks))
 
 
@@ -131,6 +132,31 @@ def test_an_action_that_is_not_finite_is_replaced_by_zero_and_the_world_reset(tm
     assert torch.equal(dump["observation"]["history"], calls[2]["history"][3])
     # Policy and storage saw another world instead, whose history began with that step.
     assert torch.equal(calls[3]["history"][3], calls[2]["history"][0, -1:].expand(2, 1))
+
+
+@pytest.mark.parametrize("step", [0, 2])
+def test_acting_anew_takes_back_what_the_student_remembered(step):
+    runner = make_runner(None, student=GRU)
+    alg, env, rollout = runner.alg, runner.env, runner.alg._student_rollout
+    nobody = torch.zeros(8, dtype=torch.bool)
+    with torch.inference_mode():
+        for _ in range(step):
+            obs, rewards, dones, extras = env.step(alg.act(env.get_observations()))
+            alg.process_env_step(obs, rewards, dones, extras)
+        began = dones > 0 if step else nobody
+        obs = env.get_observations()
+        alg.act(obs)
+        once = rollout._state.clone(), rollout._first_state.clone(), alg.history._frames.clone()
+        seen, _ = alg.act_anew(obs, nobody, began)
+        assert all(map(torch.equal, once, (rollout._state, rollout._first_state, alg.history._frames)))
+        assert torch.equal(seen["history"], obs["history"])
+        # An episode that begins here has nothing to remember.
+        new = ~nobody
+        alg.act_anew(obs, new, began)
+        fresh = make_runner(None, student=GRU).alg
+        fresh.act(obs)
+        assert torch.equal(rollout._state, fresh._student_rollout._state)
+        assert not once[0].count_nonzero() == 0
 
 
 def test_large_finite_numbers_are_no_fault_even_if_their_sum_overflows(tmp_path):
