@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from legged_cts.evaluation.compare.comparison import Comparison, ComparisonError
-from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint, numbered_checkpoints
+from legged_cts.training.checkpoint import BEST, latest_checkpoint, load_checkpoint, numbered_checkpoints
 from legged_cts.training.compose import compose_task, plain
 from legged_cts.training.revision import git_revision
 
@@ -76,7 +76,7 @@ class Run:
     @property
     def started(self) -> bool:
         """Whether there is a checkpoint to resume from."""
-        return bool(numbered_checkpoints(self.folder))
+        return bool(numbered_checkpoints(self.folder)) or (self.folder / BEST).is_file()
 
     def record(self) -> dict[str, Any]:
         """What the run is made with, as it is kept in its folder."""

@@ -61,8 +61,12 @@ def test_what_is_missing_is_done(tmp_path):
     other = tmp_path / "b" / "1"
     (other / "evaluation.csv").unlink()
     (other / "model_3.pt").rename(other / "model_2.pt")
+    # Killed before the first numbered checkpoint.
+    early = tmp_path / "a" / "2"
+    (early / "evaluation.csv").unlink()
+    (early / "model_3.pt").rename(early / "best_student.pt")
     run(comparison(), tmp_path)
-    assert calls(tmp_path)[8:] == ["evaluate a 1", "resume b 1", "evaluate b 1"]
+    assert calls(tmp_path)[8:] == ["evaluate a 1", "resume b 1", "evaluate b 1", "resume a 2", "evaluate a 2"]
 
 
 def test_a_failed_run_is_reported_and_the_others_go_on(tmp_path):
