@@ -1,6 +1,23 @@
-"""A short real training: about two minutes on two free cores, in which the student must get clearly better."""
+"""A short real training, two minutes on two free cores, in which the student must learn, by the right gradients.
+
+With the routing broken on purpose (90 iterations, means of the last 30; the last two columns are what the test looks at):
+
+========================================  ====  ================  =========================  ====================
+training                                  seed  student tracking  latent explained variance  surrogate gain ratio
+========================================  ====  ================  =========================  ====================
+correct                                   1     0.480              0.55                       3.2
+correct                                   2     0.455              0.62                       2.4
+correct                                   3     0.476              0.55                       2.9
+E^s takes no step                         1     0.450             -1.29                       2.8
+E^s regresses onto other samples' z^t     1     0.446             -0.51                       2.4
+no surrogate of the students              1     0.457              0.44                      -0.4
+========================================  ====  ================  =========================  ====================
+
+After so few iterations tracking alone tells nothing: the shared policy hardly uses the latent yet.
+"""
 
 import csv
+import math
 import os
 import subprocess
 import sys
@@ -9,6 +26,13 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 TASK = ["device=cpu", "env.scene.num_envs=256", "max_iterations=90", "algorithm.desired_kl=0.016"]
 REST = ["logger=none", "evaluation.enabled=false"]
+LAST = 30
+"""Iterations that are averaged."""
+
+
+def mean(rows: list[dict[str, str]], name: str) -> float:
+    values = [float(row[name]) for row in rows[-LAST:] if row[name]]
+    return sum(values) / len(values) if values else math.nan
 
 
 def test_the_student_learns_to_follow_commands(tmp_path):
@@ -23,5 +47,10 @@ def test_the_student_learns_to_follow_commands(tmp_path):
     # Share of the possible tracking reward: 0.33 to 0.35 without training, 0.50 to 0.57 after 550,000 steps.
     assert float(first["student/tracking"]) < 0.38
     assert float(last["student/tracking"]) > 0.43
-    # The student imitates the teacher's latent better than at the start.
-    assert float(last["loss/latent_cosine"]) > 0.8
+    # The student encoder knows the teacher's latent better than by its mean ...
+    assert mean(rows, "latent/explained_variance") > 0.3
+    # ... and the samples of the few students move the policy more than those of the many teachers, as the sum of both
+    # groups' means wants it.
+    gain = mean(rows, "policy/surrogate_gain_student") / mean(rows, "policy/surrogate_gain_teacher")
+    assert gain > 1.0
+    assert (tmp_path / "diagnostics.png").read_bytes()[:4] == b"\x89PNG"
