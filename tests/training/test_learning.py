@@ -1,6 +1,6 @@
 """A short real training, two minutes on two free cores, in which the student must learn, by the right gradients.
 
-With the routing broken on purpose (90 iterations, means of the last 30; the last two columns are what the test looks at):
+With the routing broken on purpose (90 iterations, means of the last 30; the test looks at the last two columns):
 
 ========================================  ====  ================  =========================  ====================
 training                                  seed  student tracking  latent explained variance  surrogate gain ratio
