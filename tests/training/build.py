@@ -53,7 +53,8 @@ def make_runner(
     cfg["runner"].update(num_steps_per_env=5, save_interval=options.pop("save_interval", 2))
     cfg["runner"]["obs_groups"].update(critic=["privileged"], teacher=["privileged"])
     cfg["runner"].update(options.pop("runner", {}))
-    cfg["networks"]["student_encoder"] = options.pop("student", cfg["networks"]["student_encoder"])
+    if "student" in options:
+        cfg["networks"]["student_encoder"] = options.pop("student")
     train_cfg = runner_cfg(cfg["algorithm"], cfg["networks"], cfg["runner"])
     return Runner(
         env(), copy.deepcopy(train_cfg), str(folder) if folder else None, "cpu",
