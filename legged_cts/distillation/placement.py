@@ -138,13 +138,11 @@ def ratio_surrogate(
         log_ratio = anchored_log_ratio(log_prob, old_log_prob, teacher_log_prob.detach(), alpha)
         if log_constant is not None:
             log_ratio = log_ratio + log_constant.detach()
+        if dual_clip is not None:
+            # Where A > 0 the trust interval has ended already. The logarithm, so that no ratio overflows.
+            log_ratio = log_ratio.clamp(max=math.log(dual_clip))
     ratio = log_ratio.exp()
-    loss = torch.max(-advantages * ratio, -advantages * ratio.clamp(1.0 - clip, 1.0 + clip))
-    if alpha == 1.0 or dual_clip is None:
-        return loss
-    # where, not a minimum with an infinite product: its gradient would be undefined
-    bound = -advantages * dual_clip
-    return torch.where((advantages < 0.0) & (ratio > dual_clip), bound, loss)
+    return torch.max(-advantages * ratio, -advantages * ratio.clamp(1.0 - clip, 1.0 + clip))
 
 
 def saturation(log_ratio: torch.Tensor, clip: float) -> torch.Tensor:

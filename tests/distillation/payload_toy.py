@@ -59,18 +59,25 @@ def _loads(count: int) -> torch.Tensor:
 
 
 class Plant:
-    """N episodes without end; the loads of each role are a full set of quantiles."""
+    """N episodes without end, an even number of each role.
+
+    The loads of a role are a full set of quantiles, and opposite loads meet the same noise, so that products of load
+    and noise cancel and few environments are enough.
+    """
 
     def __init__(self, teacher_acts: torch.Tensor, seed: int = 0) -> None:
         self.x = torch.zeros(len(teacher_acts), dtype=torch.float64)
         self.load = torch.zeros_like(self.x)
-        for role in (teacher_acts, ~teacher_acts):
-            if bool(role.any()):
-                self.load[role] = _loads(int(role.sum()))
+        self._roles = [role for role in (teacher_acts, ~teacher_acts) if bool(role.any())]
+        for role in self._roles:
+            self.load[role] = _loads(int(role.sum()))
         self._generator = torch.Generator().manual_seed(seed)
 
     def step(self, action: torch.Tensor) -> None:
-        noise = torch.randn(self.x.shape, generator=self._generator, dtype=torch.float64)
+        noise = torch.empty_like(self.x)
+        for role in self._roles:
+            half = torch.randn(int(role.sum()) // 2, generator=self._generator, dtype=torch.float64)
+            noise[role] = torch.cat([half, half.flip(0)])
         self.x = A * self.x + action + self.load + NOISE_STD * noise
 
     def teacher_action(self) -> torch.Tensor:

@@ -41,7 +41,7 @@ def test_bandit():
     controller = BetaController(1, hold=1, delay=1, learning_rate=0.02)
     student_return = 0.0
     start = controller.mean([1.0])
-    for _ in range(1500):
+    for _ in range(1000):
         ratio = controller.step(student_return, [1.0])
         student_return -= (ratio - 0.3) ** 2
     assert abs(start - 0.5) < 0.15

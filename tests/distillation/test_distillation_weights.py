@@ -58,7 +58,7 @@ def test_top_keeps_its_share(share):
     assert kept.sum().item() == round(101 * share) and set(kept.tolist()) <= {0.0, 1.0}
 
 
-def _frequencies(divergence: torch.Tensor, power: float, draws: int = 4000, **options) -> torch.Tensor:
+def _frequencies(divergence: torch.Tensor, power: float, draws: int = 1500, **options) -> torch.Tensor:
     generator = _generator()
     kept = [weights.top(divergence, 1 / len(divergence), power, generator=generator, **options) for _ in range(draws)]
     return torch.stack(kept).mean(0)
@@ -67,9 +67,9 @@ def _frequencies(divergence: torch.Tensor, power: float, draws: int = 4000, **op
 def test_top_draws_in_proportion_to_the_power_of_the_divergence():
     """T11: one of four samples is kept, so its probability is the weight itself; power 0 is uniform."""
     divergence = torch.tensor([0.0, 1.0, 2.0, 3.0])
-    torch.testing.assert_close(_frequencies(divergence, 1.0), divergence / 6, atol=0.03, rtol=0)
-    torch.testing.assert_close(_frequencies(divergence, 2.0), divergence**2 / 14, atol=0.03, rtol=0)
-    torch.testing.assert_close(_frequencies(divergence, 0.0), torch.full((4,), 0.25), atol=0.03, rtol=0)
+    torch.testing.assert_close(_frequencies(divergence, 1.0), divergence / 6, atol=0.05, rtol=0)
+    torch.testing.assert_close(_frequencies(divergence, 2.0), divergence**2 / 14, atol=0.05, rtol=0)
+    torch.testing.assert_close(_frequencies(divergence, 0.0), torch.full((4,), 0.25), atol=0.05, rtol=0)
 
 
 def test_top_by_entropy_needs_a_std_that_depends_on_the_state():
@@ -87,7 +87,7 @@ def test_top_by_entropy_needs_a_std_that_depends_on_the_state():
     assert not torch.equal(kept(student.entropy()), plain)
     # one of three: scaled to 0, 1/2 and 1, squared
     frequencies = _frequencies(torch.ones(3), 0.0, entropy=torch.tensor([-3.0, -2.0, -1.0]), entropy_power=2.0)
-    torch.testing.assert_close(frequencies, torch.tensor([0.0, 0.2, 0.8]), atol=0.03, rtol=0)
+    torch.testing.assert_close(frequencies, torch.tensor([0.0, 0.2, 0.8]), atol=0.05, rtol=0)
 
 
 @pytest.mark.parametrize("soft", [False, True])
