@@ -162,7 +162,9 @@ def most_plausible(student: DiagonalGaussian, dists: Sequence[DiagonalGaussian])
 def _check_weights(dists: Sequence[DiagonalGaussian], weights: Sequence[Weight]) -> None:
     if len(dists) != len(weights) or not dists:
         raise ValueError(f"a pool needs one weight per distribution, got {len(dists)} and {len(weights)}")
-    total = reduce(add, weights)
+    total: Weight = 0.0
+    for weight in weights:
+        total = total + weight
     error = (total - 1.0).abs().max().item() if isinstance(total, torch.Tensor) else abs(total - 1.0)
     if error > 1e-5:
         raise ValueError("the weights of a pool must sum to 1")
