@@ -85,6 +85,12 @@ class Driver:
             raise ValueError(f"driver.length must not be negative, got {length}")
         self.unit, self.share, self.length = unit, shares, length
 
+    def refresh(self) -> None:
+        """Let changed options count from the coming step on, where running episodes leave a choice."""
+        before = self.teacher_acts
+        self.teacher_acts = self._decide()
+        self.handover = torch.where(before & ~self.teacher_acts, self.episode_step, self.handover)
+
     def advance(self, dones: torch.Tensor) -> torch.Tensor:
         """Go one step on, after the environments did.
 

@@ -294,6 +294,7 @@ class Runner(OnPolicyRunner):
         log: list[dict[str, Any]] = []
         steps = self.cfg["num_steps_per_env"]
         self._guard.iteration = self.current_learning_iteration
+        self._follow_roles()
         with torch.inference_mode():
             obs = self._collect(obs, log)
             collected = time.perf_counter()
@@ -334,6 +335,15 @@ class Runner(OnPolicyRunner):
             self.best_score = metrics["score"]
         metrics["best_score"] = self.best_score if math.isfinite(self.best_score) else math.nan
         return obs, metrics
+
+    def _follow_roles(self) -> None:
+        """Let the statistics and the curriculum know if the algorithm changes who is a teacher in this iteration."""
+        roles = getattr(self.alg, "begin_iteration", None)
+        mask = None if roles is None else roles()
+        if mask is not None and not torch.equal(mask, self._teachers):
+            self._teachers = mask
+            self._statistics.regroup(mask)
+            self.env.unwrapped.student_mask = (~mask).to(self.env.device)
 
     def _diagnostics(self) -> dict[str, float]:
         """Return what the algorithm says about its last update, and its latent errors by the students' terrain."""
