@@ -123,7 +123,8 @@ class Distillation(CTS):
         for name, node in nodes.items():
             entry = TeacherOptions.from_dict(name, node)
             self.teachers[name] = Teacher(name, entry, roles[entry.role], widths).to(self.device)
-        for iteration in self.plan.breakpoints():
+        copied = [teacher.options.at for teacher in self.teachers.values()]
+        for iteration in sorted({*self.plan.breakpoints(), *copied}):
             self._check(self.plan.at(iteration), iteration)
         seed = torch.initial_seed() % 2**31
         self.driver = Driver(envs, first.driver.unit, first.driver.share, first.driver.length, self.device, seed)
@@ -245,10 +246,11 @@ class Distillation(CTS):
             latents = self._student_rollout.peek(self._student.context(obs))
             last = self.critic(self._with_latent(obs, latents))
             acting = self._acted.unsqueeze(-1)
-            storage.returns, advantages = gae(
+            returns, advantages = gae(
                 storage.rewards, storage.values, storage.dones, last, self.gamma, self.lam, acting,
                 self._values_of_the_other(),
             )  # fmt: skip
+            storage.returns.copy_(returns)
         else:
             advantages = storage.returns - storage.values
         if self.normalize_advantage_per_mini_batch:
@@ -287,7 +289,7 @@ class Distillation(CTS):
         losses = super().losses(batch)
         if n and not self._acts_live:
             # What copies did says nothing about the step of the policy under training.
-            losses.kl = losses.kl[n:] if self.kl_samples == "all" else losses.kl[:0]
+            losses.kl = {"all": losses.kl[n:], "teacher": losses.kl[:0], "student": losses.kl}[self.kl_samples]
             losses.diagnostics = {k: v for k, v in losses.diagnostics.items() if not k.endswith("_teacher")}
         in_loss = self._matches_actions and cfg.place.kind == "loss"
         if not in_loss and not cfg.learn.importance:
@@ -524,16 +526,12 @@ class Distillation(CTS):
         if cfg.top is not None:
             found.append(step_weights.top(distance, cfg.top.share, cfg.top.power))
         if cfg.window is not None:
-            found.append(
-                step_weights.window(self._episode_step.flatten(), self._handover.flatten(), cfg.window.length)
-            )
+            found.append(step_weights.window(self._episode_step.flatten(), self._handover.flatten(), cfg.window.length))
         if cfg.clip is not None and self.cfg.place.kind == "return":
             found.append(step_weights.clip(distance, cfg.clip.limit, cfg.clip.soft))
         return step_weights.product(*found)
 
-    def _add_to_advantages(
-        self, log_ratio: torch.Tensor, student: DiagonalGaussian, target: DiagonalGaussian
-    ) -> None:
+    def _add_to_advantages(self, log_ratio: torch.Tensor, student: DiagonalGaussian, target: DiagonalGaussian) -> None:
         """Add c_d w A_d to c_rl A in the steps that the student took."""
         place, shape, storage = self.cfg.place, self._acted.shape, self.storage
         baseline = kl(student, target).view(shape) if place.baseline == "closed_form" else None
