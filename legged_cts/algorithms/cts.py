@@ -513,7 +513,7 @@ class CTS(PPO):
         self._student_rollout = StudentRollout(self._student, self.history, acting)
 
     def _surrogates(
-        self, batch: RoleBatch, log_prob: torch.Tensor, shares: Any
+        self, batch: RoleBatch, log_prob: torch.Tensor, shares: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the surrogate of every sample [B], teachers first, and what they make together."""
         advantages = batch.advantages.squeeze(1)

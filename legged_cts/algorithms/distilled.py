@@ -101,6 +101,8 @@ class Distillation(CTS):
             raise ValueError(f"algorithm.distillation_states must be one of {', '.join(STATES)}")
         if options.get("symmetry_cfg"):
             raise ValueError("algorithm.symmetry_cfg is not supported by Distillation; set it to null")
+        if options.get("multi_gpu_cfg"):
+            raise ValueError("algorithm.class_name: Distillation trains in one process; use CTS or PPO in several")
         self.plan = DistillationPlan(distillation)
         self.cfg = first = self.plan.at(0)
         by_latent = first.match == "latent"
@@ -363,13 +365,6 @@ class Distillation(CTS):
                 self.controller.load_state_dict(loaded_dict["controller"])
         return take_iteration
 
-    def broadcast_parameters(self) -> None:
-        """Send the networks of rank 0 and its copies to all ranks."""
-        super().broadcast_parameters()
-        for teacher in self.teachers.values():
-            for tensor in teacher.save().values():
-                torch.distributed.broadcast(tensor, src=0)
-
     # Internals
 
     @property
@@ -412,7 +407,9 @@ class Distillation(CTS):
         values[step, env] = self.critic(obs)
         return values
 
-    def _surrogates(self, batch: RoleBatch, log_prob: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _surrogates(
+        self, batch: RoleBatch, log_prob: torch.Tensor, shares: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         cfg, n = self.cfg, batch.teachers
         advantages = batch.advantages.squeeze(1)
         per_sample = clipped_surrogate(log_prob, batch.old_log_prob, advantages, self.clip_param)
@@ -430,7 +427,7 @@ class Distillation(CTS):
             per_sample = torch.cat([per_sample[:n], anchored_ratio])
         learners = {"teacher": per_sample[:n], "student": per_sample[n:]}
         if cfg.learn.rl == "both":
-            surrogate = combine_surrogates(per_sample, n, self.surrogate)
+            surrogate = combine_surrogates(per_sample, n, self.surrogate, shares)
         elif len(learners.get(cfg.learn.rl, ())):
             surrogate = learners[cfg.learn.rl].mean()
         else:
