@@ -194,7 +194,8 @@ class Distillation(CTS):
         if before != (cfg.driver.unit, cfg.driver.share, cfg.driver.length):
             self.driver.configure(cfg.driver.unit, cfg.driver.share, cfg.driver.length)
             self.driver.refresh()
-        self.entropy_coef = self._entropy_coef if self._trains_by_surrogate else 0.0
+        reinforced = cfg.learn.rl != "none" and cfg.rl_coef > 0.0
+        self.entropy_coef = self._entropy_coef if reinforced else 0.0
         self._expose()
         mask = self.driver.teacher_acts
         if cfg.driver.unit != "env":
@@ -292,6 +293,7 @@ class Distillation(CTS):
         if n and not self._acts_live:
             # What copies did says nothing about the step of the policy under training.
             losses.kl = {"all": losses.kl[n:], "teacher": losses.kl[:0], "student": losses.kl}[self.kl_samples]
+            losses.surrogate_teacher = None
             losses.diagnostics = {k: v for k, v in losses.diagnostics.items() if not k.endswith("_teacher")}
         in_loss = self._matches_actions and cfg.place.kind == "loss"
         if not in_loss and not cfg.learn.importance:
@@ -340,7 +342,11 @@ class Distillation(CTS):
 
     def save(self) -> dict:
         """Return what ``CTS.save`` does, and the states of copies, driver and controller."""
-        saved = super().save() | {"distillation_driver": self.driver.state_dict(), "progress": list(self._progress)}
+        saved = super().save() | {
+            # Clones, because rollouts are collected in inference mode.
+            "distillation_driver": {key: value.clone() for key, value in self.driver.state_dict().items()},
+            "progress": list(self._progress),
+        }
         for name, teacher in self.teachers.items():
             if teacher.save():
                 saved[f"teacher_{name}_state_dict"] = teacher.save()
@@ -376,10 +382,6 @@ class Distillation(CTS):
         """Whether the teacher that acts is the policy under training."""
         names = self.cfg.target.teachers
         return len(names) == 1 and self.teachers[names[0]].is_live
-
-    @property
-    def _trains_by_surrogate(self) -> bool:
-        return self.cfg.learn.rl != "none" and (self.cfg.rl_coef > 0.0 or self.cfg.place.kind == "return")
 
     def _counted(self) -> torch.Tensor:
         """Steps [T, N] that enter a surrogate."""
@@ -484,7 +486,8 @@ class Distillation(CTS):
         self._targets = self._weights = None
         if not self._matches_actions and cfg.place.kind != "ratio":
             return
-        live = any(self.teachers[name].is_live for name in (*cfg.target.teachers, *([cfg.target.anchor or ()])) if name)
+        names = [*cfg.target.teachers, *([cfg.target.anchor] if cfg.target.anchor else [])]
+        live = any(self.teachers[name].is_live for name in names)
         given = cfg.weights
         weighted = any(w is not None for w in (given.adv_gate, given.rel_div, given.top, given.window))
         if live and not weighted and cfg.place.kind == "loss" and cfg.target.lam == 1.0:
