@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
-from rsl_rl.env import VecEnv
 from rsl_rl.storage import RolloutStorage
 from tensordict import TensorDict
 from torch import nn
 
 from legged_cts.algorithms.cts import CTS, PolicyLosses
+from legged_cts.algorithms.exposed import ExposedEncoder
 from legged_cts.algorithms.losses import clipped_surrogate, combine_surrogates, normalize_advantages
 from legged_cts.algorithms.minibatches import RoleBatch, role_batches
 from legged_cts.algorithms.student import TrainingLatents
@@ -34,7 +34,6 @@ from legged_cts.distillation.placement import (
     weighted_mean,
 )
 from legged_cts.distillation.pools import anchored, extrapolate, log_pool, moment_pool, most_plausible, route
-from legged_cts.models.exposed import ExposedEncoder
 from legged_cts.models.latent_model import LATENT, LatentActor, LatentModel
 
 REFERENCE = "reference"
@@ -150,12 +149,25 @@ class Distillation(CTS):
         self._targets: DiagonalGaussian | None = None
         self._weights: torch.Tensor | None = None
 
-    @staticmethod
-    def construct_algorithm(obs: TensorDict, env: VecEnv, cfg: dict, device: str) -> Distillation:
-        """Build as ``CTS.construct_algorithm`` does, and give environments their teachers by kind of terrain."""
-        algorithm: Any = CTS.construct_algorithm(obs, env, cfg, device)
-        algorithm._route_by_terrain(env)
-        return algorithm
+    def route_by_terrain(self, kinds: Sequence[str], index: torch.Tensor) -> None:
+        """Give every environment the teacher that lists its kind of terrain.
+
+        Args:
+            kinds: Names of the kinds of terrain.
+            index: Kind of each environment [N].
+
+        Raises:
+            ValueError: If a kind has no teacher.
+        """
+        lists = [self.teachers[name].options.terrain for name in self.cfg.target.teachers]
+        owner = {terrain: i for i, terrains in enumerate(lists) for terrain in terrains}
+        missing = [kind for kind in kinds if kind not in owner]
+        if missing:
+            raise ValueError(
+                f"algorithm.teachers: no teacher has the terrain '{missing[0]}' in its list `terrain`; kinds are:"
+                f" {', '.join(kinds)}"
+            )
+        self.route = torch.tensor([owner[kind] for kind in kinds])[index.cpu()].to(self.device)
 
     # Policies
 
@@ -591,24 +603,6 @@ class Distillation(CTS):
         self._reward_sums = torch.zeros_like(self._reward_sums)
         return result
 
-    def _route_by_terrain(self, env: VecEnv) -> None:
-        names = self.cfg.target.teachers
-        kinds_of = [self.teachers[name].options.terrain for name in names]
-        if self.cfg.target.route != "env" or getattr(getattr(env, "unwrapped", None), "scene", None) is None:
-            return
-        from legged_cts.evaluation.rollout import terrain_kinds  # which imports the simulator's side
-
-        found, kind = terrain_kinds(env)
-        owner = {terrain: i for i, terrains in enumerate(kinds_of) for terrain in terrains}
-        missing = [terrain for terrain in found if terrain not in owner]
-        if missing:
-            raise ValueError(
-                f"algorithm.teachers: no teacher has the terrain '{missing[0]}' in its list `terrain`; kinds are:"
-                f" {', '.join(found)}"
-            )
-        index = torch.tensor([owner[terrain] for terrain in found])
-        self.route = index[kind].to(self.device)
-
     def _check(self, cfg: DistillationConfig, iteration: int) -> None:
         """Check what only the trainer can.
 
@@ -664,7 +658,7 @@ class Distillation(CTS):
             " runner.obs_groups.teacher": cfg.exposure.mode == "fixed",
             "distillation.exposure.order must be fixed": cfg.exposure.order != "fixed",
             "distillation.exposure.mode = ratio needs networks.teacher_encoder.class_name"
-            " legged_cts.models.exposed:ExposedEncoder, and the other way round": (cfg.exposure.mode == "ratio")
+            " legged_cts.algorithms.exposed:ExposedEncoder, and the other way round": (cfg.exposure.mode == "ratio")
             != exposed,
         }  # fmt: skip
         for message, is_so in wrong.items():

@@ -14,7 +14,6 @@ from torch import nn
 
 from legged_cts.distillation.gaussians import DiagonalGaussian
 from legged_cts.models.policies import LatentPolicy
-from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint
 
 SOURCES = ("self", "frozen", "ema", "checkpoint")
 ROLES = ("teacher", "student")
@@ -91,10 +90,10 @@ class Teacher(nn.Module):
 
     @torch.no_grad()
     def begin(self, iteration: int) -> None:
-        """Start an iteration: copy, average or read the weights.
+        """Start an iteration: copy or average the weights.
 
         Raises:
-            ValueError: If the checkpoint's policy reads what this training does not observe.
+            ValueError: If the policy of a checkpoint was not given.
         """
         own = self._own[0]
         if self.options.source == "frozen" and self.is_live and iteration >= self.options.at:
@@ -109,7 +108,9 @@ class Teacher(nn.Module):
                 else:
                     mean.copy_(value)
         elif self.options.source == "checkpoint" and self.policy is None:
-            self._read(own)
+            raise ValueError(
+                f"algorithm.teachers.{self.name}: nobody read the checkpoint; legged_cts.training.runner:Runner does"
+            )
 
     def distribution(self, observations: TensorDict, context: torch.Tensor | None = None) -> DiagonalGaussian:
         """Distribution of actions [B, d]; without gradient unless the policy is live.
@@ -131,33 +132,36 @@ class Teacher(nn.Module):
         """The policy for inference."""
         return self._own[0] if self.is_live or self.policy is None else self.policy
 
-    def _read(self, own: LatentPolicy) -> None:
-        from legged_cts.export.checkpoint import construct_algorithm  # which imports the algorithms
+    def give(self, policy: nn.Module) -> None:
+        """Take the policy of a checkpoint: one of ours, or an actor of rsl_rl.
 
-        path = latest_checkpoint(str(self.options.checkpoint))
-        checkpoint = load_checkpoint(path)
-        algorithm = construct_algorithm(checkpoint)
-        algorithm.load(dict(checkpoint), {"actor": True}, True)
-        find = getattr(algorithm, f"{self.options.role}_policy", algorithm.get_policy)
-        policy = find().requires_grad_(False).eval().to(own.mlp[0].weight.device)
-        if policy.is_recurrent:
-            raise ValueError(f"algorithm.teachers.{self.name}: the policy of {path} is recurrent; give another one")
+        Raises:
+            ValueError: If it is recurrent or reads what this training does not observe.
+        """
+        path = f"algorithm.teachers.{self.name}: the policy of {self.options.checkpoint}"
+        if getattr(policy, "is_recurrent", False):
+            raise ValueError(f"{path} is recurrent; give another one")
+        if self.options.role == "teacher":
+            self._check_observations(policy, path)
+        device = self._own[0].mlp[0].weight.device
+        self.policy = policy.requires_grad_(False).eval().to(device)  # type: ignore[arg-type]
+
+    def _check_observations(self, policy: Any, path: str) -> None:
         latent = isinstance(policy, LatentPolicy)
         groups = policy.proprioception_groups + policy.context_groups if latent else policy.obs_groups
         missing = [group for group in groups if group not in self._stored]
-        if missing and self.options.role == "teacher":
+        if missing:
             raise ValueError(
-                f"algorithm.teachers.{self.name}: the policy of {path} reads the observation groups"
-                f" {', '.join(missing)}, which no set of runner.obs_groups has here; add them to critic"
+                f"{path} reads the observation groups {', '.join(missing)}, which no set of runner.obs_groups has here;"
+                " add them to critic"
             )
         read = policy.proprioception_dim + policy.context_shape[0] if latent else policy.obs_dim
-        here = sum(self._stored[group] for group in groups if group in self._stored)
-        if self.options.role == "teacher" and read != here:
+        here = sum(self._stored[group] for group in groups)
+        if read != here:
             raise ValueError(
-                f"algorithm.teachers.{self.name}: the policy of {path} reads {read} observations, but here its groups"
-                f" have {here}; env.observations must be as in its training"
+                f"{path} reads {read} observations, but here its groups have {here}; env.observations must be as in its"
+                " training"
             )
-        self.policy = policy
 
     def save(self) -> dict[str, torch.Tensor]:
         """State of copies; a checkpoint is read again from its file."""

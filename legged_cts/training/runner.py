@@ -37,6 +37,7 @@ from legged_cts.training.random_state import random_state, seed_everything, set_
 from legged_cts.training.revision import git_revision
 from legged_cts.training.rollback import Rollback
 from legged_cts.training.statistics import RoleStatistics, student_score
+from legged_cts.training.teachers import supply_teachers
 from legged_cts.training.writers import CsvWriter, Writer, make_writer
 
 _log = logging.getLogger(__name__)
@@ -93,6 +94,7 @@ class Runner(OnPolicyRunner):
             best_interval: Iterations between two looks at the student's score.
         """
         super().__init__(env, train_cfg, log_dir, device)
+        supply_teachers(self.alg, env)
         self.log_dir = Path(log_dir) if log_dir else None
         self.config = dict(config or {})
         self.env_info = dict(env_info or {})

@@ -14,6 +14,7 @@ import legged_cts.training.compose  # noqa: F401  registers the resolver of iter
 from legged_cts.algorithms.config import runner_cfg
 from legged_cts.algorithms.distilled import Distillation
 from legged_cts.training.checkpoint import save_checkpoint
+from legged_cts.training.teachers import supply_teachers
 
 TASKS = Path(__file__).parents[2] / "tasks" / "algorithm"
 METHODS = sorted(path.stem for path in TASKS.glob("*.yaml") if "distilled:Distillation" in path.read_text())
@@ -51,6 +52,7 @@ def build(cfg: dict, num_envs: int = 16, seed: int = 0) -> tuple[Distillation, D
     algorithm = resolve_callable(runner["algorithm"]["class_name"]).construct_algorithm(
         env.get_observations(), env, runner, "cpu"
     )
+    supply_teachers(algorithm, env)
     algorithm.train_mode()
     return algorithm, env
 

@@ -218,6 +218,16 @@ def test_a_checkpoint_of_another_size_teaches(tmp_path):
     torch.testing.assert_close(alg.teacher_policy()(obs), source.teacher_policy()(obs))
 
 
+def test_environments_get_the_teacher_of_their_terrain():
+    axes = {"coef": 1.0, "target": {"teachers": ["a", "b"], "route": "env"}, "learn": {"rl": "student"}}
+    teachers = {"a": {"source": "frozen", "terrain": ["flat"]}, "b": {"source": "ema", "terrain": ["stairs", "gap"]}}
+    alg, _ = with_axes(axes, num_envs=4, teachers=teachers)
+    alg.route_by_terrain(["gap", "flat"], torch.tensor([0, 1, 1, 0]))
+    assert alg.route.tolist() == [1, 0, 0, 1]
+    with pytest.raises(ValueError, match="no teacher has the terrain 'slope'"):
+        alg.route_by_terrain(["slope"], torch.zeros(4, dtype=torch.long))
+
+
 # Places and weights
 
 
