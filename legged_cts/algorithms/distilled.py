@@ -350,6 +350,12 @@ class Distillation(CTS):
         self._encoded = encoded.latents
         return replace(encoded, latents=encoded.latents[n:])
 
+    def latents(self, observations: TensorDict, teachers: int, student: torch.Tensor) -> torch.Tensor:
+        """Join the latents [B, latent_dim] of a batch; where a copy acted, E^t is not trained and its latents are kept."""
+        if teachers and not self._acts_live:
+            return torch.cat([observations[LATENT][:teachers], student])
+        return super().latents(observations, teachers, student)
+
     # Checkpoints
 
     def save(self) -> dict:
