@@ -86,7 +86,7 @@ def build_cts():
 
 
 def reached_parts(alg, loss):
-    """Parts with a gradient anywhere; the policy's last bias shifts both means of a shared actor, so it may have none."""
+    """Parts with a gradient anywhere: a shared actor's last bias shifts both means, so it may have none."""
     parts = {
         "teacher": alg.actor.teacher_encoder.parameters(),
         "student": alg.student_policy().encoder.parameters(),
