@@ -351,7 +351,7 @@ class Distillation(CTS):
         return replace(encoded, latents=encoded.latents[n:])
 
     def latents(self, observations: TensorDict, teachers: int, student: torch.Tensor) -> torch.Tensor:
-        """Join the latents [B, latent_dim] of a batch; those of a copy's samples are E^t's of the rollout, untrained."""
+        """Join the latents [B, latent_dim] of a batch; a copy's samples keep those of the rollout, without gradient."""
         if teachers and not self._acts_live:
             return torch.cat([observations[LATENT][:teachers], student])
         return super().latents(observations, teachers, student)
