@@ -1,4 +1,5 @@
-"""Imports point one way: applications -> environments -> terms, robots, physics; algorithms and deploy stand apart."""
+"""Imports point one way: applications -> environments -> terms, robots, physics; algorithms, distillation and deploy
+stand apart."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ ALLOWED = {
     "physics": {"robots"},
     "mdp": {"robots", "roles", "physics"},
     "models": {"roles"},
-    "algorithms": {"models", "roles"},
+    "distillation": {"roles"},
+    "algorithms": {"models", "roles", "distillation"},
     "deploy": {"robots"},
     "envs": {"mdp", "robots", "physics", "algorithms"},
     **{name: {"envs", "mdp", "robots", "physics", "algorithms", "models", "deploy", "roles"} for name in APPLICATIONS},
@@ -24,6 +26,7 @@ ALLOWED = {
 THIRD_PARTY = {
     "models": {"torch", "rsl_rl", "tensordict"},
     "algorithms": {"torch", "rsl_rl", "tensordict"},
+    "distillation": {"torch"},
     "deploy": {"numpy", "onnxruntime", "mujoco", "yaml", "imageio"},
 }
 

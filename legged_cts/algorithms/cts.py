@@ -175,12 +175,7 @@ class CTS(PPO):
         self._teacher = TeacherPolicy(actor)
 
         needs_all = reconstruction_envs == "all" and self.student_encoder_gradient == "reconstruction"
-        history_ids = torch.arange(storage.num_envs, device=self.device) if needs_all else self.student_ids
-        self.history = HistoryBuffer(
-            storage.num_transitions_per_env, storage.num_envs, history_ids, history_shape, history_reset, history_group,
-            check=not self._student.is_recurrent,  # such an E^s reads no windows
-        )  # fmt: skip
-        self._student_rollout = StudentRollout(self._student, self.history, self.student_ids)
+        self._store_histories(range(storage.num_envs) if needs_all else self.student_ids, self.student_ids)
         self._history_images = None
         if self.symmetry is not None:
             check_student(self._student)
@@ -217,6 +212,11 @@ class CTS(PPO):
     def teacher_policy(self) -> TeacherPolicy:
         """Return E^t and the policy as one module that shares the trained weights."""
         return self._teacher
+
+    @property
+    def has_teacher(self) -> bool:
+        """Whether a teacher acts, which is then worth an evaluation of its own."""
+        return len(self.teacher_ids) > 0
 
     def get_policy(self) -> StudentPolicy:  # type: ignore[override]
         """Return what is deployed: the student policy."""
@@ -358,9 +358,8 @@ class CTS(PPO):
         obs[LATENT] = latent.detach()
         values = self.critic(obs)
 
-        per_sample = clipped_surrogate(log_prob, batch.old_log_prob, batch.advantages.squeeze(1), self.clip_param)
         shares = joint_shares((n, len(batch) - n, len(batch)), self.device)
-        surrogate = combine_surrogates(per_sample, n, self.surrogate, shares)
+        per_sample, surrogate = self._surrogates(batch, log_prob, shares)
         value = value_loss(
             values, batch.values, batch.returns, self.clip_param if self.use_clipped_value_loss else None
         )
@@ -503,6 +502,24 @@ class CTS(PPO):
 
     # Internals
 
+    def _store_histories(self, stored: torch.Tensor | range, acting: torch.Tensor | range) -> None:
+        """Store the histories of environments, some of which act on E^s's latents."""
+        stored, acting = (torch.as_tensor(ids, dtype=torch.long, device=self.device) for ids in (stored, acting))
+        shape, group = self._student.context_shape, self._student.context_groups[0]
+        self.history = HistoryBuffer(
+            self.storage.num_transitions_per_env, self.storage.num_envs, stored, shape, self.history_reset, group,
+            check=not self._student.is_recurrent,  # such an E^s reads no windows
+        )  # fmt: skip
+        self._student_rollout = StudentRollout(self._student, self.history, acting)
+
+    def _surrogates(
+        self, batch: RoleBatch, log_prob: torch.Tensor, shares: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the surrogate of every sample [B], teachers first, and what they make together."""
+        advantages = batch.advantages.squeeze(1)
+        per_sample = clipped_surrogate(log_prob, batch.old_log_prob, advantages, self.clip_param)
+        return per_sample, combine_surrogates(per_sample, batch.teachers, self.surrogate, shares)
+
     @torch.no_grad()
     def _with_latent(self, obs: TensorDict, student: torch.Tensor) -> TensorDict:
         """Select the stored groups and add each environment's latent; students' are given, E^t runs on teachers."""
@@ -576,7 +593,7 @@ class CTS(PPO):
             states: Any = self.storage.observations[:, ids].flatten(0, 1).select(*self._raw_actor.teacher_groups)
             if symmetry is not None:
                 states = observation_images(symmetry, states)
-            targets = self._teacher.latent(self._raw_actor.teacher_input(states))
+            targets = self._target_latents(self._raw_actor.teacher_input(states))
             targets = targets.unflatten(0, (-1, self.storage.num_transitions_per_env, len(ids)))
         self.diagnostics.compare_latents(self.storage, targets[0], ids)  # without images
         skipped = 0
@@ -590,6 +607,10 @@ class CTS(PPO):
             for key, term in report.items():
                 means[key].append(term.item())
         return skipped
+
+    def _target_latents(self, states: torch.Tensor) -> torch.Tensor:
+        """Return z^t [B, latent_dim] of privileged states [B, m], which E^s regresses."""
+        return self._teacher.latent(states)
 
     def _student_step(self, loss: torch.Tensor) -> bool:
         if not self._all_finite([loss]):

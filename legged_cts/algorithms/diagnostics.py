@@ -44,12 +44,16 @@ class Diagnostics:
         """Mean over the rollout of ||z^s - z^t||^2 of each student environment [K]; None without a regression."""
         self.latent_cosine: torch.Tensor | None = None
         """Mean over the rollout of cos(z^s, z^t) of each student environment [K]; None without a regression."""
-        self._teachers = teachers
-        self._roles = {name: mask for name, mask in (("teacher", teachers), ("student", ~teachers)) if bool(mask.any())}
         self._modules = modules
+        self.regroup(teachers)
         self._once: dict[str, torch.Tensor] = {}
         self._sums: dict[str, torch.Tensor] = {}
         self._counts: dict[str, int] = {}
+
+    def regroup(self, teachers: torch.Tensor) -> None:
+        """Change who is who, bool [N]."""
+        self._teachers = teachers
+        self._roles = {name: mask for name, mask in (("teacher", teachers), ("student", ~teachers)) if bool(mask.any())}
 
     def start(self, storage: RolloutStorage) -> None:
         """Begin an update with a full storage of T steps and N environments."""

@@ -77,7 +77,7 @@ def role_batches(
 
     Args:
         storage: Rollouts of ``num_transitions_per_env`` steps.
-        teachers: Role of each environment, bool [num_envs].
+        teachers: Role of each environment, bool [num_envs], or of each step, bool [steps, num_envs].
         batches: Mini-batches per epoch.
         epochs: Number of epochs.
         sequences: Whether a mini-batch holds whole sequences of some environments, see ``sample_batches``.
@@ -86,8 +86,9 @@ def role_batches(
     steps, envs = storage.num_transitions_per_env, storage.num_envs
     observations = storage.observations.flatten(0, 1)
     distribution_params = tuple(p.flatten(0, 1) for p in storage.distribution_params)
+    roles = teachers.expand(steps, envs).flatten()
     for index in sample_batches(steps, envs, batches, epochs, storage.device, sequences):
-        is_teacher = teachers[index % envs]
+        is_teacher = roles[index]
         index = torch.cat([index[is_teacher], index[~is_teacher]])
         yield RoleBatch(
             observations=observations[index],  # type: ignore[arg-type]

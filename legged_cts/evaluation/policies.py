@@ -34,7 +34,7 @@ def checkpoint_policies(checkpoint: Mapping[str, Any], device: str) -> dict[str,
     if not hasattr(algorithm, "student_policy"):
         return {"student": algorithm.get_policy().to(device)}
     policies: dict[str, Policy] = {"student": algorithm.student_policy().to(device)}
-    if len(getattr(algorithm, "teacher_ids", ())):
+    if getattr(algorithm, "has_teacher", False):
         policies["teacher"] = algorithm.teacher_policy().to(device)
     return policies
 

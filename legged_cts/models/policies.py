@@ -78,6 +78,15 @@ class LatentPolicy(nn.Module):
         obs = proprioception
         return torch.cat([obs[group] for group in self.proprioception_groups], dim=-1), self.context(obs)
 
+    def action_distribution(
+        self, observations: TensorDict, context: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return mean and std [B, d] of the actions; a feed-forward encoder's raw input is ``context`` where given."""
+        proprioception = torch.cat([observations[group] for group in self.proprioception_groups], dim=-1)
+        latent = self.latent(self.context(observations) if context is None else context)
+        self.distribution.update(self.mlp(torch.cat([self.normalizer(proprioception), latent], dim=-1)))
+        return self.distribution.mean, self.distribution.std
+
     def _act(self, proprioception: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
         x = torch.cat([self.normalizer(proprioception), latent], dim=-1)
         return self.distribution.deterministic_output(self.mlp(x))

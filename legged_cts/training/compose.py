@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,6 +15,17 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from legged_cts.envs.morphology import TASKS, morphology_override
+
+
+def share_of_iterations(share: float, *, _root_: DictConfig) -> int:
+    """Return the number of iterations that make up a share of ``max_iterations``, rounded up and at least 1.
+
+    In the task tree it is ``${iterations:0.5}``; a checkpoint keeps the number.
+    """
+    return max(1, math.ceil(float(share) * _root_.max_iterations))
+
+
+OmegaConf.register_new_resolver("iterations", share_of_iterations, replace=True)
 
 
 def compose_task(overrides: Sequence[str]) -> DictConfig:

@@ -37,6 +37,7 @@ from legged_cts.training.random_state import random_state, seed_everything, set_
 from legged_cts.training.revision import git_revision
 from legged_cts.training.rollback import Rollback
 from legged_cts.training.statistics import RoleStatistics, student_score
+from legged_cts.training.teachers import supply_teachers
 from legged_cts.training.writers import CsvWriter, Writer, make_writer
 
 _log = logging.getLogger(__name__)
@@ -93,6 +94,7 @@ class Runner(OnPolicyRunner):
             best_interval: Iterations between two looks at the student's score.
         """
         super().__init__(env, train_cfg, log_dir, device)
+        supply_teachers(self.alg, env)
         self.log_dir = Path(log_dir) if log_dir else None
         self.config = dict(config or {})
         self.env_info = dict(env_info or {})
@@ -294,6 +296,7 @@ class Runner(OnPolicyRunner):
         log: list[dict[str, Any]] = []
         steps = self.cfg["num_steps_per_env"]
         self._guard.iteration = self.current_learning_iteration
+        self._follow_roles()
         with torch.inference_mode():
             obs = self._collect(obs, log)
             collected = time.perf_counter()
@@ -334,6 +337,15 @@ class Runner(OnPolicyRunner):
             self.best_score = metrics["score"]
         metrics["best_score"] = self.best_score if math.isfinite(self.best_score) else math.nan
         return obs, metrics
+
+    def _follow_roles(self) -> None:
+        """Let the statistics and the curriculum know if the algorithm changes who is a teacher in this iteration."""
+        roles = getattr(self.alg, "begin_iteration", None)
+        mask = None if roles is None else roles()
+        if mask is not None and not torch.equal(mask, self._teachers):
+            self._teachers = mask
+            self._statistics.regroup(mask)
+            self.env.unwrapped.student_mask = (~mask).to(self.env.device)
 
     def _diagnostics(self) -> dict[str, float]:
         """Return what the algorithm says about its last update, and its latent errors by the students' terrain."""

@@ -42,14 +42,22 @@ class RoleStatistics:
         device = env.device
         self._env = env
         self._probe = _Probe(env.unwrapped) if hasattr(env.unwrapped, "command_manager") else None
-        mask = teacher_mask.to(device)
-        self._roles = torch.stack([~mask, mask]).float()
-        self._present = {"student": not bool(mask.all()), "teacher": bool(mask.any())}
-        self._terrain = _terrain_of(env, ~mask)
+        self._set_roles(teacher_mask.to(device))
         self._return = torch.zeros(env.num_envs, device=device)
         self._length = torch.zeros(env.num_envs, device=device)
         self._sums = torch.zeros(len(_PER_EPISODE + _PER_STEP), 2, device=device)
         self._window: deque[list[list[float]]] = deque(maxlen=window)
+
+    def regroup(self, teacher_mask: torch.Tensor) -> None:
+        """Start anew with other roles, bool [N]; episodes under way count for the role in which they end."""
+        self._set_roles(teacher_mask.to(self._sums.device))
+        self._sums.zero_()
+        self._window.clear()
+
+    def _set_roles(self, mask: torch.Tensor) -> None:
+        self._roles = torch.stack([~mask, mask]).float()
+        self._present = {"student": not bool(mask.all()), "teacher": bool(mask.any())}
+        self._terrain = _terrain_of(self._env, ~mask)
 
     def state_dict(self, episodes: bool = False) -> dict[str, Any]:
         """Return the window and, with ``episodes``, the sums of the episodes under way."""

@@ -1,0 +1,38 @@
+"""Gives an algorithm the teachers that lie in checkpoints, and each environment its teacher by terrain."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rsl_rl.env import VecEnv
+from torch import nn
+
+from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint
+
+
+def supply_teachers(alg: Any, env: VecEnv) -> None:
+    """Read what ``algorithm.teachers`` names; a no-op for algorithms without such teachers.
+
+    Raises:
+        CheckpointError: If a file is no checkpoint.
+        ValueError: If a policy reads what this training does not observe, or a kind of terrain has no teacher.
+    """
+    teachers = getattr(alg, "teachers", {})
+    for teacher in teachers.values():
+        if teacher.options.source == "checkpoint":
+            teacher.give(checkpoint_policy(teacher.options.checkpoint, teacher.options.role))
+    if teachers and alg.cfg.target.route == "env" and getattr(env.unwrapped, "scene", None) is not None:
+        from legged_cts.evaluation.rollout import terrain_kinds  # which imports training.statistics
+
+        alg.route_by_terrain(*terrain_kinds(env))
+
+
+def checkpoint_policy(path: str, role: str) -> nn.Module:
+    """Rebuild the policy of a role from a checkpoint or run folder; without roles there is only one."""
+    from legged_cts.export.checkpoint import construct_algorithm  # which imports training.checkpoint
+
+    checkpoint = load_checkpoint(latest_checkpoint(path))
+    algorithm = construct_algorithm(checkpoint)
+    algorithm.load(dict(checkpoint), {"actor": True}, True)
+    algorithm.eval_mode()
+    return getattr(algorithm, f"{role}_policy", algorithm.get_policy)()

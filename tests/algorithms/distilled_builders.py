@@ -1,0 +1,80 @@
+"""Named methods on the toy environment, from their shipped files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from builders import STEPS
+from omegaconf import DictConfig, OmegaConf
+from rsl_rl.utils import resolve_callable
+from toy_env import DriftEnv
+
+import legged_cts.training.compose  # noqa: F401  registers the resolver of iterations
+from legged_cts.algorithms.config import runner_cfg
+from legged_cts.algorithms.distilled import Distillation
+from legged_cts.training.checkpoint import save_checkpoint
+from legged_cts.training.teachers import supply_teachers
+
+TASKS = Path(__file__).parents[2] / "tasks" / "algorithm"
+METHODS = sorted(path.stem for path in TASKS.glob("*.yaml") if "distilled:Distillation" in path.read_text())
+SMALL = {"policy": [32], "critic": [32], "encoder": [32]}
+
+
+def shipped(name: str) -> DictConfig:
+    """Load a file of tasks/algorithm on top of those that it builds on."""
+    node = OmegaConf.load(TASKS / f"{name}.yaml")
+    assert isinstance(node, DictConfig)
+    bases = [shipped(base) for base in node.pop("defaults", []) if base != "_self_"]
+    merged = OmegaConf.merge(*bases, node)
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
+def method_cfg(name: str, iterations: int = 4, overrides: dict | None = None) -> dict:
+    """The toy's plain configuration of a shipped method, or of ``Distillation`` on top of CTS for name ``cts``."""
+    groups = {"actor": ["proprioception"], "critic": ["privileged"], "teacher": ["privileged"], "student": ["history"]}
+    # Reward is immediate on the toy.
+    toy = {"algorithm": {"gamma": 0.5, "num_mini_batches": 2}, "runner": {"num_steps_per_env": STEPS}}
+    context = {"max_iterations": iterations, "size": SMALL}
+    cfg = OmegaConf.merge(context, shipped(name), toy, OmegaConf.create(overrides or {}))
+    result = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    assert isinstance(result, dict)
+    result["runner"]["obs_groups"] = groups
+    return result
+
+
+def build(cfg: dict, num_envs: int = 16, seed: int = 0) -> tuple[Distillation, DriftEnv]:
+    """Build the algorithm of a configuration on a fresh toy environment."""
+    torch.manual_seed(seed)
+    env = DriftEnv(num_envs, seed=seed)
+    runner = runner_cfg(cfg["algorithm"], cfg["networks"], cfg["runner"])
+    algorithm = resolve_callable(runner["algorithm"]["class_name"]).construct_algorithm(
+        env.get_observations(), env, runner, "cpu"
+    )
+    supply_teachers(algorithm, env)
+    algorithm.train_mode()
+    return algorithm, env
+
+
+def with_axes(axes: dict | None = None, num_envs: int = 16, iterations: int = 4, **algorithm):
+    """Build ``Distillation`` with the given axes and options."""
+    name = {"class_name": "legged_cts.algorithms.distilled:Distillation", "teacher_fraction": None}
+    node = {"algorithm": {**name, "distillation": axes or {}, **algorithm}}
+    return build(method_cfg("cts", iterations, node), num_envs)
+
+
+def write_teacher(folder: Path, num_envs: int = 16) -> Path:
+    """Train a privileged toy policy shortly with CTS and write its checkpoint."""
+    from builders import make_cts, rollout
+
+    alg, env = make_cts(num_envs)
+    rollout(alg, env)
+    alg.update()
+    cfg = method_cfg("cts")
+    for node in cfg["networks"].values():
+        node["hidden_dims"] = [64, 32]
+    cfg["networks"]["actor"]["latent_dim"] = 8
+    info = {"proprioception": 2, "history_length": 3, "privileged": 4, "actions": 2}
+    content = {**alg.save(), "config": cfg, "env_info": info, "iter": 1, "total_steps": 1}
+    return save_checkpoint(folder / "teacher.pt", content)
