@@ -34,7 +34,7 @@ def main(argv: list[str]) -> None:
         if fault["kind"] == "actions":
             print("the policy's output was not finite on the observation in the file; the world got a zero action")
         result = replay(fault, [word for word in argv if word not in own])
-        print("blows up again" if result.exploded else f"no explosion; joints at {result.max_joint_speed:.1f} rad/s")
+        print("blows up again" if result.exploded else f"no explosion; joints at {result.max_joint_speed:.2f} rad/s")
         for name, finite in result.finite.items():
             print(f"{name}: {'finite' if finite else 'not finite'}")
 

@@ -28,7 +28,7 @@ TERRAINS = {
 def run(*words: str) -> str:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, *words], capture_output=True, text=True, env=environment, cwd=ROOT, timeout=900, check=False
+        [sys.executable, *words], capture_output=True, text=True, env=environment, cwd=ROOT, timeout=1800, check=False
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
@@ -46,7 +46,7 @@ def resumed(request, tmp_path_factory):
 def test_right_after_a_resume_everything_is_as_it_was_saved(resumed):
     terrain, folder = resumed
     saved, state = load_checkpoint(folder / "model_2.pt"), load_checkpoint(folder / "resumed.pt")
-    assert differences(saved, state) == []
+    assert differences(saved, state, but=("git_revision",)) == []
     # None of it is what a fresh start would have had.
     assert saved["iter"] == 2 and saved["env_state"]["common_step_counter"] == 48
     assert saved["env_state"]["reward_weights"] == {"alive": 1.0}
@@ -93,5 +93,5 @@ def test_the_world_that_blew_up_can_be_replayed(resumed):
     # A sound world takes the same step again, with its mass, gains, friction and delay.
     said = run("scripts/replay_fault.py", f"file={folder / 'sound.pt'}")
     speed = re.search(r"no explosion; joints at ([\d.]+) rad/s", said)
-    assert speed and float(speed[1]) == pytest.approx(read_plain(folder / "sound.pt")["speed"], rel=0.01, abs=0.06)
+    assert speed and float(speed[1]) == pytest.approx(read_plain(folder / "sound.pt")["speed"], abs=0.02)
     assert "not finite" not in said.partition("\n")[2]
