@@ -13,7 +13,7 @@ from legged_cts.training import rollback
 from legged_cts.training.checkpoint import CheckpointError, load_checkpoint, read_plain
 from legged_cts.training.faults import MAX_DUMPS, EnvironmentFault
 from legged_cts.training.replay import load_fault
-from legged_cts.training.runner import PolicyError
+from legged_cts.training.runner import Ending, PolicyError
 
 GRU = {"class_name": "legged_cts.models.recurrent:RecurrentEncoder", "cell": "gru", "hidden_size": 8}
 
@@ -272,8 +272,8 @@ def test_networks_that_an_update_broke_are_restored_with_half_the_learning_rate(
     assert runner.alg.learning_rate == runner.alg.optimizer.param_groups[0]["lr"] == 0.5e-3
     assert runner.alg.student_optimizer.param_groups[0]["lr"] == 0.5e-3
     # A failure a long time later is forgiven again, one soon after it is not.
-    runner.learn(rollback.GRACE)
-    assert sound(runner)
-    failing.add(runner.current_learning_iteration + 1)
+    assert runner.learn(rollback.GRACE) is Ending.DONE and sound(runner)
+    assert runner.learn(1) is Ending.DONE
+    failing.add(runner.current_learning_iteration)
     with pytest.raises(PolicyError):
-        runner.learn(2)
+        runner.learn(1)
