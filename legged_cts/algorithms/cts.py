@@ -31,7 +31,7 @@ from legged_cts.algorithms.losses import (
 from legged_cts.algorithms.minibatches import RoleBatch, role_batches
 from legged_cts.algorithms.options import check_options
 from legged_cts.algorithms.reconstruction import reconstruction_losses
-from legged_cts.algorithms.reduce import all_agree, joint_shares, processes
+from legged_cts.algorithms.reduce import all_agree, joint_shares, joint_sum, processes
 from legged_cts.algorithms.student import StudentRollout, TrainingLatents
 from legged_cts.algorithms.symmetry import (
     by_copy,
@@ -325,7 +325,14 @@ class CTS(PPO):
     def batches(self) -> Iterator[RoleBatch]:
         """Yield the mini-batches of all PPO epochs; whole sequences where PPO trains a recurrent E^s."""
         sequences = self._student.is_recurrent and self.student_encoder_gradient == "surrogate"
-        return role_batches(self.storage, self.teacher_mask, self.num_mini_batches, self.num_learning_epochs, sequences)
+        return role_batches(
+            self.storage, self._sample_roles, self.num_mini_batches, self.num_learning_epochs, sequences
+        )
+
+    @property
+    def _sample_roles(self) -> torch.Tensor:
+        """Who is a teacher, by environment [N] or by step and environment [T, N]."""
+        return self.teacher_mask
 
     def losses(self, batch: RoleBatch) -> PolicyLosses:
         """Compute the PPO loss terms of a mini-batch; the graph routes each gradient where it belongs."""
@@ -559,18 +566,13 @@ class CTS(PPO):
 
     def _all_finite(self, scalars: list[torch.Tensor]) -> bool:
         finite = torch.stack([scalar.detach().float() for scalar in scalars]).isfinite().all()
-        if self.is_multi_gpu:  # all ranks step, or none
-            finite = finite.int()
-            torch.distributed.all_reduce(finite, op=torch.distributed.ReduceOp.MIN)
-        return bool(finite)
+        return all_agree(bool(finite), self.device)  # all ranks step, or none
 
     def _adapt_learning_rate(self, kl: torch.Tensor) -> None:
         """Apply rsl_rl's KL rule: rate / 1.5 above twice the desired KL, * 1.5 below half of it, in [1e-5, 1e-2]."""
         if self.schedule != "adaptive" or self.desired_kl is None:
             return
-        total = torch.stack([kl.sum(), torch.tensor(float(len(kl)), device=kl.device)])
-        if self.is_multi_gpu:
-            torch.distributed.all_reduce(total)
+        total = joint_sum(torch.stack([kl.sum(), torch.tensor(float(len(kl)), device=kl.device)]))
         if total[1] == 0:  # no sample of the group that steers
             return
         mean = (total[0] / total[1]).item()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch import nn
 from legged_cts.algorithms.cts import CTS, PolicyLosses
 from legged_cts.algorithms.exposed import ExposedEncoder
 from legged_cts.algorithms.losses import clipped_surrogate, combine_surrogates, normalize_advantages
-from legged_cts.algorithms.minibatches import RoleBatch, role_batches
+from legged_cts.algorithms.minibatches import RoleBatch
 from legged_cts.algorithms.student import TrainingLatents
 from legged_cts.algorithms.teachers import Teacher, TeacherOptions
 from legged_cts.distillation import weights as step_weights
@@ -293,10 +293,9 @@ class Distillation(CTS):
             result["exposure"] = float(encoder.ratio)
         return result
 
-    def batches(self) -> Iterator[RoleBatch]:
-        """Yield the mini-batches of all PPO epochs, teacher-driven samples first."""
-        sequences = self._student.is_recurrent and self.student_encoder_gradient == "surrogate"
-        return role_batches(self.storage, self._acted, self.num_mini_batches, self.num_learning_epochs, sequences)
+    @property
+    def _sample_roles(self) -> torch.Tensor:
+        return self._acted
 
     def losses(self, batch: RoleBatch) -> PolicyLosses:
         """Compute PPO's loss terms and the distillation loss of a mini-batch."""
@@ -366,8 +365,8 @@ class Distillation(CTS):
             "progress": list(self._progress),
         }
         for name, teacher in self.teachers.items():
-            if teacher.save():
-                saved[f"teacher_{name}_state_dict"] = teacher.save()
+            if state := teacher.save():
+                saved[f"teacher_{name}_state_dict"] = state
         if self.controller is not None:
             saved["controller"] = self.controller.state_dict()
         return saved

@@ -6,6 +6,8 @@ from typing import Any
 
 SCAN_GROUP = "height_scan"
 """Observation group of the terrain scan; apart from ``privileged``, so that a set of groups can leave it out."""
+PRIVILEGED_GROUPS = ("privileged", SCAN_GROUP)
+"""Observation groups that a robot could not measure."""
 
 
 def resolve_privileged(config: dict[str, Any]) -> None:

@@ -80,8 +80,11 @@ def _base_height(path: str, params: Params, spec: RobotSpec) -> Params:
 
 
 def _feet_regulation(path: str, params: Params, spec: RobotSpec) -> Params:
-    check_keys(path, params, ("height",))
-    return {"height": spec.nominal_height if params.get("height") is None else float(params["height"])}
+    check_keys(path, params, ("reach",))
+    reach = 0.025 * spec.nominal_height if params.get("reach") is None else float(params["reach"])
+    if not reach > 0:
+        raise ValueError(f"{path}.reach must be above 0 m, got {reach}")
+    return {"reach": reach}
 
 
 def _joint_limits(path: str, params: Params, spec: RobotSpec) -> Params:

@@ -19,7 +19,8 @@ from legged_cts.evaluation.policies import (
     contract_overrides,
 )
 from legged_cts.evaluation.report import Row, rows, summary_table, terrain_table, write_csv
-from legged_cts.evaluation.rollout import evaluation_config, run_episodes, terrain_kinds
+from legged_cts.evaluation.rollout import evaluation_config, run_episodes
+from legged_cts.mdp.terrain_columns import terrain_kinds
 from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint
 from legged_cts.training.compose import apply_overrides, compose_task, plain
 from legged_cts.training.env_info import task_info
@@ -92,7 +93,7 @@ def evaluate(options: EvaluateOptions, overrides: Sequence[str], console: Consol
     with make_env(config, log=cache_dir() / "setup.log") as env:
         if contract is not None:
             check(contract, env.unwrapped.robot_spec)
-        kinds, _ = terrain_kinds(env)
+        kinds, _ = terrain_kinds(env.unwrapped.scene.terrain, env.num_envs)
         for role, policy in policies.items():
             table += rows(role, run_episodes(env, policy, options.episodes, seed), kinds)
         pushes = config["env"]["pushes"]

@@ -26,11 +26,9 @@ def checkpoint_policies(checkpoint: Mapping[str, Any], device: str) -> dict[str,
         checkpoint: From ``load_checkpoint``.
         device: Device to run on.
     """
-    from legged_cts.export.checkpoint import construct_algorithm
+    from legged_cts.export.checkpoint import trained_algorithm
 
-    algorithm = construct_algorithm(checkpoint)
-    algorithm.load(dict(checkpoint), {"actor": True}, True)
-    algorithm.eval_mode()
+    algorithm = trained_algorithm(checkpoint)
     if not hasattr(algorithm, "student_policy"):
         return {"student": algorithm.get_policy().to(device)}
     policies: dict[str, Policy] = {"student": algorithm.student_policy().to(device)}

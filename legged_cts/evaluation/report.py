@@ -14,6 +14,7 @@ from rich.table import Table
 
 from legged_cts.deploy.evaluate import student_t, wilson
 from legged_cts.evaluation.metrics import Episodes
+from legged_cts.training.writers import read_rows
 
 METRICS = {
     "lin_error": ("linear error [m/s]", 3),
@@ -155,8 +156,7 @@ def plot_learning(metrics_csv: Path, path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    with metrics_csv.open(newline="") as file:
-        lines = list(csv.DictReader(file))
+    _, lines = read_rows(metrics_csv)
     panels = {
         "return": "episode return",
         "lin_error": "linear error [m/s]",

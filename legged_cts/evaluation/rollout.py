@@ -11,6 +11,7 @@ import torch
 from tensordict import TensorDict
 
 from legged_cts.evaluation.metrics import GRAVITY, SETTLING_S, EpisodeAccumulator, Episodes, Sample, heading_velocity
+from legged_cts.mdp.terrain_columns import terrain_kinds
 from legged_cts.training.statistics import FALL_TERMS
 
 
@@ -91,20 +92,6 @@ def run_episodes(env: Any, policy: Policy, episodes: int, seed: int) -> Episodes
     return joined.where(torch.arange(len(joined)) < episodes)
 
 
-def terrain_kinds(env: Any) -> tuple[list[str], torch.Tensor]:
-    """Return the names of the kinds of terrain, and the index of each environment's kind [N]."""
-    terrain = env.unwrapped.scene.terrain
-    generator = terrain.cfg.terrain_generator
-    if terrain.cfg.terrain_type != "generator" or generator is None:
-        return ["flat"], torch.zeros(env.num_envs, dtype=torch.long)
-    from legged_cts.mdp.terrain_columns import column_names
-
-    columns = column_names(generator)
-    names = list(dict.fromkeys(columns))
-    of_column = torch.tensor([names.index(name) for name in columns])
-    return names, of_column[terrain.terrain_types.cpu()]
-
-
 def _round(env: Any, policy: Policy, seed: int) -> Episodes:
     inner = env.unwrapped
     inner.seed(seed)
@@ -150,6 +137,6 @@ def _round(env: Any, policy: Policy, seed: int) -> Episodes:
     uneven = terrain.cfg.terrain_type == "generator"
     half = 0.5 * terrain.cfg.terrain_generator.size[0] if uneven else math.inf
     level = terrain.terrain_levels if uneven else torch.zeros(n, dtype=torch.long, device=device)
-    _, kind = terrain_kinds(env)
+    _, kind = terrain_kinds(terrain, n)
     result = sums.episodes(walked > half, level, kind.to(device))
     return Episodes(**{name: value.cpu() for name, value in vars(result).items()})

@@ -20,7 +20,7 @@ from torch import nn
 from legged_cts.algorithms.config import runner_cfg
 from legged_cts.deploy.contract import CONTRACT_VERSION, ContractError, ObservationTerm, PolicyContract
 from legged_cts.envs.gait import task_gait
-from legged_cts.envs.privileged import SCAN_GROUP
+from legged_cts.envs.privileged import PRIVILEGED_GROUPS
 from legged_cts.export.onnx import export_policy, policy_state_size
 from legged_cts.robots.spec import load_robot
 from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint
@@ -125,9 +125,7 @@ def student_policy(checkpoint: Mapping[str, Any]) -> nn.Module:
     Raises:
         ValueError: if the algorithm has no student that a robot could run.
     """
-    algorithm = construct_algorithm(checkpoint)
-    algorithm.load(dict(checkpoint), {"actor": True}, True)
-    algorithm.eval_mode()
+    algorithm = trained_algorithm(checkpoint)
     student = getattr(algorithm, "student_policy", None)
     if student is not None:
         return student()
@@ -138,6 +136,18 @@ def student_policy(checkpoint: Mapping[str, Any]) -> nn.Module:
     raise ValueError(
         f"algorithm: {type(algorithm).__name__} has no student policy, and its actor reads more than proprioception"
     )
+
+
+def trained_algorithm(checkpoint: Mapping[str, Any]) -> Any:
+    """Builds the algorithm of a checkpoint on the CPU with its trained policies, ready to act.
+
+    Args:
+        checkpoint: with `config`, `env_info` and the algorithm's state.
+    """
+    algorithm = construct_algorithm(checkpoint)
+    algorithm.load(dict(checkpoint), {"actor": True}, True)
+    algorithm.eval_mode()
+    return algorithm
 
 
 def construct_algorithm(checkpoint: Mapping[str, Any]) -> Any:
@@ -153,7 +163,7 @@ def construct_algorithm(checkpoint: Mapping[str, Any]) -> Any:
         {
             "proprioception": torch.zeros(count, n),
             "history": torch.zeros(count, info["history_length"], n),
-            **{name: torch.zeros(count, info[name]) for name in ("privileged", SCAN_GROUP) if name in info},
+            **{name: torch.zeros(count, info[name]) for name in PRIVILEGED_GROUPS if name in info},
         },
         batch_size=[count],
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from isaaclab.managers import ManagerTermBase
 
-from legged_cts.mdp.terrain_columns import column_names
+from legged_cts.mdp.terrain_columns import terrain_kinds
 
 if TYPE_CHECKING:
     from isaaclab.managers import CurriculumTermCfg
@@ -31,11 +31,9 @@ class TerrainLevels(ManagerTermBase):
         terrain = env.terrain
         generator = terrain.cfg.terrain_generator
         assert generator is not None
-        names = column_names(generator)
-        self.names = list(dict.fromkeys(names))
+        self.names, kind = terrain_kinds(terrain, env.num_envs)
         """Kinds of terrain present."""
-        kind_of_column = torch.tensor([self.names.index(name) for name in names], device=env.device)
-        self.kind = kind_of_column[terrain.terrain_types]
+        self.kind = kind.to(env.device)
         """Index into ``names`` of each environment's terrain [N]."""
         self._kind_mask = torch.stack([self.kind == i for i in range(len(self.names))]).float()
         self._start_step = torch.zeros(env.num_envs, dtype=torch.long, device=env.device)

@@ -89,15 +89,14 @@ def joint_limits(env: LeggedEnv, lower: Sequence[float], upper: Sequence[float])
     return ((low - position).clamp(min=0.0) + (position - high).clamp(min=0.0)).sum(dim=1)
 
 
-def feet_regulation(env: LeggedEnv, height: float) -> torch.Tensor:
+def feet_regulation(env: LeggedEnv, reach: float) -> torch.Tensor:
     """Penalise feet that move fast while near the ground.
 
-    sum over feet of |v_xy|^2 * exp(-h / (0.025 * height)), h the foot's clearance and ``height`` the base's target
-    height [m].
+    sum over feet of |v_xy|^2 * exp(-h / reach), h the foot's clearance and ``reach`` a height [m].
     """
     state = env.state.current()
     speed = state.foot_vel_w[:, :, :2].square().sum(dim=2)
-    return (speed * torch.exp(-state.foot_height.clamp(min=0.0) / (0.025 * height))).sum(dim=1)
+    return (speed * torch.exp(-state.foot_height.clamp(min=0.0) / reach)).sum(dim=1)
 
 
 def hip_default(env: LeggedEnv, joints: Sequence[int]) -> torch.Tensor:

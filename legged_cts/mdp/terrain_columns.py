@@ -1,10 +1,11 @@
-"""Which kind of sub-terrain is in which column of a curriculum terrain."""
+"""Which kind of sub-terrain is in which column of a curriculum terrain, and under which environment."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+import torch
 
 
 def column_names(generator: Any) -> list[str]:
@@ -22,3 +23,19 @@ def column_names(generator: Any) -> list[str]:
         names[int(np.flatnonzero(column / generator.num_cols + 0.001 < cumulated)[0])]
         for column in range(generator.num_cols)
     ]
+
+
+def terrain_kinds(terrain: Any, num_envs: int) -> tuple[list[str], torch.Tensor]:
+    """Return the names of the kinds of terrain, and the index of each environment's kind [N], on the CPU.
+
+    Args:
+        terrain: The scene's terrain importer.
+        num_envs: Number of environments N.
+    """
+    generator = terrain.cfg.terrain_generator
+    if terrain.cfg.terrain_type != "generator" or generator is None:
+        return ["flat"], torch.zeros(num_envs, dtype=torch.long)
+    columns = column_names(generator)
+    names = list(dict.fromkeys(columns))
+    of_column = torch.tensor([names.index(name) for name in columns])
+    return names, of_column[terrain.terrain_types.cpu()]

@@ -82,7 +82,7 @@ class NativeMujocoSolver(SolverMuJoCo):
         num_worlds = self.mjw_data.nworld
         self._worlds = WorldModels(spec, self.mj_model, num_worlds)
         base = self._worlds.base
-        self._threads = threads or os.cpu_count() or 1
+        self._threads = threads or len(os.sched_getaffinity(0))
         self._pool = rollout.Rollout(nthread=self._threads)
         self._thread_data = [mujoco.MjData(base) for _ in range(self._threads)]
         self._num_state = mujoco.mj_stateSize(base, mujoco.mjtState.mjSTATE_FULLPHYSICS)

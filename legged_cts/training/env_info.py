@@ -8,7 +8,7 @@ from typing import Any
 
 from legged_cts.envs.builder import proprioception_terms, resolve_device
 from legged_cts.envs.gait import task_gait
-from legged_cts.envs.privileged import SCAN_GROUP
+from legged_cts.envs.privileged import PRIVILEGED_GROUPS
 from legged_cts.physics import resolve_physics
 from legged_cts.robots.spec import load_robot
 
@@ -64,4 +64,4 @@ def env_info(config: Mapping[str, Any], env: Any) -> dict[str, Any]:
             f"env.observations: expected proprioception [{n}] and history [{history}, {n}], the environment gives "
             f"{list(obs['proprioception'].shape[1:])} and {list(obs['history'].shape[1:])}"
         )
-    return info | {name: int(obs[name].shape[-1]) for name in ("privileged", SCAN_GROUP) if name in obs.keys()}
+    return info | {name: int(obs[name].shape[-1]) for name in PRIVILEGED_GROUPS if name in obs.keys()}

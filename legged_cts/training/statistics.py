@@ -12,6 +12,7 @@ from rsl_rl.env import VecEnv
 
 from legged_cts.algorithms.reduce import joint_sum
 from legged_cts.evaluation.metrics import SETTLING_S, heading_velocity, tracking_errors
+from legged_cts.mdp.terrain_columns import terrain_kinds
 from legged_cts.roles import ROLES
 
 _PER_EPISODE = ("episodes", "return", "length", "falls")
@@ -200,9 +201,7 @@ def _terrain_of(env: VecEnv, students: torch.Tensor) -> _StudentTerrain | None:
     terrain = getattr(getattr(env.unwrapped, "scene", None), "terrain", None)
     if terrain is None or getattr(terrain, "terrain_origins", None) is None:
         return None
-    from legged_cts.evaluation.rollout import terrain_kinds  # which imports this module
-
-    return _StudentTerrain(terrain, students, *terrain_kinds(env))
+    return _StudentTerrain(terrain, students, *terrain_kinds(terrain, env.num_envs))
 
 
 def _group_means(name: str, values: torch.Tensor, group: torch.Tensor, groups: list[str]) -> dict[str, float]:

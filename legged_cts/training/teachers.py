@@ -7,6 +7,7 @@ from typing import Any
 from rsl_rl.env import VecEnv
 from torch import nn
 
+from legged_cts.mdp.terrain_columns import terrain_kinds
 from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint
 
 
@@ -22,17 +23,12 @@ def supply_teachers(alg: Any, env: VecEnv) -> None:
         if teacher.options.source == "checkpoint":
             teacher.give(checkpoint_policy(teacher.options.checkpoint, teacher.options.role))
     if teachers and alg.cfg.target.route == "env" and getattr(env.unwrapped, "scene", None) is not None:
-        from legged_cts.evaluation.rollout import terrain_kinds  # which imports training.statistics
-
-        alg.route_by_terrain(*terrain_kinds(env))
+        alg.route_by_terrain(*terrain_kinds(env.unwrapped.scene.terrain, env.num_envs))
 
 
 def checkpoint_policy(path: str, role: str) -> nn.Module:
     """Rebuild the policy of a role from a checkpoint or run folder; without roles there is only one."""
-    from legged_cts.export.checkpoint import construct_algorithm  # which imports training.checkpoint
+    from legged_cts.export.checkpoint import trained_algorithm  # which imports training.checkpoint
 
-    checkpoint = load_checkpoint(latest_checkpoint(path))
-    algorithm = construct_algorithm(checkpoint)
-    algorithm.load(dict(checkpoint), {"actor": True}, True)
-    algorithm.eval_mode()
+    algorithm = trained_algorithm(load_checkpoint(latest_checkpoint(path)))
     return getattr(algorithm, f"{role}_policy", algorithm.get_policy)()

@@ -44,7 +44,7 @@ class CsvWriter:
         self._columns: list[str] = []
         rows: list[dict[str, str]] = []
         if start and path.is_file():
-            self._columns, rows = self._read()
+            self._columns, rows = read_rows(path)
             rows = [row for row in rows if row["iteration"].isdigit() and int(row["iteration"]) <= start]
         self._rewrite(rows)
 
@@ -63,16 +63,9 @@ class CsvWriter:
 
     def _extend(self, columns: list[str]) -> None:
         self._file.close()
-        _, rows = self._read()
+        _, rows = read_rows(self._path)
         self._columns = [*self._columns, *columns]
         self._rewrite(rows)
-
-    def _read(self) -> tuple[list[str], list[dict[str, str]]]:
-        with self._path.open(newline="") as file:
-            reader = csv.DictReader(file)
-            # A row that a killed process left half written is shorter than the others, which shows as None.
-            rows = [row for row in reader if None not in row.values()]
-            return list(reader.fieldnames or []), rows
 
     def _rewrite(self, rows: list[dict[str, str]]) -> None:
         """Write the file anew and go on at its end; who reads it, or whoever kills us, finds the old or the new one."""
@@ -84,6 +77,15 @@ class CsvWriter:
                 writer.writerows(rows)
         os.replace(draft, self._path)
         self._file = self._path.open("a", newline="")
+
+
+def read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Return the columns and the whole rows of a table, such as ``metrics.csv``."""
+    with path.open(newline="") as file:
+        reader = csv.DictReader(file)
+        # A row that a killed process left half written is shorter than the others, which shows as None.
+        rows = [row for row in reader if None not in row.values()]
+        return list(reader.fieldnames or []), rows
 
 
 class TensorBoardWriter:

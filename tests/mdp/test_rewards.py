@@ -78,7 +78,7 @@ CASES = {
     "collision": ({"threshold": 0.1}, [0.0, 2.0]),
     "joint_limits": ({"lower": (0.0, -0.8), "upper": (0.4, 0.8)}, [0.1, 0.1]),
     # Robot 0: (1 + 4) at height 0, and a foot at rest. Robot 1: 4 at 1 cm; a foot below the ground counts as on it.
-    "feet_regulation": ({"height": 0.4}, [5.0, 4.0 * math.exp(-0.01 / 0.01) + 1.0]),
+    "feet_regulation": ({"reach": 0.01}, [5.0, 4.0 * math.exp(-0.01 / 0.01) + 1.0]),
     "hip_default": ({"joints": (1,)}, [0.4, 0.7]),
     # Feet are sensors 2 and 0. Robot 0: foot 1 lands after 0.7 s. Robot 1 is told to stand.
     "feet_air_time": ({"threshold": 0.5}, [0.2, 0.0]),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from legged_cts.evaluation.compare.comparison import PROMOTED, TRAINED_LEVEL, ComparisonError
 from legged_cts.evaluation.compare.runs import EVALUATION, Run, revisions
 from legged_cts.evaluation.report import ALL
+from legged_cts.training.writers import read_rows
 
 CURVES = {"student/lin_error": "linear error [m/s]", "student/terrain_level": "terrain level"}
 """Columns of ``metrics.csv`` that are drawn, with title."""
@@ -135,8 +135,4 @@ def _curve(lines: Sequence[Mapping[str, str]], column: str, before: int) -> list
 
 
 def _read(path: Path) -> list[dict[str, str]]:
-    if not path.is_file():
-        return []
-    with path.open(newline="") as file:
-        # A training that was killed may leave half a line.
-        return [line for line in csv.DictReader(file) if None not in line.values()]
+    return read_rows(path)[1] if path.is_file() else []
