@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -180,15 +181,31 @@ def join() -> Processes:
     Tensors on GPUs travel by NCCL, those on the CPU and plain objects by gloo.
 
     Raises:
-        ValueError: See :func:`from_environment`.
+        ValueError: See :func:`from_environment` and :func:`time_limit`.
         torch.distributed.DistError: If the others do not come within the time limit.
     """
     processes = from_environment()
     if processes.many and not dist.is_initialized():
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and dist.is_nccl_available() else "gloo"
-        limit = timedelta(seconds=float(os.environ.get("LEGGED_CTS_TIMEOUT_S", TIMEOUT_S)))
+        limit = timedelta(seconds=time_limit())
         dist.init_process_group(backend, rank=processes.rank, world_size=processes.world_size, timeout=limit)
     return processes
+
+
+def time_limit() -> float:
+    """Return how long a process waits for the others [s].
+
+    Raises:
+        ValueError: If ``LEGGED_CTS_TIMEOUT_S`` is no positive number.
+    """
+    given = os.environ.get("LEGGED_CTS_TIMEOUT_S", str(TIMEOUT_S))
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = math.nan
+    if not 0.0 < seconds < math.inf:
+        raise ValueError(f"LEGGED_CTS_TIMEOUT_S must be a positive number of seconds, got '{given}'")
+    return seconds
 
 
 def leave(failed: bool = False) -> None:

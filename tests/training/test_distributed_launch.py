@@ -5,7 +5,7 @@ import torch
 
 from legged_cts.training import distributed
 from legged_cts.training.app import process_config, run_jobs_apart
-from legged_cts.training.distributed import Processes, from_environment, join, own_state, rank_words, to_cpu
+from legged_cts.training.distributed import Processes, from_environment, join, own_state, rank_words, time_limit, to_cpu
 
 WORDS = {
     "RANK": "3", "LOCAL_RANK": "1", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "a", "MASTER_PORT": "1",
@@ -30,6 +30,20 @@ def test_alone_nothing_is_joined(monkeypatch):
     assert not join().many and not torch.distributed.is_initialized()
     assert Processes().all(3) == [3] == Processes().gather(3) and Processes().any(True, False) == [True, False]
     Processes().check_equal("anything", object())
+
+
+@pytest.mark.parametrize("given", ["ten", "", "0", "-1", "nan", "inf"])
+def test_a_time_limit_that_is_none_is_refused(monkeypatch, given):
+    monkeypatch.setenv("LEGGED_CTS_TIMEOUT_S", given)
+    with pytest.raises(ValueError, match=f"LEGGED_CTS_TIMEOUT_S must be a positive number of seconds, got '{given}'"):
+        time_limit()
+
+
+def test_the_time_limit_can_be_set(monkeypatch):
+    monkeypatch.setenv("LEGGED_CTS_TIMEOUT_S", "12.5")
+    assert time_limit() == 12.5
+    monkeypatch.delenv("LEGGED_CTS_TIMEOUT_S")
+    assert time_limit() == distributed.TIMEOUT_S
 
 
 def test_a_child_is_not_one_of_us(monkeypatch):
