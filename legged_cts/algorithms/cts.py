@@ -171,6 +171,7 @@ class CTS(PPO):
         if student_encoder_gradient == "auto":
             self.student_encoder_gradient = "reconstruction" if len(self.teacher_ids) else "surrogate"
         self.student_optimizer = torch.optim.Adam(self._student_encoder.parameters(), lr=student_learning_rate)
+        self._student_modules: list[nn.Module] = [self._student_encoder]
         self._student = StudentPolicy(actor, self._student_encoder, history_group, history_shape)
         self._teacher = TeacherPolicy(actor)
 
@@ -337,10 +338,7 @@ class CTS(PPO):
     def losses(self, batch: RoleBatch) -> PolicyLosses:
         """Compute the PPO loss terms of a mini-batch; the graph routes each gradient where it belongs."""
         if self.normalize_advantage_per_mini_batch:
-            rows = torch.arange(len(batch), device=batch.advantages.device).unsqueeze(1)
-            per_group = self.advantage_normalization == "per_group"
-            advantages = normalize_advantages(batch.advantages, rows < batch.teachers if per_group else None)
-            batch = replace(batch, advantages=advantages)
+            batch = replace(batch, advantages=self._batch_advantages(batch))
         samples = batch
         if self.symmetry is not None:
             batch = with_images(batch, self.symmetry)
@@ -519,6 +517,14 @@ class CTS(PPO):
         )  # fmt: skip
         self._student_rollout = StudentRollout(self._student, self.history, acting)
 
+    def _batch_advantages(self, batch: RoleBatch) -> torch.Tensor:
+        """Return the advantages [B, 1] as the surrogate takes them."""
+        if not self.normalize_advantage_per_mini_batch:
+            return batch.advantages
+        rows = torch.arange(len(batch), device=batch.advantages.device).unsqueeze(1)
+        per_group = self.advantage_normalization == "per_group"
+        return normalize_advantages(batch.advantages, rows < batch.teachers if per_group else None)
+
     def _surrogates(
         self, batch: RoleBatch, log_prob: torch.Tensor, shares: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -546,7 +552,7 @@ class CTS(PPO):
         modules: list[nn.Module] = [self._raw_actor, self.critic]
         if self.student_encoder_gradient == "surrogate":
             optimizers.append(self.student_optimizer)
-            modules.append(self._student_encoder)
+            modules += self._student_modules
         for optimizer in optimizers:
             optimizer.zero_grad()
         losses.total.backward()
@@ -565,7 +571,8 @@ class CTS(PPO):
         return True
 
     def _all_finite(self, scalars: list[torch.Tensor]) -> bool:
-        finite = torch.stack([scalar.detach().float() for scalar in scalars]).isfinite().all()
+        # The norm of a network without gradients is on the CPU.
+        finite = torch.stack([scalar.detach().float().to(self.device) for scalar in scalars]).isfinite().all()
         return all_agree(bool(finite), self.device)  # all ranks step, or none
 
     def _adapt_learning_rate(self, kl: torch.Tensor) -> None:

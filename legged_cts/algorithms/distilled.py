@@ -14,6 +14,7 @@ from torch import nn
 
 from legged_cts.algorithms.cts import CTS, PolicyLosses
 from legged_cts.algorithms.exposed import ExposedEncoder
+from legged_cts.algorithms.heads import Heads
 from legged_cts.algorithms.losses import clipped_surrogate, combine_surrogates, normalize_advantages
 from legged_cts.algorithms.minibatches import RoleBatch
 from legged_cts.algorithms.student import TrainingLatents
@@ -21,6 +22,7 @@ from legged_cts.algorithms.teachers import Teacher, TeacherOptions
 from legged_cts.distillation import weights as step_weights
 from legged_cts.distillation.beta_controller import BetaController
 from legged_cts.distillation.config import DistillationConfig, DistillationPlan
+from legged_cts.distillation.diagnostics import by_driver, gradient_cosines
 from legged_cts.distillation.divergences import divergence
 from legged_cts.distillation.drivers import Driver
 from legged_cts.distillation.gae import gae
@@ -48,7 +50,7 @@ class Distillation(CTS):
     The student is S = pi(o, E^s(h)), the teacher T by default pi(o, E^t(s)) of the same actor. In every step the driver
     says who acts; PPO trains the policies that ``learn.rl`` names on the steps in which they acted, and distillation
     enters where ``place`` says. Matching actions sends its gradient through the actor into E^s within the PPO epochs;
-    matching latents is the regression of CTS.
+    matching latents is the regression of CTS; matching the privileged state is an auxiliary loss of E^s.
 
     With no teacher and no weight, which are the defaults, its losses are bit by bit those of rsl_rl's PPO on
     pi(o, E^s(h)). With ``match: latent``, ``divergence: mse`` and a fixed share of teachers it is CTS.
@@ -70,6 +72,7 @@ class Distillation(CTS):
         distillation: Mapping[str, Any] | None = None,
         teachers: Mapping[str, Mapping[str, Any]] | None = None,
         distillation_states: str = "all",
+        confidence: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
         """Set up the driver and the teachers.
@@ -86,6 +89,7 @@ class Distillation(CTS):
             distillation: The axes, see ``DistillationConfig``; scalars may be schedules.
             teachers: Sources by name, see ``TeacherOptions``; by default ``teacher`` is the policy under training.
             distillation_states: Distil in ``all`` states of the rollout or in those where the ``student`` acted.
+            confidence: Learn the student's survival beside the policy, see ``ConfidenceOptions``; None: do not.
             **options: As for ``CTS``.
 
         Raises:
@@ -138,6 +142,12 @@ class Distillation(CTS):
                 _CONTROLLER_FEATURES, node.hold, node.delay, node.gamma, node.learning_rate, node.momentum,
                 node.entropy_coef, seed,
             )  # fmt: skip
+        self.heads = Heads(actor, storage, first.match == "privileged", confidence, self.device)
+        if self.heads.estimate is not None:
+            self.student_optimizer.add_param_group({"params": self.heads.estimate.parameters()})
+            self._student_modules.append(self.heads.estimate)
+        encoder = {id(parameter) for parameter in actor.teacher_encoder.parameters()}
+        self._shared = [parameter for parameter in actor.parameters() if id(parameter) not in encoder]
         self._progress = [0.0, 0.0, 0.0]  # student's reward per step, that of the iteration before, divergence
         shape = (steps, envs)
         self._acted = torch.zeros(shape, dtype=torch.bool, device=self.device)
@@ -148,6 +158,8 @@ class Distillation(CTS):
         self._encoded: torch.Tensor | None = None
         self._targets: DiagonalGaussian | None = None
         self._weights: torch.Tensor | None = None
+        self._notes: dict[str, torch.Tensor | float] = {}  # diagnostics of the rollout
+        self._cosines_due = False
 
     def route_by_terrain(self, kinds: Sequence[str], index: torch.Tensor) -> None:
         """Give every environment the teacher that lists its kind of terrain.
@@ -246,6 +258,7 @@ class Distillation(CTS):
         self, obs: TensorDict, rewards: torch.Tensor, dones: torch.Tensor, extras: dict[str, torch.Tensor]
     ) -> None:
         """Record one environment step, and decide who acts in the next."""
+        self.heads.record(self.storage.step, extras, self.driver)
         super().process_env_step(obs, rewards, dones, extras)
         self.driver.advance(dones)
 
@@ -280,9 +293,20 @@ class Distillation(CTS):
     # Update
 
     def update(self) -> dict[str, float]:
-        """Train as ``CTS.update``; returns also ``distillation``, the mean divergence."""
+        """Train as ``CTS.update``; returns also ``distillation``, the mean divergence.
+
+        ``diagnostics`` then hold also what ``Heads.probe`` finds and, where there is a target of actions, what
+        ``by_driver`` and, at ``place: loss``, ``gradient_cosines`` on the student's steps of one mini-batch do.
+        """
+        self._notes, self._cosines_due = {}, True
         self._prepare()
+        counted = ~self._acted if self.distillation_states == "student" else torch.ones_like(self._acted)
+        self._notes |= self.heads.probe(
+            self.storage, self._student_latents, self._acted, counted, self.cfg.driver.unit == "step",
+            self.num_mini_batches,
+        )  # fmt: skip
         result = super().update()
+        self.diagnostics.scalars |= {name: float(value) for name, value in self._notes.items()}
         self._begun, self._encoded, self._targets, self._weights = False, None, None, None
         if "reward_student" in result:
             self._progress = [result["reward_student"], self._progress[0], self._progress[2]]
@@ -306,13 +330,17 @@ class Distillation(CTS):
             losses.kl = {"all": losses.kl[n:], "teacher": losses.kl[:0], "student": losses.kl}[self.kl_samples]
             losses.surrogate_teacher = None
             losses.diagnostics = {k: v for k, v in losses.diagnostics.items() if not k.endswith("_teacher")}
+        acts = torch.arange(len(batch), device=batch.index.device) < n
+        if self._estimates:
+            assert self.heads.estimate is not None and self._encoded is not None
+            self._distil(losses, self.heads.estimate.errors(self._encoded, batch.observations), None, acts)
         in_loss = self._matches_actions and cfg.place.kind == "loss"
         if not in_loss and not cfg.learn.importance:
             return losses
         student = self._student_distribution(batch)
         if cfg.learn.importance and n:
             ratio = student.log_prob(batch.actions)[:n]
-            advantages = batch.advantages.squeeze(1)[:n]
+            advantages = self._batch_advantages(batch).squeeze(1)[:n]
             followed = clipped_surrogate(ratio, batch.old_log_prob[:n], advantages, self.clip_param).mean()
             losses.total = losses.total + cfg.rl_coef * followed
             losses.report = {**losses.report, "surrogate_importance": followed.detach()}
@@ -323,19 +351,38 @@ class Distillation(CTS):
             found = [] if self._weights is None else [self._weights[batch.index]]
             if cfg.weights.clip is not None:
                 found.append(step_weights.clip(values, cfg.weights.clip.limit, cfg.weights.clip.soft))
-            mask = None
-            if self.distillation_states == "student":
-                mask = torch.arange(len(batch), device=values.device) >= n
-            losses.total = losses.total + cfg.coef * weighted_mean(values, step_weights.product(*found), mask)
-            losses.report = {**losses.report, "distillation": weighted_mean(values.detach(), None, mask)}
+            weights = step_weights.product(*found)
+            self._distil(losses, values, weights, acts)
+            losses.diagnostics |= by_driver(values, student, target, acts, cfg.target.deterministic)
+            if n < len(batch) and self._cosines_due:
+                losses.diagnostics |= self._cosines(batch, student, values if weights is None else values * weights)
         return losses
+
+    def _distil(
+        self, losses: PolicyLosses, values: torch.Tensor, weights: torch.Tensor | None, acts: torch.Tensor
+    ) -> None:
+        """Add c_d times the weighted mean of distances [B] over the states that count; ``acts``: the teacher's, [B]."""
+        mask = ~acts if self.distillation_states == "student" else None
+        losses.total = losses.total + self.cfg.coef * weighted_mean(values, weights, mask)
+        losses.report = {**losses.report, "distillation": weighted_mean(values.detach(), None, mask)}
+
+    def _cosines(self, batch: RoleBatch, student: DiagonalGaussian, values: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Compare the gradients of distances [B] and of PPO on the student's steps, if PPO trains it."""
+        self._cosines_due = False
+        # A compiled actor frees what a second gradient would need.
+        compiled = self.actor is not self._raw_actor
+        if compiled or self.cfg.learn.rl not in ("student", "both") or self.cfg.rl_coef == 0.0:
+            return {}
+        n, advantages = batch.teachers, self._batch_advantages(batch).squeeze(1)
+        per_sample = clipped_surrogate(student.log_prob(batch.actions), batch.old_log_prob, advantages, self.clip_param)
+        return gradient_cosines(values[n:], per_sample[n:], advantages[n:], self._shared)
 
     def student_latents(self, batch: RoleBatch) -> TrainingLatents:
         """Encode, with gradient, the histories of all samples where a loss needs them, else of the students'."""
         if self.student_encoder_gradient != "surrogate":
             return super().student_latents(batch)
         n = batch.teachers
-        everywhere = self._matches_actions or self.cfg.learn.importance
+        everywhere = self._matches_actions or self._estimates or self.cfg.learn.importance
         if not everywhere and (n == len(batch) or self.cfg.learn.rl in ("teacher", "none")):
             return TrainingLatents(batch.observations[LATENT][n:])
         if self._student_rollout.is_recurrent:
@@ -358,12 +405,13 @@ class Distillation(CTS):
     # Checkpoints
 
     def save(self) -> dict:
-        """Return what ``CTS.save`` does, and the states of copies, driver and controller."""
+        """Return what ``CTS.save`` does, and the states of copies, heads, driver and controller."""
         saved = super().save() | {
             # Clones, because rollouts are collected in inference mode.
             "distillation_driver": {key: value.clone() for key, value in self.driver.state_dict().items()},
             "progress": list(self._progress),
         }
+        saved |= self.heads.save()
         for name, teacher in self.teachers.items():
             if state := teacher.save():
                 saved[f"teacher_{name}_state_dict"] = state
@@ -379,6 +427,7 @@ class Distillation(CTS):
             state = loaded_dict.get(f"teacher_{name}_state_dict")
             if state is not None and with_copies:
                 teacher.load_state_dict(state, strict=strict)
+        self.heads.load(loaded_dict, load_cfg, strict)
         if take_iteration:
             self._begun = False
             if len(loaded_dict["distillation_driver"]["chosen"]) == self.driver.num_envs:
@@ -393,6 +442,10 @@ class Distillation(CTS):
     @property
     def _matches_actions(self) -> bool:
         return self.cfg.match == "action" and self.cfg.coef > 0.0
+
+    @property
+    def _estimates(self) -> bool:
+        return self.cfg.match == "privileged" and self.cfg.coef > 0.0
 
     @property
     def _acts_live(self) -> bool:
@@ -528,6 +581,8 @@ class Distillation(CTS):
             )
         distance = log_ratio.abs() if cfg.place.kind == "return" else kl(student, target)
         self._weights = self._step_weights(distance)
+        if cfg.place.kind != "loss":
+            self._notes |= by_driver(kl(student, target), student, target, self._acted.flatten())
         if cfg.place.kind == "return":
             self._add_to_advantages(log_ratio, student, target)
 
@@ -637,7 +692,6 @@ class Distillation(CTS):
         drives = cfg.driver.share > 0.0
         exposed = isinstance(self._raw_actor.teacher_encoder, ExposedEncoder)
         wrong = {
-            "distillation.match = privileged: there is no head for it; use latent or action": cfg.match == "privileged",
             "distillation.match must be the same in all iterations": cfg.match != self.plan.at(0).match,
             "distillation.match = latent: one teacher of source self, frozen or ema": cfg.match == "latent"
             and (len(entries) != 1 or entries[0].source == "checkpoint"),

@@ -56,6 +56,24 @@ def survival_targets(
     return 1.0 - fell.float(), known
 
 
+def steps_to_teacher(teacher_acts: torch.Tensor) -> torch.Tensor:
+    """Steps until the teacher next acts, whatever episode that is in, counting the current one; integers [T, N].
+
+    For ``survival_targets`` where every step has a coin of its own: such a coin does not know of falls, so horizons in
+    which it gives the teacher a step can be left out whether they fell or not. Zero where the teacher acts; steps after
+    which it acts no more get at least T.
+
+    Args:
+        teacher_acts: Who acted, bool [T, N].
+    """
+    steps = torch.zeros(teacher_acts.shape, dtype=torch.long, device=teacher_acts.device)
+    left = torch.full_like(steps[0], len(steps))
+    for step in reversed(range(len(steps))):
+        left = torch.where(teacher_acts[step], 0, left + 1)
+        steps[step] = left
+    return steps
+
+
 def confidence_loss(logits: torch.Tensor, targets: torch.Tensor, judged: torch.Tensor) -> torch.Tensor:
     """Binary cross-entropy of logits over the judged steps, all of one shape; scalar, zero without any."""
     loss = nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")

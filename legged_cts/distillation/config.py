@@ -329,7 +329,17 @@ def _exclusions(cfg: DistillationConfig) -> list[tuple[str, bool, str]]:
     measured = f"divergence.name = {cfg.measure}"
     several = len(target.teachers)
     negative = any(weight < 0.0 for weight in target.weights)
+    weights = [item.name for item in fields(cfg.weights) if getattr(cfg.weights, item.name) is not None]
+    weighted = f"weights.{weights[0]}" if weights else "weights"
     return [
+        (weighted, bool(weights) and cfg.match != "action",
+         f"{matched}: only the divergence of actions has weights; set it to null"),
+        (weighted, bool(weights) and kind == "ratio",
+         "place.kind = ratio: the ratio has no divergence to weigh; set it to null"),
+        (f"learn.gradient = {learn.gradient}", learn.gradient != "student" and cfg.match != "action",
+         f"{matched}: what is matched is fixed; set learn.gradient to student"),
+        (f"target.lam = {target.lam}", target.lam != 1.0 and cfg.match != "action",
+         f"{matched}: only distributions of actions can be extrapolated; set target.lam to 1"),
         (f"place.kind = {kind}", kind != "loss" and cfg.match != "action", f"{matched}: only actions have densities"),
         ("place.kind = ratio", kind == "ratio" and name is not None,
          f"divergence.name = {name}: the ratio measures by itself; set it to null"),

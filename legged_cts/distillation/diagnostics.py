@@ -1,4 +1,4 @@
-"""Numbers that show whether distillation does what its axes say."""
+"""Numbers that show whether distillation does what its axes say; none of them changes the training."""
 
 from __future__ import annotations
 
@@ -9,13 +9,39 @@ import torch
 from legged_cts.distillation.gaussians import DiagonalGaussian
 
 
-def divergence_by_driver(divergence: torch.Tensor, teacher_acts: torch.Tensor) -> dict[str, float]:
-    """Mean divergence [...] on states that the student and that the teacher visits; a driver without steps is left out.
+@torch.no_grad()
+def by_driver(
+    divergence: torch.Tensor,
+    student: DiagonalGaussian,
+    teacher: DiagonalGaussian,
+    teacher_acts: torch.Tensor,
+    deterministic: bool = False,
+) -> dict[str, torch.Tensor]:
+    """Divergence and calibration on the states that the student and that the teacher visits.
 
-    Behaviour cloning shows a small one on teacher states and a large one on student states.
+    Behaviour cloning shows a small divergence on the teacher's states and a large one on the student's.
+
+    Args:
+        divergence: D of each state [B].
+        student: S [B, d].
+        teacher: The target [B, d].
+        teacher_acts: Who drove, bool [B].
+        deterministic: The target has no std.
+
+    Returns:
+        ``distillation/divergence_<role>``, the mean, and ``distillation/calibration_<role>``, the mean over dimensions,
+        as scalars; ``<role>`` is who drove, and one without states is left out.
     """
-    masks = {"student_states": ~teacher_acts, "teacher_states": teacher_acts}
-    return {name: divergence[mask].mean().item() for name, mask in masks.items() if bool(mask.any())}
+    if deterministic:
+        teacher = DiagonalGaussian(teacher.mean, torch.zeros_like(teacher.std))
+    result: dict[str, torch.Tensor] = {}
+    for role, rows in (("student", ~teacher_acts), ("teacher", teacher_acts)):
+        if bool(rows.any()):
+            result[f"distillation/divergence_{role}"] = divergence[rows].mean()
+            result[f"distillation/calibration_{role}"] = calibration(
+                *(DiagonalGaussian(policy.mean[rows], policy.std[rows]) for policy in (student, teacher))
+            ).mean()
+    return result
 
 
 def calibration(student: DiagonalGaussian, teacher: DiagonalGaussian) -> torch.Tensor:
@@ -34,28 +60,29 @@ def gradient_cosines(
     surrogate: torch.Tensor,
     advantages: torch.Tensor,
     parameters: Sequence[torch.nn.Parameter],
-) -> dict[str, float]:
+) -> dict[str, torch.Tensor]:
     """Cosine between the gradients of distillation and of PPO, over all samples and by the sign of the advantage.
 
     Args:
         distillation: Distillation loss of each sample [B].
         surrogate: PPO's surrogate loss of each sample [B].
         advantages: Advantages [B].
-        parameters: Shared parameters to compare on; the graph is kept.
+        parameters: Shared parameters to compare on; the graph is kept, and their ``grad`` is not touched.
 
     Returns:
-        ``all``, ``negative`` and ``positive``; a set without samples is left out. A zero gradient has cosine 0.
+        ``distillation/cosine_all``, ``_negative`` and ``_positive`` as scalars; a set without samples is left out. A
+        zero gradient has cosine 0.
     """
     masks = {
         "all": torch.ones_like(advantages, dtype=torch.bool),
         "negative": advantages < 0.0,
         "positive": advantages > 0.0,
     }
-    result: dict[str, float] = {}
+    result: dict[str, torch.Tensor] = {}
     for name, mask in masks.items():
         if bool(mask.any()):
             a, b = (_gradient(loss[mask].mean(), parameters) for loss in (distillation, surrogate))
-            result[name] = torch.nn.functional.cosine_similarity(a, b, dim=0).item()
+            result[f"distillation/cosine_{name}"] = torch.nn.functional.cosine_similarity(a, b, dim=0)
     return result
 
 

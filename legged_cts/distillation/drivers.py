@@ -9,6 +9,8 @@ import torch
 from legged_cts.roles import teacher_mask
 
 UNITS = ("env", "step", "episode", "prefix", "suffix")
+NEVER = 2**62
+"""Steps until something that is not going to happen."""
 
 
 class Driver:
@@ -108,6 +110,16 @@ class Driver:
         takes_over = before & ~self.teacher_acts & ~dones
         self.handover = torch.where(takes_over, self.episode_step, torch.where(dones, 0, self.handover))
         return self.teacher_acts
+
+    @property
+    def steps_left(self) -> torch.Tensor:
+        """Steps until the teacher takes over in the running episode, as far as its length tells, integers [N].
+
+        Counts the coming step; ``NEVER`` where no take-over is certain, and 0 or less after one.
+        """
+        if self.unit != "suffix":
+            return torch.full_like(self.episode_step, NEVER)
+        return torch.where(self._chosen, self._lengths - self.episode_step, NEVER)
 
     def state_dict(self) -> dict[str, Any]:
         """Coins, counters and the state of the random numbers; the options come from the configuration."""

@@ -171,7 +171,8 @@ def construct_algorithm(checkpoint: Mapping[str, Any]) -> Any:
     runner = runner_cfg(config["algorithm"], config["networks"], config["runner"])
     # What matters to rollouts alone.
     runner |= {"num_steps_per_env": 1, "multi_gpu": None, "torch_compile_mode": None}
-    runner["algorithm"].pop("symmetry_cfg", None)
+    for key in ("symmetry_cfg", "confidence"):
+        runner["algorithm"].pop(key, None)
     algorithm_class: Any = resolve_callable(runner["algorithm"]["class_name"])
     with contextlib.redirect_stdout(io.StringIO()):  # rsl_rl prints every network
         return algorithm_class.construct_algorithm(observations, env, runner, "cpu")

@@ -110,6 +110,23 @@ PAGES: dict[str, tuple[Panel, ...]] = {
         Panel("skipped updates", "mini-batches", _one("loss/skipped_updates"), limits=(0.0, None)),
         Panel("faults since the start", "count", _each("faults/.+"), limits=(0.0, None)),
     ),
+    "Distillation": (
+        Panel("distance to the target", "divergence", _one("loss/distillation", "all", "black")),
+        Panel("divergence by who drove", "divergence", _roles("distillation/divergence_{}")),
+        Panel("calibration by who drove", "student's std / residual", _roles("distillation/calibration_{}"),
+              limits=(0.0, None)),
+        Panel("distillation against PPO", "cosine of the gradients", (
+            Series("distillation/cosine_all", "all", "black"),
+            Series("distillation/cosine_negative", "A < 0", "tab:red"),
+            Series("distillation/cosine_positive", "A > 0", "tab:green"),
+        ), limits=(-1.0, 1.0)),
+        Panel("estimate of the privileged state", "R^2", _each("estimate/r2/.+"), limits=(-1.0, 1.0)),
+        Panel("survival of the student", "share", (
+            Series("confidence/predicted", "predicted", "tab:blue"),
+            Series("confidence/observed", "observed", "black"),
+        ), limits=(0.0, 1.0)),
+        Panel("loss of the confidence", "cross-entropy", _one("confidence/loss"), limits=(0.0, None)),
+    ),
 }  # fmt: skip
 """Panels by page; the first page is the one to look at first."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from builders import STEPS
+import yaml
+from builders import STEPS, STUDENTS
 from omegaconf import DictConfig, OmegaConf
 from rsl_rl.utils import resolve_callable
 from toy_env import DriftEnv
@@ -44,10 +45,10 @@ def method_cfg(name: str, iterations: int = 4, overrides: dict | None = None) ->
     return result
 
 
-def build(cfg: dict, num_envs: int = 16, seed: int = 0) -> tuple[Distillation, DriftEnv]:
-    """Build the algorithm of a configuration on a fresh toy environment."""
+def build(cfg: dict, num_envs: int = 16, seed: int = 0, env: DriftEnv | None = None) -> tuple[Distillation, DriftEnv]:
+    """Build the algorithm of a configuration on a fresh toy environment, or on the given one."""
     torch.manual_seed(seed)
-    env = DriftEnv(num_envs, seed=seed)
+    env = env or DriftEnv(num_envs, seed=seed)
     runner = runner_cfg(cfg["algorithm"], cfg["networks"], cfg["runner"])
     algorithm = resolve_callable(runner["algorithm"]["class_name"]).construct_algorithm(
         env.get_observations(), env, runner, "cpu"
@@ -57,11 +58,23 @@ def build(cfg: dict, num_envs: int = 16, seed: int = 0) -> tuple[Distillation, D
     return algorithm, env
 
 
-def with_axes(axes: dict | None = None, num_envs: int = 16, iterations: int = 4, **algorithm):
-    """Build ``Distillation`` with the given axes and options."""
+def with_axes(
+    axes: dict | None = None,
+    num_envs: int = 16,
+    iterations: int = 4,
+    env: DriftEnv | None = None,
+    seed: int = 0,
+    student: str = "mlp",
+    **algorithm,
+):
+    """Build ``Distillation`` with the given axes and options; ``student`` names a file of tasks/student."""
     name = {"class_name": "legged_cts.algorithms.distilled:Distillation", "teacher_fraction": None}
     node = {"algorithm": {**name, "distillation": axes or {}, **algorithm}}
-    return build(method_cfg("cts", iterations, node), num_envs)
+    if student != "mlp":
+        chosen = yaml.safe_load((TASKS.parent / "student" / f"{student}.yaml").read_text())
+        chosen["networks"]["student_encoder"] |= STUDENTS[student]
+        node |= chosen
+    return build(method_cfg("cts", iterations, node), num_envs, seed, env)
 
 
 def write_teacher(folder: Path, num_envs: int = 16) -> Path:

@@ -327,7 +327,7 @@ def test_the_exposed_encoder_sees_what_the_controller_shows():
     [
         ({}, {"teacher_fraction": 0.5}, "driver.share"),
         ({}, {"student_encoder_gradient": "surrogate"}, "distillation.match"),
-        ({"coef": 1.0, "match": "privileged"}, {}, "match = privileged"),
+        ({"coef": 1.0, "match": "latent", "weights": {"window": {}}}, {}, "weights.window contradicts"),
         ({"target": {"teachers": ["b"]}}, {}, "algorithm.teachers lacks"),
         ({"driver": 0.5}, {"teachers": {"teacher": {"source": "ema"}}}, "learn.rl must be student or none"),
         ({"coef": 1.0, "learn": "both"}, {"teachers": {"teacher": {"source": "frozen"}}}, "target is a copy"),

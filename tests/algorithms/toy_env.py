@@ -48,12 +48,46 @@ class DriftEnv(VecEnv):
         self._x = self._x + self._drift
         self._history = torch.cat([self._history[:, 1:], self._x.unsqueeze(1)], dim=1)
         self.episode_length_buf += 1
-        done = self.episode_length_buf >= self.max_episode_length
-        self._reset(done.nonzero().flatten())
-        return self.get_observations(), rewards, done.long(), {"time_outs": done}
+        fell = self._falls()
+        time_outs = (self.episode_length_buf >= self.max_episode_length) & ~fell
+        self._reset((fell | time_outs).nonzero().flatten())
+        return self.get_observations(), rewards, (fell | time_outs).long(), {"time_outs": time_outs}
+
+    def _falls(self) -> torch.Tensor:
+        return torch.zeros(self.num_envs, dtype=torch.bool)
 
     def _reset(self, ids: torch.Tensor) -> None:
         self.episode_length_buf[ids] = 0
         self._x[ids] = 3.0 * torch.randn(len(ids), DRIFT_DIM, generator=self._random)
         self._drift[ids] = 2.0 * torch.rand(len(ids), DRIFT_DIM, generator=self._random) - 1.0
         self._history[ids] = self._x[ids].unsqueeze(1)
+
+
+class FallingEnv(DriftEnv):
+    """Ends episodes by falls, at random with a probability per step; by default time limits are out of the way."""
+
+    def __init__(self, rates: torch.Tensor, episode: int = 10**6, seed: int = 0) -> None:
+        """Start with the probabilities [N] of environments; where the drift points left, nobody falls if negative."""
+        self.rates = rates
+        self._luck = torch.Generator().manual_seed(seed)
+        super().__init__(len(rates), episode=episode, seed=seed)
+
+    def _falls(self) -> torch.Tensor:
+        safe = (self.rates < 0.0) & (self._drift[:, 0] < 0.0)
+        return (torch.rand(self.num_envs, generator=self._luck) < self.rates.abs()) & ~safe
+
+
+class HidingEnv(DriftEnv):
+    """Has one more group, ``hidden`` [N, 2]: numbers that change with every episode and that nothing else shows."""
+
+    def get_observations(self) -> TensorDict:
+        """Return the groups of ``DriftEnv`` and ``hidden``."""
+        groups = super().get_observations()
+        groups["hidden"] = self._hidden.clone()
+        return groups
+
+    def _reset(self, ids: torch.Tensor) -> None:
+        super()._reset(ids)
+        if not hasattr(self, "_hidden"):
+            self._hidden = torch.zeros(self.num_envs, 2)
+        self._hidden[ids] = torch.randn(len(ids), 2, generator=self._random)

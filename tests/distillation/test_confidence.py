@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from legged_cts.distillation.confidence import confidence_loss, survival_targets
+from legged_cts.distillation.confidence import confidence_loss, steps_to_teacher, survival_targets
 
 
 def _columns(*columns: str) -> torch.Tensor:
@@ -69,3 +69,21 @@ def test_loss_by_hand_and_without_any_judged_step():
     empty = confidence_loss(logits, targets, torch.zeros(3, dtype=torch.bool))
     empty.backward()
     assert empty.item() == 0.0 and logits.grad is not None and logits.grad.tolist() == [0.0] * 3
+
+
+def test_steps_to_the_teacher_by_hand():
+    found = steps_to_teacher(_columns("00100", "00000", "11001"))
+    assert found.T[0, :3].tolist() == [2, 1, 0] and found.T[2].tolist() == [0, 0, 2, 1, 0]
+    assert bool((found.T[1] >= torch.arange(5, 0, -1)).all()) and bool((found.T[0, 3:] >= 5).all())
+
+
+def test_coins_that_know_of_no_fall_do_not_bias_the_rate():
+    """With a coin per step, horizons that fell early survive the teacher's coins more often than whole ones."""
+    generator = torch.Generator().manual_seed(0)
+    acts = torch.rand(20, 5000, generator=generator) < 0.3
+    falls = torch.rand(20, 5000, generator=generator) < 0.1
+    nobody = torch.zeros_like(falls)
+    targets, judged = survival_targets(falls, nobody, 4, acts, steps_to_teacher(acts))
+    assert targets[judged].mean().item() == pytest.approx(0.9**4, abs=0.01)
+    targets, judged = survival_targets(falls, nobody, 4, acts)
+    assert targets[judged].mean().item() < 0.9**4 - 0.05

@@ -95,6 +95,14 @@ TWO = {"teachers": ["stairs", "slope"]}
         ({"exposure": {"hidden": ["push"]}}, "exposure.mode = full", "exposure.hidden"),
         ({"exposure": {"ratio": 0.5}}, "exposure.mode = full", "exposure.ratio = 0.5"),
         ({"exposure": {"controller": {}}}, "exposure.mode = full", "exposure.controller"),
+        ({"match": "latent", "weights": {"adv_gate": {}}}, "weights.adv_gate", "match = latent"),
+        ({"match": "privileged", "weights": {"clip": {}, "window": {}}}, "weights.clip", "match = privileged"),
+        ({"place": "ratio", "weights": {"top": {"share": 0.5}}}, "weights.top", "place.kind = ratio"),
+        ({"match": "privileged", "learn": "both"}, "learn.gradient = both", "match = privileged"),
+        ({"match": "latent", "learn": "teacher", "driver": 0.5}, "learn.gradient = teacher", "match = latent"),
+        ({"match": "privileged", "target": {"lam": 2.0, "reference": "ema"}}, "target.lam = 2.0", "match = privileged"),
+        ({"match": "privileged", "place": "return"}, "place.kind = return", "match = privileged"),
+        ({"match": "privileged", "divergence": "nll"}, "divergence.name = nll", "match = privileged"),
     ],
 )  # fmt: skip
 def test_options_that_exclude_each_other_are_both_named(node, first, second):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from legged_cts.distillation.drivers import UNITS, Driver, failing_cell_shares, surrogate_mask
+from legged_cts.distillation.drivers import NEVER, UNITS, Driver, failing_cell_shares, surrogate_mask
 from legged_cts.roles import teacher_mask
 
 
@@ -134,3 +134,16 @@ def test_teachers_join_where_the_student_only_fails():
 def test_options_are_checked(field, options):
     with pytest.raises(ValueError, match=field.replace(".", r"\.")):
         Driver(4, **options)
+
+
+def test_the_teachers_take_over_is_known_ahead_for_a_suffix_alone():
+    driver = Driver(4, "suffix", 0.5, 3, seed=1)
+    chosen = driver._chosen
+    assert 0 < chosen.sum() < 4
+    for step in range(5):
+        left = driver.steps_left
+        assert left[chosen].tolist() == [3 - step] * int(chosen.sum()) and bool((left[~chosen] == NEVER).all())
+        assert torch.equal(driver.teacher_acts, left <= 0)
+        driver.advance(torch.zeros(4, dtype=torch.bool))
+    for unit in set(UNITS) - {"suffix"}:
+        assert bool((Driver(4, unit, 0.5, 3 if unit == "prefix" else 0).steps_left == NEVER).all())
