@@ -67,7 +67,7 @@ def differing(a: dict[str, torch.Tensor | None], b: dict[str, torch.Tensor | Non
         ({"value_loss_coef": 0.5}, {"total"}),
         ({"clip_param": 1e-4}, {*SURROGATES, "value"}),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(value) if isinstance(value, set) else value),
 )
 def test_a_switch_changes_its_own_terms(options, changed, default):
     assert differing(terms(**options), default) == changed
