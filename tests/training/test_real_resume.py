@@ -49,7 +49,7 @@ def test_right_after_a_resume_everything_is_as_it_was_saved(resumed):
     assert differences(saved, state, but=("git_revision",)) == []
     # None of it is what a fresh start would have had.
     assert saved["iter"] == 2 and saved["env_state"]["common_step_counter"] == 48
-    assert saved["env_state"]["reward_weights"] == {"alive": 1.0}
+    assert saved["env_state"]["reward_weights"]["alive"] == 1.0
     assert saved["env_state"]["nan_resets"] == saved["faults"]["simulation"] == 1
     assert len(saved["statistics"]["window"]) == 2 and "return" not in saved["statistics"]
     assert saved["env_state"]["physics"]["friction"].std() > 0.1
