@@ -34,6 +34,7 @@ from legged_cts.training.env_state import capture_env, has_own_state, restore_en
 from legged_cts.training.faults import FaultGuard, NetworkFault
 from legged_cts.training.interrupt import GracefulStop
 from legged_cts.training.random_state import random_state, seed_everything, set_random_state
+from legged_cts.training.rates import apply_new_rates
 from legged_cts.training.revision import git_revision
 from legged_cts.training.rollback import Rollback
 from legged_cts.training.statistics import RoleStatistics, student_score
@@ -256,6 +257,7 @@ class Runner(OnPolicyRunner):
             self._resumed = True
         if load_cfg is None:
             self._restore_own_state(state, exact)
+            apply_new_rates(self.alg, content["config"].get("algorithm"), self.config.get("algorithm"))
         return content.get("infos") or {}
 
     def _restore_own_state(self, state: Mapping[str, Any], exact: bool) -> None:

@@ -51,6 +51,20 @@ def test_resumed_training_equals_an_uninterrupted_one_bit_by_bit(tmp_path):
     assert differences(*best, but=TIMINGS) == []
 
 
+@pytest.mark.parametrize("option", [None, "learning_rate", "student_learning_rate"])
+def test_a_resumed_run_takes_a_learning_rate_that_was_given_anew(tmp_path, option):
+    first = make_runner(tmp_path)
+    first.learn(1)
+    expected = {"learning_rate": first.alg.learning_rate, "student_learning_rate": 1e-3}
+    second = make_runner(tmp_path, seed=1)
+    if option:
+        second.config["algorithm"][option] = expected[option] = 2e-4
+    second.load(str(tmp_path / "model_1.pt"))
+    alg = second.alg
+    assert alg.learning_rate == alg.optimizer.param_groups[0]["lr"] == expected["learning_rate"]
+    assert alg.student_optimizer.param_groups[0]["lr"] == expected["student_learning_rate"]
+
+
 def test_another_random_state_would_have_shown(tmp_path):
     whole = make_runner(tmp_path)
     whole.learn(3)
