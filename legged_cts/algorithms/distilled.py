@@ -122,6 +122,9 @@ class Distillation(CTS):
         if self._sees_all:
             self._store_histories(range(envs), range(envs))
         widths = {key: value.shape[-1] for key, value in storage.observations.items()}
+        encoder = actor.teacher_encoder
+        if isinstance(encoder, ExposedEncoder):  # before any teacher is a copy of it
+            encoder.expose(first.exposure.mode, first.exposure.hidden, first.exposure.seed)
         nodes = teachers or {"teacher": {}}
         roles = {"teacher": self._teacher, "student": self._student}
         self.teachers: dict[str, Teacher] = {}
@@ -146,8 +149,8 @@ class Distillation(CTS):
         if self.heads.estimate is not None:
             self.student_optimizer.add_param_group({"params": self.heads.estimate.parameters()})
             self._student_modules.append(self.heads.estimate)
-        encoder = {id(parameter) for parameter in actor.teacher_encoder.parameters()}
-        self._shared = [parameter for parameter in actor.parameters() if id(parameter) not in encoder]
+        encoders = {id(parameter) for parameter in encoder.parameters()}
+        self._shared = [parameter for parameter in actor.parameters() if id(parameter) not in encoders]
         self._progress = [0.0, 0.0, 0.0]  # student's reward per step, that of the iteration before, divergence
         shape = (steps, envs)
         self._acted = torch.zeros(shape, dtype=torch.bool, device=self.device)
@@ -313,7 +316,7 @@ class Distillation(CTS):
         if math.isfinite(result.get("distillation", math.nan)):
             self._progress[2] = result["distillation"]
         encoder = self._raw_actor.teacher_encoder
-        if isinstance(encoder, ExposedEncoder):
+        if isinstance(encoder, ExposedEncoder) and self.cfg.exposure.mode == "ratio":
             result["exposure"] = float(encoder.ratio)
         return result
 
@@ -713,12 +716,10 @@ class Distillation(CTS):
             "distillation.weights.top.entropy_power must be 0: the std is the same in all states": bool(
                 cfg.weights.top and cfg.weights.top.entropy_power
             ),
-            "distillation.exposure.mode must be full or ratio; to hide groups for good, leave them out of"
-            " runner.obs_groups.teacher": cfg.exposure.mode == "fixed",
             "distillation.exposure.order must be fixed": cfg.exposure.order != "fixed",
-            "distillation.exposure.mode = ratio needs networks.teacher_encoder.class_name"
-            " legged_cts.algorithms.exposed:ExposedEncoder, and the other way round": (cfg.exposure.mode == "ratio")
-            != exposed,
+            "distillation.exposure.mode = ratio or fixed needs networks.teacher_encoder.class_name"
+            " legged_cts.algorithms.exposed:ExposedEncoder, and full another one": (cfg.exposure.mode == "full")
+            == exposed,
         }  # fmt: skip
         for message, is_so in wrong.items():
             if is_so:

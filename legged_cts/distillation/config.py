@@ -387,6 +387,8 @@ def _exclusions(cfg: DistillationConfig) -> list[tuple[str, bool, str]]:
          f"learn.rl = {learn.rl}: it is about the student's surrogate"),
         (f"exposure.mode = {exposure.mode}", exposure.mode != "fixed" and bool(exposure.hidden),
          "exposure.hidden: only fixed hides named groups"),
+        ("exposure.mode = fixed", exposure.mode == "fixed" and not exposure.hidden,
+         "exposure.hidden = []: nothing would be hidden; name observation groups of runner.obs_groups.teacher"),
         (f"exposure.mode = {exposure.mode}", exposure.mode != "ratio" and exposure.ratio != 1.0,
          f"exposure.ratio = {exposure.ratio}: only ratio reveals a share"),
         (f"exposure.mode = {exposure.mode}", exposure.mode != "ratio" and exposure.controller is not None,

@@ -93,6 +93,7 @@ TWO = {"teachers": ["stairs", "slope"]}
         ({"place": {"kind": "return", "normalized": True}}, "place.normalized", "place.kind = return"),
         ({"place": {"kind": "return", "baseline": "value"}}, "place.baseline = value", "place.gamma = 0"),
         ({"exposure": {"hidden": ["push"]}}, "exposure.mode = full", "exposure.hidden"),
+        ({"exposure": "fixed"}, "exposure.mode = fixed", "exposure.hidden = []"),
         ({"exposure": {"ratio": 0.5}}, "exposure.mode = full", "exposure.ratio = 0.5"),
         ({"exposure": {"controller": {}}}, "exposure.mode = full", "exposure.controller"),
         ({"match": "latent", "weights": {"adv_gate": {}}}, "weights.adv_gate", "match = latent"),
