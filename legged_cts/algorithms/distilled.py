@@ -73,6 +73,7 @@ class Distillation(CTS):
         teachers: Mapping[str, Mapping[str, Any]] | None = None,
         distillation_states: str = "all",
         confidence: Mapping[str, Any] | None = None,
+        return_head: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
         """Set up the driver and the teachers.
@@ -90,6 +91,8 @@ class Distillation(CTS):
             teachers: Sources by name, see ``TeacherOptions``; by default ``teacher`` is the policy under training.
             distillation_states: Distil in ``all`` states of the rollout or in those where the ``student`` acted.
             confidence: Learn the student's survival beside the policy, see ``ConfidenceOptions``; None: do not.
+            return_head: The network of ``distillation.place.baseline: value``, see ``ReturnHeadOptions``; None: its
+                defaults.
             **options: As for ``CTS``.
 
         Raises:
@@ -145,7 +148,11 @@ class Distillation(CTS):
                 _CONTROLLER_FEATURES, node.hold, node.delay, node.gamma, node.learning_rate, node.momentum,
                 node.entropy_coef, seed,
             )  # fmt: skip
-        self.heads = Heads(actor, storage, first.match == "privileged", confidence, self.device)
+        by_value = any(self.plan.at(i).place.baseline == "value" for i in self.plan.breakpoints())
+        if return_head is not None and not by_value:
+            raise ValueError("algorithm.return_head goes with distillation.place.baseline: value; set it to null")
+        returns = (return_head or {}) if by_value else None
+        self.heads = Heads(actor, critic, storage, first.match == "privileged", confidence, returns, self.device)
         if self.heads.estimate is not None:
             self.student_optimizer.add_param_group({"params": self.heads.estimate.parameters()})
             self._student_modules.append(self.heads.estimate)
@@ -261,7 +268,7 @@ class Distillation(CTS):
         self, obs: TensorDict, rewards: torch.Tensor, dones: torch.Tensor, extras: dict[str, torch.Tensor]
     ) -> None:
         """Record one environment step, and decide who acts in the next."""
-        self.heads.record(self.storage.step, extras, self.driver)
+        self.heads.record(self.storage.step, extras, dones, self.driver)
         super().process_env_step(obs, rewards, dones, extras)
         self.driver.advance(dones)
 
@@ -270,6 +277,9 @@ class Distillation(CTS):
         """Compute returns and advantages; where another policy takes over, the value stands for what follows."""
         self._set_acting(self._acted[-1])  # the last step is bootstrapped with the policy that took it
         super().compute_returns(obs)
+        if self.heads.returns is not None:
+            latents = self._student_rollout.peek(self._student.context(obs))
+            self.heads.returns.close(self.heads.value_inputs(obs, latents))
         storage = self.storage
         counted = self._counted()
         switches = bool((self._acted[1:] != self._acted[:-1]).any())
@@ -306,7 +316,7 @@ class Distillation(CTS):
         counted = ~self._acted if self.distillation_states == "student" else torch.ones_like(self._acted)
         self._notes |= self.heads.probe(
             self.storage, self._student_latents, self._acted, counted, self.cfg.driver.unit == "step",
-            self.num_mini_batches,
+            self.num_learning_epochs, self.num_mini_batches,
         )  # fmt: skip
         result = super().update()
         self.diagnostics.scalars |= {name: float(value) for name, value in self._notes.items()}
@@ -609,10 +619,14 @@ class Distillation(CTS):
     def _add_to_advantages(self, log_ratio: torch.Tensor, student: DiagonalGaussian, target: DiagonalGaussian) -> None:
         """Add c_d w A_d to c_rl A in the steps that the student took."""
         place, shape, storage = self.cfg.place, self._acted.shape, self.storage
-        baseline = kl(student, target).view(shape) if place.baseline == "closed_form" else None
-        found = return_advantages(
-            log_ratio.view(shape), storage.dones.view(shape), place.gamma, baseline, acting=self._acted
-        )
+        rewards, dones = log_ratio.view(shape), storage.dones.view(shape)
+        if place.baseline == "value":
+            assert self.heads.returns is not None
+            inputs = self.heads.value_inputs(storage.observations, self._student_latents)
+            found = self.heads.returns.advantages(inputs, rewards, dones, self._acted, place.gamma, self.lam)
+        else:
+            baseline = kl(student, target).view(shape) if place.baseline == "closed_form" else None
+            found = return_advantages(rewards, dones, place.gamma, baseline, acting=self._acted)
         if self._weights is not None:
             found = found * self._weights.view(shape)
         found = torch.where(self._acted, torch.zeros_like(found), found)
@@ -706,8 +720,6 @@ class Distillation(CTS):
             and (cfg.learn.rl in ("teacher", "both")),
             "distillation.place.kind = return needs learn.rl student or both; set rl_coef to 0 to distil alone":
             place.kind == "return" and cfg.learn.rl not in ("student", "both"),
-            "distillation.place.baseline = value: there is no such value head; use closed_form": place.baseline
-            == "value",
             "distillation.place.kind = return or ratio needs algorithm.normalize_advantage_per_mini_batch false":
             place.kind != "loss" and self.normalize_advantage_per_mini_batch,
             "distillation.target.lam other than 1 needs learn.gradient student": target.lam != 1.0

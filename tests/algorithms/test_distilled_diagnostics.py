@@ -141,7 +141,8 @@ def test_cosines_are_those_of_both_losses_on_the_students_steps(per_mini_batch):
 
 def test_every_panel_of_distillation_finds_its_metrics():
     known = set()
-    for axes in (METHODS["self"][0], {"coef": 1.0, "match": "privileged"}):
+    by_value = {"coef": 0.5, "place": {"kind": "return", "gamma": 0.9, "baseline": "value"}}
+    for axes in (METHODS["self"][0], {"coef": 1.0, "match": "privileged"}, by_value):
         alg, env = with_axes(axes, confidence={"horizon": 3})
         rollout(alg, env)
         known |= {f"loss/{name}" for name in alg.update()} | alg.diagnostics.scalars.keys()
