@@ -13,6 +13,7 @@ from tensordict import TensorDict
 from torch import nn
 
 from legged_cts.algorithms.cts import CTS, PolicyLosses
+from legged_cts.algorithms.episode_ends import time_outs
 from legged_cts.algorithms.exposed import ExposedEncoder
 from legged_cts.algorithms.heads import Heads
 from legged_cts.algorithms.losses import clipped_surrogate, combine_surrogates, normalize_advantages
@@ -21,6 +22,7 @@ from legged_cts.algorithms.student import TrainingLatents
 from legged_cts.algorithms.teachers import Teacher, TeacherOptions
 from legged_cts.distillation import weights as step_weights
 from legged_cts.distillation.beta_controller import BetaController
+from legged_cts.distillation.cells import FailingCells
 from legged_cts.distillation.config import DistillationConfig, DistillationPlan
 from legged_cts.distillation.diagnostics import by_driver, gradient_cosines
 from legged_cts.distillation.divergences import divergence
@@ -138,7 +140,12 @@ class Distillation(CTS):
         for iteration in sorted({*self.plan.breakpoints(), *copied}):
             self._check(self.plan.at(iteration), iteration)
         seed = torch.initial_seed() % 2**31
-        self.driver = Driver(envs, first.driver.unit, first.driver.share, first.driver.length, self.device, seed)
+        share = 0.0 if first.driver.failing_cells else first.driver.share  # no cell has failed yet
+        self.driver = Driver(envs, first.driver.unit, share, first.driver.length, self.device, seed)
+        self.cells: FailingCells | None = None
+        """The student's success by cell, for ``driver.failing_cells``."""
+        if any(self.plan.at(i).driver.failing_cells for i in self.plan.breakpoints()):
+            self.cells = FailingCells(envs, self.device)
         self.route: torch.Tensor | None = None
         """Teacher of each environment [N], an index of ``target.teachers``, for ``target.route: env``."""
         self.controller: BetaController | None = None
@@ -224,9 +231,10 @@ class Distillation(CTS):
         self.cfg = cfg = self.plan.at(self.iteration)
         for teacher in self.teachers.values():
             teacher.begin(self.iteration)
-        before = (self.driver.unit, self.driver.share.item(), self.driver.length)
-        if before != (cfg.driver.unit, cfg.driver.share, cfg.driver.length):
-            self.driver.configure(cfg.driver.unit, cfg.driver.share, cfg.driver.length)
+        by_cell, shares = cfg.driver.failing_cells, self.driver.share
+        before = (self.driver.unit, None if shares.ndim else shares.item(), self.driver.length)
+        if before != (cfg.driver.unit, None if by_cell else cfg.driver.share, cfg.driver.length):
+            self._configure_driver()
             self.driver.refresh()
         reinforced = cfg.learn.rl != "none" and cfg.rl_coef > 0.0
         self.entropy_coef = self._entropy_coef if reinforced else 0.0
@@ -270,6 +278,9 @@ class Distillation(CTS):
         """Record one environment step, and decide who acts in the next."""
         self.heads.record(self.storage.step, extras, dones, self.driver)
         super().process_env_step(obs, rewards, dones, extras)
+        if self.cells is not None:
+            self.cells.advance(dones, time_outs(extras, dones), self.driver.teacher_acts)
+            self._configure_driver()
         self.driver.advance(dones)
 
     @torch.no_grad()
@@ -318,6 +329,9 @@ class Distillation(CTS):
             self.storage, self._student_latents, self._acted, counted, self.cfg.driver.unit == "step",
             self.num_learning_epochs, self.num_mini_batches,
         )  # fmt: skip
+        if self.cells is not None:
+            summary = self.cells.summary(self.cfg.driver.success_below)
+            self._notes |= {f"cells/{name}": value for name, value in summary.items()}
         result = super().update()
         self.diagnostics.scalars |= {name: float(value) for name, value in self._notes.items()}
         self._begun, self._encoded, self._targets, self._weights = False, None, None, None
@@ -430,6 +444,8 @@ class Distillation(CTS):
                 saved[f"teacher_{name}_state_dict"] = state
         if self.controller is not None:
             saved["controller"] = self.controller.state_dict()
+        if self.cells is not None:
+            saved["cells"] = self.cells.state_dict()
         return saved
 
     def load(self, loaded_dict: dict, load_cfg: dict | None, strict: bool) -> bool:
@@ -448,6 +464,8 @@ class Distillation(CTS):
             self._progress = list(loaded_dict["progress"])
             if self.controller is not None:
                 self.controller.load_state_dict(loaded_dict["controller"])
+            if self.cells is not None:
+                self.cells.load_state_dict(loaded_dict["cells"])
         return take_iteration
 
     # Internals
@@ -471,6 +489,14 @@ class Distillation(CTS):
         learn = self.cfg.learn
         teacher = learn.rl in ("teacher", "both") or learn.importance
         return torch.where(self._acted, teacher, learn.rl in ("student", "both"))
+
+    def _configure_driver(self) -> None:
+        options = self.cfg.driver
+        share: float | torch.Tensor = options.share
+        if options.failing_cells:
+            assert self.cells is not None
+            share = self.cells.shares(options.share, options.success_below)
+        self.driver.configure(options.unit, share, options.length)
 
     def _set_acting(self, teachers: torch.Tensor) -> None:
         self.teacher_ids, self.student_ids = teachers.nonzero().flatten(), (~teachers).nonzero().flatten()
@@ -724,7 +750,6 @@ class Distillation(CTS):
             place.kind != "loss" and self.normalize_advantage_per_mini_batch,
             "distillation.target.lam other than 1 needs learn.gradient student": target.lam != 1.0
             and cfg.learn.gradient != "student",
-            "distillation.driver.failing_cells: the trainer has no cells; use share": cfg.driver.failing_cells,
             "distillation.weights.top.entropy_power must be 0: the std is the same in all states": bool(
                 cfg.weights.top and cfg.weights.top.entropy_power
             ),
