@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, TypeGuard
+from typing import Any
 
 import torch
-from rsl_rl.modules import MLP
-from torch import nn
 
+from legged_cts.algorithms.side_network import SideNetwork, check_keys, is_count, network_options
 from legged_cts.distillation.confidence import confidence_loss, steps_to_teacher, survival_targets
 
 PATH = "algorithm.confidence"
-MAX_GRAD_NORM = 1.0
 
 
 @dataclass(frozen=True)
@@ -35,31 +33,21 @@ class ConfidenceOptions:
         Raises:
             ValueError: Naming the field and what it may be.
         """
-        known = [item.name for item in fields(cls)]
-        for key in node:
-            if key not in known:
-                raise ValueError(f"unknown key {PATH}.{key}; allowed are: {', '.join(known)}")
+        check_keys(PATH, node, [item.name for item in fields(cls)])
         horizon = node.get("horizon")
-        if not _is_count(horizon) or horizon > steps:
+        if not is_count(horizon) or horizon > steps:
             raise ValueError(
                 f"{PATH}.horizon must be a number of steps from 1 to runner.num_steps_per_env ({steps}), got"
                 f" {horizon!r}"
             )
-        widths = node.get("hidden_dims", cls.hidden_dims)
-        if not isinstance(widths, list | tuple) or not widths or not all(_is_count(width) for width in widths):
-            raise ValueError(f"{PATH}.hidden_dims must be a list of widths such as [64], got {widths!r}")
-        rate = node.get("learning_rate", cls.learning_rate)
-        if isinstance(rate, bool) or not isinstance(rate, int | float) or not rate > 0.0:
-            raise ValueError(f"{PATH}.learning_rate must be a positive number, got {rate!r}")
-        return cls(horizon, tuple(widths), float(rate))
+        return cls(horizon, *network_options(PATH, node, cls.hidden_dims, cls.learning_rate))
 
 
-class ConfidenceHead(nn.Module):
-    """MLP that gives the logit of the student's survival over the next H steps (CaOPD, adapted).
+class ConfidenceHead(SideNetwork):
+    """Gives the logit of the student's survival over the next H steps (CaOPD, adapted).
 
-    It learns from the steps that the student drove, never from the teacher's, by an Adam of its own. Its inputs carry
-    no gradient, and neither its weights nor its mini-batches draw from the global random numbers: the policy is the
-    same with it and without it, bit by bit.
+    It learns from the steps that the student drove, never from the teacher's, and its inputs carry no gradient.
+    Calling it takes normalised o_t and z^s, concatenated.
 
     A fall is an end of an episode that is no time-out. Horizons that a time-out cuts are judged only if they fell
     before; near the time limit, which the trainer does not know, that makes the targets slightly pessimistic.
@@ -75,30 +63,20 @@ class ConfidenceHead(nn.Module):
             envs: Environments N.
             device: Device of the learner.
         """
-        super().__init__()
+        super().__init__(width, options.hidden_dims, options.learning_rate, device)
         self.options = options
-        with torch.random.fork_rng(devices=[]):
-            self.mlp = MLP(width, 1, list(options.hidden_dims), "elu")
-        self.to(device)
-        self.optimizer = torch.optim.Adam(self.parameters(), lr=options.learning_rate)
         self._time_outs = torch.zeros(steps, envs, dtype=torch.bool, device=device)
         self._steps_left = torch.zeros(steps, envs, dtype=torch.long, device=device)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits [...] for normalised o_t and z^s, concatenated [..., width]."""
-        return self.mlp(x).squeeze(-1)
-
-    def record(self, step: int, extras: Mapping[str, Any], steps_left: torch.Tensor) -> None:
+    def record(self, step: int, time_outs: torch.Tensor, steps_left: torch.Tensor) -> None:
         """Remember a step of the rollout.
 
         Args:
             step: Its number in the rollout.
-            extras: What the environment returned; without ``time_outs`` every end of an episode is a fall.
+            time_outs: Episodes that a time limit cut off in it, bool [N].
             steps_left: ``Driver.steps_left`` [N] before the step.
         """
-        time_outs = extras.get("time_outs")
-        self._time_outs[step] = False if time_outs is None else time_outs.to(self._time_outs.device).bool()
-        self._steps_left[step] = steps_left
+        self._time_outs[step], self._steps_left[step] = time_outs, steps_left
 
     def fit(
         self, inputs: torch.Tensor, dones: torch.Tensor, teacher_acts: torch.Tensor, coins: bool, batches: int
@@ -134,14 +112,3 @@ class ConfidenceHead(nn.Module):
             rows = slice(i, None, batches)
             self._step(confidence_loss(self(x[rows]), y[rows], counted[rows]))
         return dict(zip(("loss", "predicted", "observed"), torch.stack(numbers).tolist(), strict=True))
-
-    def _step(self, loss: torch.Tensor) -> None:
-        self.optimizer.zero_grad()
-        loss.backward()
-        # An observation that is not finite must not end the head.
-        if bool(nn.utils.clip_grad_norm_(self.parameters(), MAX_GRAD_NORM).isfinite()):
-            self.optimizer.step()
-
-
-def _is_count(value: Any) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

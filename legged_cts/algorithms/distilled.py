@@ -13,6 +13,7 @@ from tensordict import TensorDict
 from torch import nn
 
 from legged_cts.algorithms.cts import CTS, PolicyLosses
+from legged_cts.algorithms.episode_ends import time_outs
 from legged_cts.algorithms.exposed import ExposedEncoder
 from legged_cts.algorithms.heads import Heads
 from legged_cts.algorithms.losses import clipped_surrogate, combine_surrogates, normalize_advantages
@@ -21,6 +22,7 @@ from legged_cts.algorithms.student import TrainingLatents
 from legged_cts.algorithms.teachers import Teacher, TeacherOptions
 from legged_cts.distillation import weights as step_weights
 from legged_cts.distillation.beta_controller import BetaController
+from legged_cts.distillation.cells import FailingCells
 from legged_cts.distillation.config import DistillationConfig, DistillationPlan
 from legged_cts.distillation.diagnostics import by_driver, gradient_cosines
 from legged_cts.distillation.divergences import divergence
@@ -73,6 +75,7 @@ class Distillation(CTS):
         teachers: Mapping[str, Mapping[str, Any]] | None = None,
         distillation_states: str = "all",
         confidence: Mapping[str, Any] | None = None,
+        return_head: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
         """Set up the driver and the teachers.
@@ -90,6 +93,8 @@ class Distillation(CTS):
             teachers: Sources by name, see ``TeacherOptions``; by default ``teacher`` is the policy under training.
             distillation_states: Distil in ``all`` states of the rollout or in those where the ``student`` acted.
             confidence: Learn the student's survival beside the policy, see ``ConfidenceOptions``; None: do not.
+            return_head: The network of ``distillation.place.baseline: value``, see ``ReturnHeadOptions``; None: its
+                defaults.
             **options: As for ``CTS``.
 
         Raises:
@@ -122,6 +127,9 @@ class Distillation(CTS):
         if self._sees_all:
             self._store_histories(range(envs), range(envs))
         widths = {key: value.shape[-1] for key, value in storage.observations.items()}
+        encoder = actor.teacher_encoder
+        if isinstance(encoder, ExposedEncoder):  # before any teacher is a copy of it
+            encoder.expose(first.exposure.mode, first.exposure.hidden, first.exposure.seed)
         nodes = teachers or {"teacher": {}}
         roles = {"teacher": self._teacher, "student": self._student}
         self.teachers: dict[str, Teacher] = {}
@@ -132,7 +140,12 @@ class Distillation(CTS):
         for iteration in sorted({*self.plan.breakpoints(), *copied}):
             self._check(self.plan.at(iteration), iteration)
         seed = torch.initial_seed() % 2**31
-        self.driver = Driver(envs, first.driver.unit, first.driver.share, first.driver.length, self.device, seed)
+        share = 0.0 if first.driver.failing_cells else first.driver.share  # no cell has failed yet
+        self.driver = Driver(envs, first.driver.unit, share, first.driver.length, self.device, seed)
+        self.cells: FailingCells | None = None
+        """The student's success by cell, for ``driver.failing_cells``."""
+        if any(self.plan.at(i).driver.failing_cells for i in self.plan.breakpoints()):
+            self.cells = FailingCells(envs, self.device)
         self.route: torch.Tensor | None = None
         """Teacher of each environment [N], an index of ``target.teachers``, for ``target.route: env``."""
         self.controller: BetaController | None = None
@@ -142,12 +155,16 @@ class Distillation(CTS):
                 _CONTROLLER_FEATURES, node.hold, node.delay, node.gamma, node.learning_rate, node.momentum,
                 node.entropy_coef, seed,
             )  # fmt: skip
-        self.heads = Heads(actor, storage, first.match == "privileged", confidence, self.device)
+        by_value = any(self.plan.at(i).place.baseline == "value" for i in self.plan.breakpoints())
+        if return_head is not None and not by_value:
+            raise ValueError("algorithm.return_head goes with distillation.place.baseline: value; set it to null")
+        returns = (return_head or {}) if by_value else None
+        self.heads = Heads(actor, critic, storage, first.match == "privileged", confidence, returns, self.device)
         if self.heads.estimate is not None:
             self.student_optimizer.add_param_group({"params": self.heads.estimate.parameters()})
             self._student_modules.append(self.heads.estimate)
-        encoder = {id(parameter) for parameter in actor.teacher_encoder.parameters()}
-        self._shared = [parameter for parameter in actor.parameters() if id(parameter) not in encoder]
+        encoders = {id(parameter) for parameter in encoder.parameters()}
+        self._shared = [parameter for parameter in actor.parameters() if id(parameter) not in encoders]
         self._progress = [0.0, 0.0, 0.0]  # student's reward per step, that of the iteration before, divergence
         shape = (steps, envs)
         self._acted = torch.zeros(shape, dtype=torch.bool, device=self.device)
@@ -214,9 +231,10 @@ class Distillation(CTS):
         self.cfg = cfg = self.plan.at(self.iteration)
         for teacher in self.teachers.values():
             teacher.begin(self.iteration)
-        before = (self.driver.unit, self.driver.share.item(), self.driver.length)
-        if before != (cfg.driver.unit, cfg.driver.share, cfg.driver.length):
-            self.driver.configure(cfg.driver.unit, cfg.driver.share, cfg.driver.length)
+        by_cell, shares = cfg.driver.failing_cells, self.driver.share
+        before = (self.driver.unit, None if shares.ndim else shares.item(), self.driver.length)
+        if before != (cfg.driver.unit, None if by_cell else cfg.driver.share, cfg.driver.length):
+            self._configure_driver()
             self.driver.refresh()
         reinforced = cfg.learn.rl != "none" and cfg.rl_coef > 0.0
         self.entropy_coef = self._entropy_coef if reinforced else 0.0
@@ -258,8 +276,11 @@ class Distillation(CTS):
         self, obs: TensorDict, rewards: torch.Tensor, dones: torch.Tensor, extras: dict[str, torch.Tensor]
     ) -> None:
         """Record one environment step, and decide who acts in the next."""
-        self.heads.record(self.storage.step, extras, self.driver)
+        self.heads.record(self.storage.step, extras, dones, self.driver)
         super().process_env_step(obs, rewards, dones, extras)
+        if self.cells is not None:
+            self.cells.advance(dones, time_outs(extras, dones), self.driver.teacher_acts)
+            self._configure_driver()
         self.driver.advance(dones)
 
     @torch.no_grad()
@@ -267,6 +288,9 @@ class Distillation(CTS):
         """Compute returns and advantages; where another policy takes over, the value stands for what follows."""
         self._set_acting(self._acted[-1])  # the last step is bootstrapped with the policy that took it
         super().compute_returns(obs)
+        if self.heads.returns is not None:
+            latents = self._student_rollout.peek(self._student.context(obs))
+            self.heads.returns.close(self.heads.value_inputs(obs, latents))
         storage = self.storage
         counted = self._counted()
         switches = bool((self._acted[1:] != self._acted[:-1]).any())
@@ -303,8 +327,11 @@ class Distillation(CTS):
         counted = ~self._acted if self.distillation_states == "student" else torch.ones_like(self._acted)
         self._notes |= self.heads.probe(
             self.storage, self._student_latents, self._acted, counted, self.cfg.driver.unit == "step",
-            self.num_mini_batches,
+            self.num_learning_epochs, self.num_mini_batches,
         )  # fmt: skip
+        if self.cells is not None:
+            summary = self.cells.summary(self.cfg.driver.success_below)
+            self._notes |= {f"cells/{name}": value for name, value in summary.items()}
         result = super().update()
         self.diagnostics.scalars |= {name: float(value) for name, value in self._notes.items()}
         self._begun, self._encoded, self._targets, self._weights = False, None, None, None
@@ -313,7 +340,7 @@ class Distillation(CTS):
         if math.isfinite(result.get("distillation", math.nan)):
             self._progress[2] = result["distillation"]
         encoder = self._raw_actor.teacher_encoder
-        if isinstance(encoder, ExposedEncoder):
+        if isinstance(encoder, ExposedEncoder) and self.cfg.exposure.mode == "ratio":
             result["exposure"] = float(encoder.ratio)
         return result
 
@@ -417,6 +444,8 @@ class Distillation(CTS):
                 saved[f"teacher_{name}_state_dict"] = state
         if self.controller is not None:
             saved["controller"] = self.controller.state_dict()
+        if self.cells is not None:
+            saved["cells"] = self.cells.state_dict()
         return saved
 
     def load(self, loaded_dict: dict, load_cfg: dict | None, strict: bool) -> bool:
@@ -435,6 +464,8 @@ class Distillation(CTS):
             self._progress = list(loaded_dict["progress"])
             if self.controller is not None:
                 self.controller.load_state_dict(loaded_dict["controller"])
+            if self.cells is not None:
+                self.cells.load_state_dict(loaded_dict["cells"])
         return take_iteration
 
     # Internals
@@ -458,6 +489,14 @@ class Distillation(CTS):
         learn = self.cfg.learn
         teacher = learn.rl in ("teacher", "both") or learn.importance
         return torch.where(self._acted, teacher, learn.rl in ("student", "both"))
+
+    def _configure_driver(self) -> None:
+        options = self.cfg.driver
+        share: float | torch.Tensor = options.share
+        if options.failing_cells:
+            assert self.cells is not None
+            share = self.cells.shares(options.share, options.success_below)
+        self.driver.configure(options.unit, share, options.length)
 
     def _set_acting(self, teachers: torch.Tensor) -> None:
         self.teacher_ids, self.student_ids = teachers.nonzero().flatten(), (~teachers).nonzero().flatten()
@@ -606,10 +645,14 @@ class Distillation(CTS):
     def _add_to_advantages(self, log_ratio: torch.Tensor, student: DiagonalGaussian, target: DiagonalGaussian) -> None:
         """Add c_d w A_d to c_rl A in the steps that the student took."""
         place, shape, storage = self.cfg.place, self._acted.shape, self.storage
-        baseline = kl(student, target).view(shape) if place.baseline == "closed_form" else None
-        found = return_advantages(
-            log_ratio.view(shape), storage.dones.view(shape), place.gamma, baseline, acting=self._acted
-        )
+        rewards, dones = log_ratio.view(shape), storage.dones.view(shape)
+        if place.baseline == "value":
+            assert self.heads.returns is not None
+            inputs = self.heads.value_inputs(storage.observations, self._student_latents)
+            found = self.heads.returns.advantages(inputs, rewards, dones, self._acted, place.gamma, self.lam)
+        else:
+            baseline = kl(student, target).view(shape) if place.baseline == "closed_form" else None
+            found = return_advantages(rewards, dones, place.gamma, baseline, acting=self._acted)
         if self._weights is not None:
             found = found * self._weights.view(shape)
         found = torch.where(self._acted, torch.zeros_like(found), found)
@@ -703,22 +746,17 @@ class Distillation(CTS):
             and (cfg.learn.rl in ("teacher", "both")),
             "distillation.place.kind = return needs learn.rl student or both; set rl_coef to 0 to distil alone":
             place.kind == "return" and cfg.learn.rl not in ("student", "both"),
-            "distillation.place.baseline = value: there is no such value head; use closed_form": place.baseline
-            == "value",
             "distillation.place.kind = return or ratio needs algorithm.normalize_advantage_per_mini_batch false":
             place.kind != "loss" and self.normalize_advantage_per_mini_batch,
             "distillation.target.lam other than 1 needs learn.gradient student": target.lam != 1.0
             and cfg.learn.gradient != "student",
-            "distillation.driver.failing_cells: the trainer has no cells; use share": cfg.driver.failing_cells,
             "distillation.weights.top.entropy_power must be 0: the std is the same in all states": bool(
                 cfg.weights.top and cfg.weights.top.entropy_power
             ),
-            "distillation.exposure.mode must be full or ratio; to hide groups for good, leave them out of"
-            " runner.obs_groups.teacher": cfg.exposure.mode == "fixed",
             "distillation.exposure.order must be fixed": cfg.exposure.order != "fixed",
-            "distillation.exposure.mode = ratio needs networks.teacher_encoder.class_name"
-            " legged_cts.algorithms.exposed:ExposedEncoder, and the other way round": (cfg.exposure.mode == "ratio")
-            != exposed,
+            "distillation.exposure.mode = ratio or fixed needs networks.teacher_encoder.class_name"
+            " legged_cts.algorithms.exposed:ExposedEncoder, and full another one": (cfg.exposure.mode == "full")
+            == exposed,
         }  # fmt: skip
         for message, is_so in wrong.items():
             if is_so:

@@ -1,9 +1,9 @@
-"""A teacher encoder that is shown a share of its input."""
+"""A teacher encoder that is shown a part of its input."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from rsl_rl.modules import MLP
@@ -15,10 +15,12 @@ from legged_cts.models.encoders import Encoder
 class ExposedEncoder(Encoder):
     """MLP on a normalised state of which blocks of neighbouring columns are hidden, with one bit per block.
 
-    All inputs see the same blocks, the first round(ratio blocks) of an order that follows from ``seed``; whoever trains
-    the encoder sets ``ratio``.
+    All inputs see the same blocks: by default the first round(ratio blocks) of a random order, where whoever trains the
+    encoder sets ``ratio``; ``expose`` chooses something else.
     """
 
+    reads_groups = True
+    """Whether the constructor takes ``groups``."""
     ratio: torch.Tensor
 
     def __init__(
@@ -29,8 +31,8 @@ class ExposedEncoder(Encoder):
         hidden_dims: Sequence[int] = (512, 256),
         activation: str = "elu",
         obs_normalization: bool = False,
-        blocks: int = 8,
-        seed: int = 0,
+        blocks: int | None = 8,
+        groups: Mapping[str, int] | None = None,
     ) -> None:
         """Build the encoder.
 
@@ -41,27 +43,52 @@ class ExposedEncoder(Encoder):
             hidden_dims: Widths of the hidden layers.
             activation: Name of an rsl_rl activation.
             obs_normalization: Normalise each column with its own running statistics.
-            blocks: Blocks of nearly equal width, at most m.
-            seed: Of the order in which blocks are shown.
+            blocks: Blocks of nearly equal width, at most m; None: one block per observation group.
+            groups: Name and number of columns of each observation group, in the order of the columns.
 
         Raises:
-            ValueError: If there are more blocks than columns, or none.
+            ValueError: If there are more blocks than columns, or none, or no groups to make blocks of.
         """
         super().__init__(input_shape, unit_latent, obs_normalization)
         width = math.prod(input_shape)
-        if not 1 <= blocks <= width:
+        if blocks is None:
+            if groups is None:
+                raise ValueError("networks.teacher_encoder.blocks must be a number: no observation groups are known")
+            self._blocks = dict(groups)
+        elif not 1 <= blocks <= width:
             raise ValueError(f"networks.teacher_encoder.blocks must lie in [1, {width}], got {blocks}")
-        sizes = [len(part) for part in torch.arange(width).tensor_split(blocks)]
-        self._blocks = {f"block{i:03d}": size for i, size in enumerate(sizes)}
-        self._seed = seed
-        self.exposure = Exposure(self._blocks, "ratio", seed=seed)
+        else:
+            sizes = [len(part) for part in torch.arange(width).tensor_split(blocks)]
+            self._blocks = {f"block{i:03d}": size for i, size in enumerate(sizes)}
+        self._by_group = blocks is None
+        self.expose("ratio")
         self.register_buffer("ratio", torch.ones(()))
         self.mlp = MLP(self.exposure.output_dim, latent_dim, list(hidden_dims), activation)
+
+    def expose(self, mode: str, hidden: Iterable[str] = (), seed: int = 0) -> None:
+        """Choose what is shown, see ``Exposure``; with the same weights, for blocks and bits stay the same.
+
+        Args:
+            mode: ``ratio``, or ``fixed`` for all groups but the ``hidden`` ones.
+            hidden: Observation groups that are never shown.
+            seed: Of the order in which ``ratio`` shows blocks.
+
+        Raises:
+            ValueError: If ``fixed`` shall hide groups but the blocks are not those, or no group has such a name.
+        """
+        if mode == "fixed" and not self._by_group:
+            raise ValueError(
+                "distillation.exposure.mode = fixed hides observation groups; set networks.teacher_encoder.blocks to"
+                " null, so that each of them is one block"
+            )
+        self._exposed = (mode, tuple(hidden), seed)
+        self.exposure = Exposure(self._blocks, mode, hidden, seed=seed)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Encode states [B, m] into latents [B, latent_dim]."""
         x = self.normalizer(x)
         if self.exposure.sizes.device != x.device:
-            self.exposure = Exposure(self._blocks, "ratio", seed=self._seed, device=x.device)
+            mode, hidden, seed = self._exposed
+            self.exposure = Exposure(self._blocks, mode, hidden, seed=seed, device=x.device)
         x = self.exposure.apply(x, self.exposure.mask(len(x), float(self.ratio)))
         return self.project(self.mlp(x))

@@ -91,7 +91,9 @@ class DriverOptions:
     share: float = _number(0.0, 0.0, 1.0)
     length: int = _integer(0, 0)
     failing_cells: bool = False
-    """Give the share only to cells where the student always failed."""
+    """Give the share only to cells where the student fails, see ``cells.FailingCells``."""
+    success_below: float = _number(0.1, 0.0, 1.0, open_low=True)
+    """Running mean of the student's success under which a cell fails."""
 
 
 @dataclass(frozen=True)
@@ -373,20 +375,27 @@ def _exclusions(cfg: DistillationConfig) -> list[tuple[str, bool, str]]:
          "target.reference = null: extrapolation needs a reference to lead away from"),
         (f"target.anchor_coef = {target.anchor_coef}", target.anchor_coef > 0.0 and target.anchor is None,
          "target.anchor = null: name the anchor teacher"),
+        ("driver.share = 1", driver.share == 1.0 and driver.failing_cells,
+         "driver.failing_cells: without an episode of its own the student could never stop failing; use a smaller one"),
         ("driver.share = 1", driver.share == 1.0 and driver.unit not in ("prefix", "suffix") and learn.rl == "student"
-         and not learn.importance and not driver.failing_cells,
+         and not learn.importance,
          "learn.rl = student: teacher-driven steps cannot enter the student's PPO surrogate; set learn.rl to teacher"
          " or none, or learn.importance"),
         ("driver.share = 0", driver.share == 0.0 and learn.rl == "teacher",
          "learn.rl = teacher: the teacher's PPO surrogate has no step of its own"),
-        ("driver.unit = env", driver.unit == "env" and driver.failing_cells,
+        (f"driver.unit = {driver.unit}", driver.unit != "episode" and driver.failing_cells,
          "driver.failing_cells: cells need a coin per episode; set driver.unit to episode"),
+        (f"driver.success_below = {driver.success_below}",
+         driver.success_below != DriverOptions().success_below and not driver.failing_cells,
+         "driver.failing_cells = false: there are no cells; set it to true"),
         (f"driver.unit = {driver.unit}", driver.unit not in ("prefix", "suffix") and driver.length > 0,
          f"driver.length = {driver.length}: only prefix and suffix hand over at a step"),
         ("learn.importance", learn.importance and learn.rl not in ("student", "both"),
          f"learn.rl = {learn.rl}: it is about the student's surrogate"),
         (f"exposure.mode = {exposure.mode}", exposure.mode != "fixed" and bool(exposure.hidden),
          "exposure.hidden: only fixed hides named groups"),
+        ("exposure.mode = fixed", exposure.mode == "fixed" and not exposure.hidden,
+         "exposure.hidden = []: nothing would be hidden; name observation groups of runner.obs_groups.teacher"),
         (f"exposure.mode = {exposure.mode}", exposure.mode != "ratio" and exposure.ratio != 1.0,
          f"exposure.ratio = {exposure.ratio}: only ratio reveals a share"),
         (f"exposure.mode = {exposure.mode}", exposure.mode != "ratio" and exposure.controller is not None,

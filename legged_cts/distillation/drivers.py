@@ -186,18 +186,19 @@ def surrogate_mask(teacher_acts: torch.Tensor, learner: str) -> torch.Tensor:
 
 
 def failing_cell_shares(
-    cells: torch.Tensor, successes: torch.Tensor, attempts: torch.Tensor, share: float
+    cells: torch.Tensor, successes: torch.Tensor, attempts: torch.Tensor, share: float, below: float
 ) -> torch.Tensor:
-    """Teacher's share per environment: ``share`` in cells where the student only failed, else none (AMPO, adapted).
+    """Teacher's share per environment: ``share`` in cells where the student mostly failed, else none (AMPO, adapted).
 
     Args:
         cells: Cell of each environment, such as terrain x command, integers [N] in [0, C).
-        successes: Successful student episodes of each cell in the window [C].
-        attempts: Student episodes of each cell in the window [C]; a cell without any gets no teacher.
+        successes: Successful student episodes of each cell [C], older ones as parts of one.
+        attempts: Student episodes of each cell [C], in the same way; a cell without any gets no teacher.
         share: Share in failing cells (the paper's code replaces 2 of 8).
+        below: Share of successes under which a cell fails (in the paper: none).
 
     Returns:
         Shares [N], for the unit ``episode``.
     """
-    failing = (attempts > 0) & (successes == 0)
+    failing = successes < below * attempts
     return share * failing[cells].float()

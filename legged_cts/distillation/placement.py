@@ -47,6 +47,7 @@ def return_advantages(
     last_values: torch.Tensor | None = None,
     lam: float = 1.0,
     acting: torch.Tensor | None = None,
+    time_outs: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Advantage of distillation, to be scaled and added to PPO's: the (discounted) log-ratio of the sampled actions.
 
@@ -63,6 +64,8 @@ def return_advantages(
         last_values: That head's values [N] after the last step.
         lam: GAE's weight, for use with ``values``.
         acting: Who took each step [T, N], see ``gae``.
+        time_outs: Ends of episodes by a time limit, bool [T, N]: with ``values``, that of the last state stands for
+            what the episode would have gone on to earn, as in rsl_rl's PPO.
 
     Returns:
         Advantages [T, N] without gradient.
@@ -76,7 +79,10 @@ def return_advantages(
         raise ValueError("place.baseline: a value head and the closed form are two baselines; choose one")
     if values is None or last_values is None:
         values, last_values = torch.zeros_like(log_ratio), torch.zeros_like(log_ratio[0])
-    _, advantages = gae(log_ratio.detach(), values.detach(), dones, last_values.detach(), gamma, lam, acting)
+    rewards, values = log_ratio.detach(), values.detach()
+    if time_outs is not None:
+        rewards = rewards + gamma * values * time_outs
+    _, advantages = gae(rewards, values, dones, last_values.detach(), gamma, lam, acting)
     return advantages if divergence is None else advantages + divergence.detach()
 
 

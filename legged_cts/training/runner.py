@@ -20,6 +20,7 @@ from tensordict import TensorDict
 
 from legged_cts.algorithms.cts import CTS
 from legged_cts.algorithms.losses import normalize_advantages
+from legged_cts.training.cells import supply_cells
 from legged_cts.training.checkpoint import (
     BEST,
     CheckpointError,
@@ -96,6 +97,7 @@ class Runner(OnPolicyRunner):
         """
         super().__init__(env, train_cfg, log_dir, device)
         supply_teachers(self.alg, env)
+        supply_cells(self.alg, env)
         self.log_dir = Path(log_dir) if log_dir else None
         self.config = dict(config or {})
         self.env_info = dict(env_info or {})

@@ -9,6 +9,7 @@ from distilled_builders import build, method_cfg, with_axes
 from toy_env import FallingEnv
 
 from legged_cts.algorithms.confidence_head import ConfidenceHead, ConfidenceOptions
+from legged_cts.algorithms.episode_ends import time_outs
 from legged_cts.export.checkpoint import trained_algorithm
 
 HEAD = {"horizon": 4, "hidden_dims": [16], "learning_rate": 1e-2}
@@ -85,7 +86,7 @@ def test_numbers_by_hand():
         head.mlp[-1].bias.fill_(2.0)
     dones = torch.tensor([0, 0, 1, 0, 1, 0, 0]).view(7, 1)
     for step in range(7):
-        head.record(step, {"time_outs": torch.tensor([step == 4])}, torch.tensor([9]))
+        head.record(step, torch.tensor([step == 4]), torch.tensor([9]))
     acts = torch.tensor([False] * 5 + [True] * 2).view(7, 1)
     found = head.fit(torch.zeros(7, 1, 1), dones, acts, coins=False, batches=1)
     # Judged are the first three, a survival and two falls: ln(1 + e^-2) and ln(1 + e^2). The time-out cuts the fourth.
@@ -103,11 +104,9 @@ def test_without_a_step_of_the_student_nothing_is_learned_or_said():
 
 
 def test_without_time_outs_every_end_is_a_fall():
-    head = ConfidenceHead(ConfidenceOptions(1), 1, 2, 1, "cpu")
-    for step in range(2):
-        head.record(step, {}, torch.tensor([9]))
-    dones = torch.ones(2, 1)
-    assert head.fit(torch.zeros(2, 1, 1), dones, torch.zeros(2, 1, dtype=torch.bool), False, 1)["observed"] == 0.0
+    dones = torch.tensor([1, 0])
+    assert time_outs({}, dones).tolist() == [False, False]
+    assert time_outs({"time_outs": torch.tensor([1.0, 0.0])}, dones).tolist() == [True, False]
 
 
 def test_numbers_that_are_not_finite_take_no_step():

@@ -8,6 +8,7 @@ from torch.nn.functional import cosine_similarity
 
 from legged_cts.algorithms import distilled
 from legged_cts.distillation.gaussians import DiagonalGaussian, kl
+from legged_cts.training.cells import supply_cells
 from legged_cts.training.panels import PAGES
 
 COPY = {"a": {"source": "frozen"}}
@@ -141,8 +142,11 @@ def test_cosines_are_those_of_both_losses_on_the_students_steps(per_mini_batch):
 
 def test_every_panel_of_distillation_finds_its_metrics():
     known = set()
-    for axes in (METHODS["self"][0], {"coef": 1.0, "match": "privileged"}):
+    by_value = {"coef": 0.5, "place": {"kind": "return", "gamma": 0.9, "baseline": "value"},
+                "driver": {"unit": "episode", "share": 0.5, "failing_cells": True}}  # fmt: skip
+    for axes in (METHODS["self"][0], {"coef": 1.0, "match": "privileged"}, by_value):
         alg, env = with_axes(axes, confidence={"horizon": 3})
+        supply_cells(alg, env)
         rollout(alg, env)
         known |= {f"loss/{name}" for name in alg.update()} | alg.diagnostics.scalars.keys()
     missing = [series.pattern for panel in PAGES["Distillation"] for series in panel.series if not series.names(known)]

@@ -112,10 +112,12 @@ def test_only_the_acting_policys_steps_enter_its_surrogate():
         surrogate_mask(acts, "all")
 
 
-def test_teachers_join_where_the_student_only_fails():
+def test_teachers_join_where_the_student_mostly_fails():
     """T10"""
     cells = torch.tensor([0, 0, 1, 2, 3])
-    shares = failing_cell_shares(cells, torch.tensor([0, 1, 0, 5]), torch.tensor([4, 4, 0, 5]), 0.25)
+    successes, attempts = torch.tensor([0, 1, 0, 5]), torch.tensor([4, 4, 0, 5])
+    shares = failing_cell_shares(cells, successes, attempts, 0.25, 0.1)
+    assert failing_cell_shares(cells, successes, attempts, 0.25, 0.3).tolist() == [0.25, 0.25, 0.25, 0.0, 0.0]
     assert shares.tolist() == [0.25, 0.25, 0.0, 0.0, 0.0]
     masks = _drive(Driver(5, "episode", 4 * shares), _episodes(6, 5, 2))
     assert masks.tolist() == [[True, True, False, False, False]] * 6

@@ -119,6 +119,23 @@ def test_value_head_replaces_the_baseline():
         return_advantages(log_ratio, dones, values=values, last_values=last, divergence=log_ratio)
 
 
+def test_a_return_with_values_by_hand():
+    """T8: the second step runs into the time limit, and before the fourth another policy takes over."""
+    log_ratio = torch.tensor([[1.0], [2.0], [3.0], [4.0]])
+    values, last = torch.tensor([[0.1], [0.2], [0.3], [0.4]]), torch.tensor([0.5])
+    ends = torch.tensor([[False], [True], [False], [False]])
+    acting = torch.tensor([[False], [False], [False], [True]])
+    found = return_advantages(
+        log_ratio, ends, 0.5, values=values, last_values=last, lam=0.8, acting=acting, time_outs=ends
+    )
+    second = 2.0 + 0.5 * 0.2 - 0.2  # the value of its own state stands for what the episode would have gone on to earn
+    first = 1.0 + 0.5 * 0.2 - 0.1 + 0.5 * 0.8 * second
+    third = 3.0 + 0.5 * 0.4 - 0.3
+    torch.testing.assert_close(found.squeeze(1), torch.tensor([first, second, third, 4.0 + 0.5 * 0.5 - 0.4]))
+    fell = return_advantages(log_ratio, ends, 0.5, values=values, last_values=last, lam=0.8, acting=acting)
+    assert fell[1].item() == pytest.approx(2.0 - 0.2)
+
+
 @given(seed=st.integers(0, 100))
 @settings(max_examples=20, deadline=None)
 def test_ratio_with_alpha_one_is_ppo_bit_by_bit(seed):
