@@ -1,7 +1,7 @@
 """Measures a policy: `python scripts/evaluate.py checkpoint=logs/.../best_student.pt [terrain=rough] [episodes=100]`.
 
 Every other word overrides the configuration stored in the checkpoint: physics=newton_mjwarp randomization=none seed=7
-env.scene.num_envs=64 env.pushes.enabled=false ...
+env.scene.num_envs=64 env.pushes.enabled=false runner.average_iterations=0 (the newest weights, not their mean) ...
 """
 
 from __future__ import annotations

@@ -14,9 +14,9 @@ from legged_cts.models.latent_model import ENCODER_CLASS, LatentActor
 
 RUNNER_KEYS = (
     "num_steps_per_env", "obs_groups", "save_interval", "run_name", "logger", "wandb_project", "neptune_project",
-    "check_for_nan", "torch_compile_mode",
+    "check_for_nan", "torch_compile_mode", "average_iterations",
 )  # fmt: skip
-"""What rsl_rl's ``OnPolicyRunner`` and its logger read beside networks and algorithm."""
+"""What rsl_rl's ``OnPolicyRunner``, its logger and our runner read beside networks and algorithm."""
 
 _ALGORITHM_SUPPLIED = ("actor", "critic", "storage", "device", "multi_gpu_cfg")
 _CTS_SUPPLIED = ("student_encoder", "history_group", "history_shape")

@@ -82,7 +82,9 @@ def evaluate(options: EvaluateOptions, overrides: Sequence[str], console: Consol
         config = plain(apply_overrides(checkpoint["config"], overrides))
         info = task_info(config)
         contract = None
-        policies = checkpoint_policies(checkpoint, info["device"])
+        # `runner.average_iterations=0` asks for the newest weights in place of their mean.
+        asked_for = {**checkpoint["config"], "runner": config["runner"]}
+        policies = checkpoint_policies({**checkpoint, "config": asked_for}, info["device"])
     policies = check_roles(policies, options.role)
     asked = any(word.startswith("env.scene.num_envs=") for word in overrides)
     num_envs = config["env"]["scene"]["num_envs"] if asked else min(options.episodes, MAX_ENVS)

@@ -23,6 +23,7 @@ from legged_cts.envs.gait import task_gait
 from legged_cts.envs.privileged import PRIVILEGED_GROUPS
 from legged_cts.export.onnx import export_policy, policy_state_size
 from legged_cts.robots.spec import load_robot
+from legged_cts.training.average import averaged
 from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint
 
 
@@ -141,11 +142,13 @@ def student_policy(checkpoint: Mapping[str, Any]) -> nn.Module:
 def trained_algorithm(checkpoint: Mapping[str, Any]) -> Any:
     """Builds the algorithm of a checkpoint on the CPU with its trained policies, ready to act.
 
+    Their weights are the mean over the last iterations, see `legged_cts.training.average`.
+
     Args:
         checkpoint: with `config`, `env_info` and the algorithm's state.
     """
     algorithm = construct_algorithm(checkpoint)
-    algorithm.load(dict(checkpoint), {"actor": True}, True)
+    algorithm.load(averaged(checkpoint), {"actor": True}, True)
     algorithm.eval_mode()
     return algorithm
 

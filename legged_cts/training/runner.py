@@ -20,6 +20,7 @@ from tensordict import TensorDict
 
 from legged_cts.algorithms.cts import CTS
 from legged_cts.algorithms.losses import normalize_advantages
+from legged_cts.training.average import PolicyAverage
 from legged_cts.training.cells import supply_cells
 from legged_cts.training.checkpoint import (
     BEST,
@@ -115,6 +116,7 @@ class Runner(OnPolicyRunner):
         dumps = self.log_dir if self._writes else None
         self._guard = FaultGuard(env, dumps, self.cfg.get("check_for_nan", True), context)
         self._rollback = Rollback(self.alg)
+        self._average = PolicyAverage(self.cfg.get("average_iterations", 0))
         self._best_is_due = False
         self._wandb_run_id: str | None = None
         self._resumed = False
@@ -206,6 +208,7 @@ class Runner(OnPolicyRunner):
             path,
             {
                 **self.alg.save(),
+                **self._average.save(),
                 **states,
                 "iter": self.current_learning_iteration,
                 "total_steps": self.total_steps,
@@ -257,6 +260,7 @@ class Runner(OnPolicyRunner):
             self._statistics.load_state_dict(state.get("statistics", {}))
             self._guard.counts.update(state.get("faults") or {})
             self._resumed = True
+            self._average.load(content)
         if load_cfg is None:
             self._restore_own_state(state, exact)
             apply_new_rates(self.alg, content["config"].get("algorithm"), self.config.get("algorithm"))
@@ -312,6 +316,7 @@ class Runner(OnPolicyRunner):
         self.current_learning_iteration += 1
         if self._rollback.sound():
             self._rollback.keep(self.current_learning_iteration)
+            self._average.add(self.alg.save())
         else:
             self._go_back()
         finished = time.perf_counter()
