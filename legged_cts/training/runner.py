@@ -41,6 +41,7 @@ from legged_cts.training.revision import git_revision
 from legged_cts.training.rollback import Rollback
 from legged_cts.training.statistics import RoleStatistics, student_score
 from legged_cts.training.teachers import supply_teachers
+from legged_cts.training.widen import widen_inputs
 from legged_cts.training.writers import CsvWriter, Writer, make_writer
 
 _log = logging.getLogger(__name__)
@@ -230,7 +231,8 @@ class Runner(OnPolicyRunner):
         Args:
             path: The checkpoint.
             load_cfg: Parts for the algorithm to load; None takes all of them, and with them the iteration, the random
-                number generators and the state of the environment.
+                number generators and the state of the environment. Networks of which only parts are taken may now read
+                more observation groups, see :func:`legged_cts.training.widen.widen_inputs`.
             strict: Whether parameter names must match exactly.
             map_location: Device to load to, the learner's by default.
 
@@ -241,6 +243,8 @@ class Runner(OnPolicyRunner):
             CheckpointError: If the file is no checkpoint, or its networks are not those of this configuration.
         """
         content = load_checkpoint(path, map_location or self.device)
+        if load_cfg is not None:
+            content = self._with_new_inputs(content)
         try:
             take_iteration = self.alg.load(content, load_cfg, strict)
         except (RuntimeError, KeyError) as error:
@@ -265,6 +269,15 @@ class Runner(OnPolicyRunner):
             self._restore_own_state(state, exact)
             apply_new_rates(self.alg, content["config"].get("algorithm"), self.config.get("algorithm"))
         return content.get("infos") or {}
+
+    def _with_new_inputs(self, content: Mapping[str, Any]) -> dict[str, Any]:
+        stored = self.alg.storage.observations
+        groups: dict[str, list[str]] = self.cfg["obs_groups"]
+        widths = {name: stored[name].shape[-1] for members in groups.values() for name in members if name in stored}
+        widened, new = widen_inputs(content, self.alg.save(), groups, widths)
+        if new and self.processes.is_main:
+            print(f"checkpoint: its networks did not see {', '.join(new)}; weights for that start at zero")
+        return widened
 
     def _restore_own_state(self, state: Mapping[str, Any], exact: bool) -> None:
         """Continue this process's environments and random numbers, or those of one like it.

@@ -1,0 +1,68 @@
+"""Takes the networks of a checkpoint over where they now read more observation groups than in its training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+# Prefix of parameter names -> observation set that they read; the first that fits counts.
+_SETS = {
+    "actor_state_dict": {"teacher_encoder.": "teacher", "": "actor"},
+    "critic_state_dict": {"": "critic"},
+}
+
+
+def widen_inputs(
+    content: Mapping[str, Any],
+    now: Mapping[str, Any],
+    obs_groups: Mapping[str, Sequence[str]],
+    widths: Mapping[str, int],
+) -> tuple[dict[str, Any], list[str]]:
+    """Give the networks of a checkpoint inputs for the observation groups that are new.
+
+    On flat ground teachers and critic see no ``height_scan``; on rough ground they do. The weights of its columns start
+    at zero, so that at first the networks compute what they did; statistics of the normalisers start at mean 0 and
+    standard deviation 1, and follow slowly, because the checkpoint's samples outweigh new ones.
+
+    Args:
+        content: The checkpoint, with its ``config``.
+        now: What the algorithm that shall load it would save.
+        obs_groups: Groups of each observation set now.
+        widths: Features of each group now.
+
+    Returns:
+        The checkpoint, with widened networks where that makes them fit and unchanged elsewhere, and the new groups.
+    """
+    before = ((content.get("config") or {}).get("runner") or {}).get("obs_groups") or {}
+    widened, new = dict(content), []
+    for part, sets in _SETS.items():
+        if part not in content or part not in now:
+            continue
+        widened[part] = dict(content[part])
+        for name, saved in content[part].items():
+            obs_set = next(obs_set for prefix, obs_set in sets.items() if name.startswith(prefix))
+            old, groups = before.get(obs_set, ()), obs_groups.get(obs_set, ())
+            added = [group for group in groups if group not in old]
+            target = now[part].get(name)
+            if target is None or target.shape == saved.shape or not added or not set(old) <= set(groups):
+                continue
+            columns = _columns(old, groups, widths)
+            rest = target.shape[-1] - sum(widths[group] for group in groups)  # the latent, at the end
+            if target.shape[:-1] == saved.shape[:-1] and rest >= 0 and saved.shape[-1] == len(columns) + rest:
+                columns += range(target.shape[-1] - rest, target.shape[-1])
+                wide = torch.zeros_like(target) if name.endswith(".weight") else target.clone()
+                wide[..., columns] = saved.to(wide)
+                widened[part][name] = wide
+                new += added
+    return widened, list(dict.fromkeys(new))
+
+
+def _columns(old: Sequence[str], groups: Sequence[str], widths: Mapping[str, int]) -> list[int]:
+    """Return where the columns of the groups ``old`` are among those of ``groups``."""
+    starts, start = {}, 0
+    for group in groups:
+        starts[group] = start
+        start += widths[group]
+    return [starts[group] + column for group in old for column in range(widths[group])]
