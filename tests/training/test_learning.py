@@ -16,8 +16,8 @@ no surrogate of the students              1     0.457              0.44         
 
 After so few iterations tracking alone tells nothing: the shared policy hardly uses the latent yet.
 
-Another processor rounds differently, and so trains another robot. On an Intel Xeon seed 1 tracked with 0.419 in iteration
-90 and with 0.452 in iteration 150 (seed 2: 0.419 and 0.465), hence 150 iterations. There, in the last 30 of them, the
+Another processor rounds differently, and so trains another robot. On an Intel Xeon seed 1 tracked with 0.419 after
+90 iterations and with 0.452 after 150 (seed 2: 0.419 and 0.465), hence 150. There, in the last 30 of them, the
 correct one has an explained variance of 0.58 and a ratio of 2.3; without a step of E^s it is -1.31, and without the
 students' surrogate the ratio is -0.5.
 """
