@@ -13,13 +13,14 @@ from tensordict import TensorDict
 from torch import nn
 
 from legged_cts.algorithms.cts import CTS, PolicyLosses
+from legged_cts.algorithms.distilled_checks import Trainer, check
 from legged_cts.algorithms.episode_ends import time_outs
 from legged_cts.algorithms.exposed import ExposedEncoder
 from legged_cts.algorithms.heads import Heads
 from legged_cts.algorithms.losses import clipped_surrogate, combine_surrogates, normalize_advantages
 from legged_cts.algorithms.minibatches import RoleBatch
 from legged_cts.algorithms.student import TrainingLatents
-from legged_cts.algorithms.teachers import Teacher, TeacherOptions
+from legged_cts.algorithms.teacher_pool import REFERENCE, TeacherPool
 from legged_cts.distillation import weights as step_weights
 from legged_cts.distillation.beta_controller import BetaController
 from legged_cts.distillation.cells import FailingCells
@@ -37,11 +38,9 @@ from legged_cts.distillation.placement import (
     return_advantages,
     weighted_mean,
 )
-from legged_cts.distillation.pools import anchored, extrapolate, log_pool, moment_pool, most_plausible, route
+from legged_cts.distillation.pools import extrapolate
 from legged_cts.models.latent_model import LATENT, LatentActor, LatentModel
 
-REFERENCE = "reference"
-"""Key in ``algorithm.teachers`` of the policy that ``target.lam`` leads away from."""
 STATES = ("all", "student")
 _CONTROLLER_FEATURES = 4
 
@@ -129,16 +128,16 @@ class Distillation(CTS):
         widths = {key: value.shape[-1] for key, value in storage.observations.items()}
         encoder = actor.teacher_encoder
         if isinstance(encoder, ExposedEncoder):  # before any teacher is a copy of it
-            encoder.expose(first.exposure.mode, first.exposure.hidden, first.exposure.seed)
-        nodes = teachers or {"teacher": {}}
-        roles = {"teacher": self._teacher, "student": self._student}
-        self.teachers: dict[str, Teacher] = {}
-        for name, node in nodes.items():
-            entry = TeacherOptions.from_dict(name, node)
-            self.teachers[name] = Teacher(name, entry, roles[entry.role], widths).to(self.device)
+            encoder.expose(first.exposure.mode, first.exposure.hidden, first.exposure.order, first.exposure.seed)
+        own = {"teacher": self._teacher, "student": self._student}
+        self.teachers = TeacherPool(teachers, own, widths, self.device)
+        trainer = Trainer(
+            self.teachers, first.match, self._student.is_recurrent, isinstance(encoder, ExposedEncoder),
+            self.normalize_advantage_per_mini_batch,
+        )  # fmt: skip
         copied = [teacher.options.at for teacher in self.teachers.values()]
         for iteration in sorted({*self.plan.breakpoints(), *copied}):
-            self._check(self.plan.at(iteration), iteration)
+            check(self.plan.at(iteration), iteration, trainer)
         seed = torch.initial_seed() % 2**31
         share = 0.0 if first.driver.failing_cells else first.driver.share  # no cell has failed yet
         self.driver = Driver(envs, first.driver.unit, share, first.driver.length, self.device, seed)
@@ -146,8 +145,6 @@ class Distillation(CTS):
         """The student's success by cell, for ``driver.failing_cells``."""
         if any(self.plan.at(i).driver.failing_cells for i in self.plan.breakpoints()):
             self.cells = FailingCells(envs, self.device)
-        self.route: torch.Tensor | None = None
-        """Teacher of each environment [N], an index of ``target.teachers``, for ``target.route: env``."""
         self.controller: BetaController | None = None
         node = first.exposure.controller
         if node is not None:
@@ -188,15 +185,7 @@ class Distillation(CTS):
         Raises:
             ValueError: If a kind has no teacher.
         """
-        lists = [self.teachers[name].options.terrain for name in self.cfg.target.teachers]
-        owner = {terrain: i for i, terrains in enumerate(lists) for terrain in terrains}
-        missing = [kind for kind in kinds if kind not in owner]
-        if missing:
-            raise ValueError(
-                f"algorithm.teachers: no teacher has the terrain '{missing[0]}' in its list `terrain`; kinds are:"
-                f" {', '.join(kinds)}"
-            )
-        self.route = torch.tensor([owner[kind] for kind in kinds])[index.cpu()].to(self.device)
+        self.teachers.route_by_terrain(self.cfg.target.teachers, kinds, index)
 
     # Policies
 
@@ -229,8 +218,7 @@ class Distillation(CTS):
             return self.teacher_mask
         self._begun = True
         self.cfg = cfg = self.plan.at(self.iteration)
-        for teacher in self.teachers.values():
-            teacher.begin(self.iteration)
+        self.teachers.begin(self.iteration)
         by_cell, shares = cfg.driver.failing_cells, self.driver.share
         before = (self.driver.unit, None if shares.ndim else shares.item(), self.driver.length)
         if before != (cfg.driver.unit, None if by_cell else cfg.driver.share, cfg.driver.length):
@@ -261,7 +249,7 @@ class Distillation(CTS):
         # Copies and files are not the actor that just sampled.
         transition: Any = self.transition
         own = DiagonalGaussian(*transition.distribution_params)
-        target = self._teacher_mixture(transition.observations, own, self.route)
+        target = self._teacher_mixture(transition.observations, own)
         given = acts.unsqueeze(1)
         sample = target.rsample(torch.randn_like(target.mean))
         transition.actions = torch.where(given, sample, transition.actions)
@@ -438,10 +426,7 @@ class Distillation(CTS):
             "distillation_driver": {key: value.clone() for key, value in self.driver.state_dict().items()},
             "progress": list(self._progress),
         }
-        saved |= self.heads.save()
-        for name, teacher in self.teachers.items():
-            if state := teacher.save():
-                saved[f"teacher_{name}_state_dict"] = state
+        saved |= self.heads.save() | self.teachers.save()
         if self.controller is not None:
             saved["controller"] = self.controller.state_dict()
         if self.cells is not None:
@@ -451,11 +436,8 @@ class Distillation(CTS):
     def load(self, loaded_dict: dict, load_cfg: dict | None, strict: bool) -> bool:
         """Load what ``save`` returned; a new run that takes networks alone copies its teachers anew."""
         take_iteration = super().load(loaded_dict, load_cfg, strict)
-        with_copies = load_cfg is None or not load_cfg.get("critic")
-        for name, teacher in self.teachers.items():
-            state = loaded_dict.get(f"teacher_{name}_state_dict")
-            if state is not None and with_copies:
-                teacher.load_state_dict(state, strict=strict)
+        if load_cfg is None or not load_cfg.get("critic"):
+            self.teachers.load(loaded_dict, strict)
         self.heads.load(loaded_dict, load_cfg, strict)
         if take_iteration:
             self._begun = False
@@ -482,7 +464,7 @@ class Distillation(CTS):
     def _acts_live(self) -> bool:
         """Whether the teacher that acts is the policy under training."""
         names = self.cfg.target.teachers
-        return len(names) == 1 and self.teachers[names[0]].is_live
+        return len(names) == 1 and self.teachers.is_live(names)
 
     def _counted(self) -> torch.Tensor:
         """Steps [T, N] that enter a surrogate."""
@@ -561,32 +543,15 @@ class Distillation(CTS):
     def _target(self, batch: RoleBatch, student: DiagonalGaussian) -> DiagonalGaussian:
         if self._targets is not None:
             return DiagonalGaussian(self._targets.mean[batch.index], self._targets.std[batch.index])
-        routed = None if self.route is None else self.route[batch.index % self.storage.num_envs]
         with torch.set_grad_enabled(self.cfg.learn.gradient != "student"):
-            return self._teacher_mixture(batch.observations, student.detach(), routed)
+            return self._teacher_mixture(batch.observations, student.detach(), batch.index)
 
     def _teacher_mixture(
-        self, obs: TensorDict, student: DiagonalGaussian, routed: torch.Tensor | None
+        self, obs: TensorDict, student: DiagonalGaussian, index: torch.Tensor | None = None
     ) -> DiagonalGaussian:
-        """Join the teachers' distributions [B], without extrapolation."""
-        target = self.cfg.target
-        dists = [self.teachers[name].distribution(obs) for name in target.teachers]
-        if target.route == "env":
-            if routed is None:
-                raise ValueError(
-                    "distillation.target.route = env needs algorithm.teachers.<name>.terrain for every teacher"
-                )
-            joined = route(dists, routed)
-        elif target.route == "plausible":
-            joined = route(dists, most_plausible(student, dists))
-        elif len(dists) > 1:
-            shares = target.weights or (1.0 / len(dists),) * len(dists)
-            joined = (moment_pool if self.cfg.moment_pool else log_pool)(dists, shares)
-        else:
-            joined = dists[0]
-        if target.anchor is not None:
-            joined = anchored(joined, self.teachers[target.anchor].distribution(obs), target.anchor_coef)
-        return joined
+        """The teachers' joint distributions [B], without extrapolation; ``index`` of the samples in the rollout."""
+        index = torch.arange(len(student.mean), device=self.device) if index is None else index
+        return self.teachers.mixture(obs, student, self.cfg.target, self.cfg.moment_pool, index % self.storage.num_envs)
 
     @torch.no_grad()
     def _prepare(self) -> None:
@@ -596,7 +561,7 @@ class Distillation(CTS):
         if not self._matches_actions and cfg.place.kind != "ratio":
             return
         names = [*cfg.target.teachers, *([cfg.target.anchor] if cfg.target.anchor else [])]
-        live = any(self.teachers[name].is_live for name in names)
+        live = self.teachers.is_live(names)
         given = cfg.weights
         weighted = any(w is not None for w in (given.adv_gate, given.rel_div, given.top, given.window))
         if live and not weighted and cfg.place.kind == "loss" and cfg.target.lam == 1.0:
@@ -604,8 +569,7 @@ class Distillation(CTS):
         obs: Any = storage.observations.flatten(0, 1)
         assert storage.distribution_params is not None
         student = self._old_student(obs)
-        routed = None if self.route is None else self.route.repeat(storage.num_transitions_per_env)
-        teacher = self._teacher_mixture(obs, student, routed)
+        teacher = self._teacher_mixture(obs, student)
         target, reference = teacher, None
         if cfg.target.lam != 1.0:
             reference = self._reference(obs)
@@ -693,7 +657,7 @@ class Distillation(CTS):
         if self.controller is not None:
             reward, before, distance = self._progress
             ratio = self.controller.step(reward, [math.log1p(max(0.0, distance)), reward, reward - before, 1.0])
-        encoder.ratio.fill_(ratio)
+        encoder.show(ratio, self.iteration)
 
     def _rollout_statistics(self) -> dict[str, float]:
         error = (self.storage.values - self.storage.returns).squeeze(-1)
@@ -705,59 +669,3 @@ class Distillation(CTS):
                 result[f"reward_{name}"] = self._reward_sums[i].item() / count
         self._reward_sums = torch.zeros_like(self._reward_sums)
         return result
-
-    def _check(self, cfg: DistillationConfig, iteration: int) -> None:
-        """Check what only the trainer can.
-
-        Raises:
-            ValueError: Naming the field and the fix.
-        """
-        target, place = cfg.target, cfg.place
-        named = [*target.teachers, *([target.anchor] if target.anchor else [])]
-        for name in named:
-            if name not in self.teachers:
-                raise ValueError(f"distillation.target names '{name}', which algorithm.teachers lacks")
-            if self.teachers[name].options.role != "teacher":
-                raise ValueError(f"algorithm.teachers.{name}.role must be teacher; only the reference may be a student")
-        if target.reference is not None:
-            reference = self.teachers.get(REFERENCE)
-            if reference is None or reference.options.source != target.reference:
-                raise ValueError(
-                    "distillation.target.reference needs algorithm.teachers.reference of that source, or null"
-                )
-            if reference.options.role == "student" and self._student.is_recurrent:
-                raise ValueError("algorithm.teachers.reference.role must be teacher where the student is recurrent")
-        entries = [self.teachers[name].options for name in named]
-        fixed = any(
-            entry.source in ("ema", "checkpoint") or (entry.source == "frozen" and iteration >= entry.at)
-            for entry in entries
-        )
-        drives = cfg.driver.share > 0.0
-        exposed = isinstance(self._raw_actor.teacher_encoder, ExposedEncoder)
-        wrong = {
-            "distillation.match must be the same in all iterations": cfg.match != self.plan.at(0).match,
-            "distillation.match = latent: one teacher of source self, frozen or ema": cfg.match == "latent"
-            and (len(entries) != 1 or entries[0].source == "checkpoint"),
-            "distillation.learn.gradient must be student: the target is a copy": fixed
-            and cfg.coef > 0.0
-            and cfg.learn.gradient != "student",
-            "distillation.learn.rl must be student or none where copies or files drive: PPO cannot train them": fixed
-            and drives
-            and (cfg.learn.rl in ("teacher", "both")),
-            "distillation.place.kind = return needs learn.rl student or both; set rl_coef to 0 to distil alone":
-            place.kind == "return" and cfg.learn.rl not in ("student", "both"),
-            "distillation.place.kind = return or ratio needs algorithm.normalize_advantage_per_mini_batch false":
-            place.kind != "loss" and self.normalize_advantage_per_mini_batch,
-            "distillation.target.lam other than 1 needs learn.gradient student": target.lam != 1.0
-            and cfg.learn.gradient != "student",
-            "distillation.weights.top.entropy_power must be 0: the std is the same in all states": bool(
-                cfg.weights.top and cfg.weights.top.entropy_power
-            ),
-            "distillation.exposure.order must be fixed": cfg.exposure.order != "fixed",
-            "distillation.exposure.mode = ratio or fixed needs networks.teacher_encoder.class_name"
-            " legged_cts.algorithms.exposed:ExposedEncoder, and full another one": (cfg.exposure.mode == "full")
-            == exposed,
-        }  # fmt: skip
-        for message, is_so in wrong.items():
-            if is_so:
-                raise ValueError(f"{message} (iteration {iteration})")

@@ -15,13 +15,15 @@ from legged_cts.models.encoders import Encoder
 class ExposedEncoder(Encoder):
     """MLP on a normalised state of which blocks of neighbouring columns are hidden, with one bit per block.
 
-    All inputs see the same blocks: by default the first round(ratio blocks) of a random order, where whoever trains the
-    encoder sets ``ratio``; ``expose`` chooses something else.
+    All inputs see the same blocks until ``show`` is called again: by default all, and of a ratio the first
+    round(ratio blocks) of a random order; ``expose`` chooses something else.
     """
 
     reads_groups = True
     """Whether the constructor takes ``groups``."""
     ratio: torch.Tensor
+    seen: torch.Tensor
+    """Blocks that are shown, bool [G]; in checkpoints, so that a policy sees later what it saw when it was saved."""
 
     def __init__(
         self,
@@ -61,17 +63,19 @@ class ExposedEncoder(Encoder):
             sizes = [len(part) for part in torch.arange(width).tensor_split(blocks)]
             self._blocks = {f"block{i:03d}": size for i, size in enumerate(sizes)}
         self._by_group = blocks is None
-        self.expose("ratio")
         self.register_buffer("ratio", torch.ones(()))
+        self.register_buffer("seen", torch.ones(len(self._blocks), dtype=torch.bool))
+        self.expose("ratio")
         self.mlp = MLP(self.exposure.output_dim, latent_dim, list(hidden_dims), activation)
 
-    def expose(self, mode: str, hidden: Iterable[str] = (), seed: int = 0) -> None:
+    def expose(self, mode: str, hidden: Iterable[str] = (), order: str = "fixed", seed: int = 0) -> None:
         """Choose what is shown, see ``Exposure``; with the same weights, for blocks and bits stay the same.
 
         Args:
             mode: ``ratio``, or ``fixed`` for all groups but the ``hidden`` ones.
             hidden: Observation groups that are never shown.
-            seed: Of the order in which ``ratio`` shows blocks.
+            order: How ``ratio`` chooses blocks, ``fixed`` or ``bernoulli``.
+            seed: Of that choice.
 
         Raises:
             ValueError: If ``fixed`` shall hide groups but the blocks are not those, or no group has such a name.
@@ -81,14 +85,15 @@ class ExposedEncoder(Encoder):
                 "distillation.exposure.mode = fixed hides observation groups; set networks.teacher_encoder.blocks to"
                 " null, so that each of them is one block"
             )
-        self._exposed = (mode, tuple(hidden), seed)
-        self.exposure = Exposure(self._blocks, mode, hidden, seed=seed)
+        self.exposure = Exposure(self._blocks, mode, hidden, order, seed)
+        self.show(1.0)
+
+    def show(self, ratio: float, draw: int = 0) -> None:
+        """Show this share of the blocks from now on; ``draw`` numbers the toss of ``bernoulli``."""
+        self.ratio.fill_(ratio)
+        self.seen.copy_(self.exposure.mask(1, ratio, draw)[0])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Encode states [B, m] into latents [B, latent_dim]."""
-        x = self.normalizer(x)
-        if self.exposure.sizes.device != x.device:
-            mode, hidden, seed = self._exposed
-            self.exposure = Exposure(self._blocks, mode, hidden, seed=seed, device=x.device)
-        x = self.exposure.apply(x, self.exposure.mask(len(x), float(self.ratio)))
+        x = self.exposure.apply(self.normalizer(x), self.seen.expand(len(x), -1))
         return self.project(self.mlp(x))

@@ -30,7 +30,6 @@ class Exposure:
         hidden: Iterable[str] = (),
         order: str = "fixed",
         seed: int = 0,
-        device: str | torch.device = "cpu",
     ) -> None:
         """Lay out the groups.
 
@@ -41,7 +40,6 @@ class Exposure:
             order: ``fixed``: groups are revealed in one random order that follows from ``seed`` and the names;
                 ``bernoulli``: independently.
             seed: Of order and coins.
-            device: Device of the masks.
 
         Raises:
             ValueError: If an option is unknown or names an unknown group.
@@ -56,31 +54,31 @@ class Exposure:
                 raise ValueError(f"exposure.hidden names '{name}', but the groups are: {', '.join(groups)}")
         self.names = tuple(groups)
         self.mode, self.order = mode, order
-        self.sizes = torch.tensor(list(groups.values()), device=device)
-        self._seen = torch.tensor([name not in hidden for name in self.names], device=device)
-        self._generator = torch.Generator(device=device)
-        self._generator.manual_seed(seed)
+        self.sizes = tuple(groups.values())
+        self._seen = torch.tensor([name not in hidden for name in self.names])
+        self._seed = seed
         # Sorted first, so that the order does not depend on how a configuration lists the groups.
         shuffled = torch.randperm(len(self.names), generator=torch.Generator().manual_seed(seed)).tolist()
         self.revealed = tuple(sorted(self.names)[i] for i in shuffled)
         """Names in the order in which a growing ratio reveals them."""
-        ranks = [self.revealed.index(name) for name in self.names]
-        self._ranks = torch.tensor(ranks, device=device)
+        self._ranks = torch.tensor([self.revealed.index(name) for name in self.names])
 
     @property
     def output_dim(self) -> int:
         """Columns after ``apply``."""
-        return int(self.sizes.sum()) + (0 if self.mode == "full" else len(self.names))
+        return sum(self.sizes) + (0 if self.mode == "full" else len(self.names))
 
-    def mask(self, count: int, ratio: float = 1.0) -> torch.Tensor:
+    def mask(self, count: int, ratio: float = 1.0, draw: int = 0) -> torch.Tensor:
         """Draw which groups are seen, to be held while the draw is meant to last (an episode, a window of updates).
 
         Args:
             count: Number of environments or samples B.
             ratio: rho in [0, 1]; read by ``ratio`` only.
+            draw: Number of the toss, at least 0; read by ``bernoulli`` only. The same toss always falls the same way,
+                so a resumed training needs no state.
 
         Returns:
-            Bool [B, G].
+            Bool [B, G], on the CPU.
 
         Raises:
             ValueError: If ``ratio`` is out of range.
@@ -91,8 +89,9 @@ class Exposure:
         if self.mode != "ratio":
             return self._seen.expand(shape) if self.mode == "fixed" else torch.ones_like(self._seen).expand(shape)
         if self.order == "bernoulli":
-            device = self._ranks.device
-            return torch.rand(shape, generator=self._generator, device=device) < ratio
+            # Neighbouring seeds and draws must not share a stream.
+            generator = torch.Generator().manual_seed((self._seed * 2_654_435_761 + draw) % 2**63)
+            return torch.rand(shape, generator=generator) < ratio
         return (self._ranks < round(ratio * len(self.names))).expand(shape)
 
     def apply(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -101,20 +100,10 @@ class Exposure:
         Raises:
             ValueError: If the groups do not add up to n.
         """
-        if x.shape[-1] != int(self.sizes.sum()):
-            raise ValueError(
-                f"the groups of the exposure have {int(self.sizes.sum())} columns, the input {x.shape[-1]}"
-            )
+        if x.shape[-1] != sum(self.sizes):
+            raise ValueError(f"the groups of the exposure have {sum(self.sizes)} columns, the input {x.shape[-1]}")
         if self.mode == "full":
             return x
-        columns = mask.repeat_interleave(self.sizes, dim=-1)
+        columns = mask.repeat_interleave(torch.tensor(self.sizes, device=mask.device), dim=-1)
         # where, not a product: a hidden value may be infinite
         return torch.cat([torch.where(columns, x, torch.zeros_like(x)), mask.to(x.dtype)], dim=-1)
-
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        """State of the coins."""
-        return {"generator": self._generator.get_state()}
-
-    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
-        """Continue from ``state_dict``."""
-        self._generator.set_state(state["generator"].cpu())

@@ -239,7 +239,7 @@ def test_environments_get_the_teacher_of_their_terrain():
     teachers = {"a": {"source": "frozen", "terrain": ["flat"]}, "b": {"source": "ema", "terrain": ["stairs", "gap"]}}
     alg, _ = with_axes(axes, num_envs=4, teachers=teachers)
     alg.route_by_terrain(["gap", "flat"], torch.tensor([0, 1, 1, 0]))
-    assert alg.route.tolist() == [1, 0, 0, 1]
+    assert alg.teachers.route.tolist() == [1, 0, 0, 1]
     with pytest.raises(ValueError, match="no teacher has the terrain 'slope'"):
         alg.route_by_terrain(["slope"], torch.zeros(4, dtype=torch.long))
 
@@ -311,11 +311,11 @@ def test_the_exposed_encoder_sees_what_the_controller_shows():
     encoder = alg._raw_actor.teacher_encoder
     assert float(encoder.ratio) == pytest.approx(alg.controller.ratio)
     states = torch.randn(5, 4)
-    encoder.ratio.fill_(0.0)
+    encoder.show(0.0)
     with torch.no_grad():
         hidden = encoder(states)
         assert torch.equal(hidden, hidden[:1].expand_as(hidden))
-        encoder.ratio.fill_(1.0)
+        encoder.show(1.0)
         assert not torch.equal(encoder(states), encoder(states)[:1].expand_as(hidden))
 
 

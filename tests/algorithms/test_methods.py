@@ -24,7 +24,7 @@ def make(name, teacher_file):
     nodes = {"algorithm": {"teachers": {key: entry for key in FILES[name]}}} if name in FILES else {}
     alg, env = build(method_cfg(name, ITERATIONS, nodes))
     if name == "multi_teacher":
-        alg.route = torch.arange(16) % 2
+        alg.teachers.route = torch.arange(16) % 2
     return alg, env
 
 

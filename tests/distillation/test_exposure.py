@@ -59,10 +59,11 @@ def test_coins_per_group():
     mask = exposure.mask(20_000, 0.3).double()
     torch.testing.assert_close(mask.mean(0), torch.full((3,), 0.3, dtype=torch.float64), atol=0.02, rtol=0)
     assert (mask[:, 0] * mask[:, 1]).mean().item() == pytest.approx(0.09, abs=0.01)
-    state, expected = exposure.state_dict(), exposure.mask(50, 0.5)
-    other = Exposure(GROUPS, "ratio", order="bernoulli", seed=9)
-    other.load_state_dict(state)
-    assert torch.equal(other.mask(50, 0.5), expected)
+    tosses = [exposure.mask(50, 0.5, draw) for draw in range(3)]
+    again = Exposure(GROUPS, "ratio", order="bernoulli")
+    assert all(torch.equal(again.mask(50, 0.5, draw), toss) for draw, toss in enumerate(tosses))
+    tosses.append(Exposure(GROUPS, "ratio", order="bernoulli", seed=1).mask(50, 0.5))
+    assert not any(torch.equal(a, b) for i, a in enumerate(tosses) for b in tosses[:i])
 
 
 def test_mask_after_the_normaliser_is_the_mean():
