@@ -550,8 +550,7 @@ class Distillation(CTS):
         self, obs: TensorDict, student: DiagonalGaussian, index: torch.Tensor | None = None
     ) -> DiagonalGaussian:
         """The teachers' joint distributions [B], without extrapolation; ``index`` of the samples in the rollout."""
-        index = torch.arange(len(student.mean), device=self.device) if index is None else index
-        return self.teachers.mixture(obs, student, self.cfg.target, self.cfg.moment_pool, index % self.storage.num_envs)
+        return self.teachers.mixture(obs, student, self.cfg.target, self.cfg.moment_pool, index)
 
     @torch.no_grad()
     def _prepare(self) -> None:

@@ -39,6 +39,7 @@ class TeacherPool:
         Raises:
             ValueError: If an entry is wrong.
         """
+        self._device = device
         self._teachers: dict[str, Teacher] = {}
         for name, node in (nodes or {"teacher": {}}).items():
             entry = TeacherOptions.from_dict(name, node)
@@ -85,10 +86,10 @@ class TeacherPool:
                 f"algorithm.teachers: no teacher has the terrain '{missing[0]}' in its list `terrain`; kinds are:"
                 f" {', '.join(kinds)}"
             )
-        self.route = torch.tensor([owner[kind] for kind in kinds], device=index.device)[index]
+        self.route = torch.tensor([owner[kind] for kind in kinds])[index.cpu()].to(self._device)
 
     def mixture(
-        self, obs: TensorDict, student: DiagonalGaussian, target: Target, by_moments: bool, envs: torch.Tensor
+        self, obs: TensorDict, student: DiagonalGaussian, target: Target, by_moments: bool, index: torch.Tensor | None
     ) -> DiagonalGaussian:
         """Join the distributions of the target's teachers, without extrapolation.
 
@@ -97,7 +98,8 @@ class TeacherPool:
             student: The student's distributions [B], to which ``route: plausible`` compares.
             target: Which teachers, and how they are joined.
             by_moments: Pool by moments; else by log-densities.
-            envs: Environment [B] of each sample, for ``route: env``.
+            index: Place [B] of each sample in a rollout, whose environments follow each other; None: in order, from the
+                first on.
 
         Raises:
             ValueError: If environments have no teacher.
@@ -108,7 +110,8 @@ class TeacherPool:
                 raise ValueError(
                     "distillation.target.route = env needs algorithm.teachers.<name>.terrain for every teacher"
                 )
-            joined = route(dists, self.route.to(envs.device)[envs])
+            index = torch.arange(len(student.mean), device=self.route.device) if index is None else index
+            joined = route(dists, self.route[index % len(self.route)])
         elif target.route == "plausible":
             joined = route(dists, most_plausible(student, dists))
         elif len(dists) > 1:

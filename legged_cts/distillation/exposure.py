@@ -54,7 +54,8 @@ class Exposure:
                 raise ValueError(f"exposure.hidden names '{name}', but the groups are: {', '.join(groups)}")
         self.names = tuple(groups)
         self.mode, self.order = mode, order
-        self.sizes = tuple(groups.values())
+        sizes = torch.tensor(list(groups.values()))
+        self._group_of_column = torch.arange(len(sizes)).repeat_interleave(sizes)
         self._seen = torch.tensor([name not in hidden for name in self.names])
         self._seed = seed
         # Sorted first, so that the order does not depend on how a configuration lists the groups.
@@ -66,7 +67,7 @@ class Exposure:
     @property
     def output_dim(self) -> int:
         """Columns after ``apply``."""
-        return sum(self.sizes) + (0 if self.mode == "full" else len(self.names))
+        return len(self._group_of_column) + (0 if self.mode == "full" else len(self.names))
 
     def mask(self, count: int, ratio: float = 1.0, draw: int = 0) -> torch.Tensor:
         """Draw which groups are seen, to be held while the draw is meant to last (an episode, a window of updates).
@@ -100,10 +101,12 @@ class Exposure:
         Raises:
             ValueError: If the groups do not add up to n.
         """
-        if x.shape[-1] != sum(self.sizes):
-            raise ValueError(f"the groups of the exposure have {sum(self.sizes)} columns, the input {x.shape[-1]}")
+        width = len(self._group_of_column)
+        if x.shape[-1] != width:
+            raise ValueError(f"the groups of the exposure have {width} columns, the input {x.shape[-1]}")
         if self.mode == "full":
             return x
-        columns = mask.repeat_interleave(torch.tensor(self.sizes, device=mask.device), dim=-1)
+        self._group_of_column = self._group_of_column.to(mask.device)  # moves once, not in every pass
+        columns = mask[:, self._group_of_column]
         # where, not a product: a hidden value may be infinite
         return torch.cat([torch.where(columns, x, torch.zeros_like(x)), mask.to(x.dtype)], dim=-1)
