@@ -78,7 +78,7 @@ def record(
     script: Sequence[Segment] = SCRIPT,
     text: bool = True,
 ) -> list[Tracking]:
-    """Plays the script and films it.
+    """Plays the script and films it. A robot that fell lies there until the next segment, which it begins upright.
 
     Args:
         session: what to play; it is reset first.
@@ -109,7 +109,10 @@ def record(
     with VideoWriter(path, FPS) as video, FrameRenderer(session.model, width, height, backend=renderer) as frame:
         for part, end in zip(script, ends, strict=True):
             command = within(part.command, session.command_ranges)
-            begun, errors, falls, lay = step, [], 0, state.fallen
+            if state.fallen:
+                state = session.reset()
+                lookat, shown = state.base_pos, np.zeros(3)
+            begun, errors, falls, lay = step, [], 0, False
             while step < end:
                 # A frame shows the state at its own time; at 50 Hz every second state is one.
                 if frames / FPS <= step * dt + 1e-9:

@@ -8,10 +8,11 @@ import pytest
 import yaml
 
 from legged_cts.algorithms.cts import CTS
+from legged_cts.training.compose import compose_task, plain
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "cts_options.md").read_text()
-CONFIG = yaml.safe_load((ROOT / "tasks" / "algorithm" / "cts.yaml").read_text())
+CONFIG = plain(compose_task([]))
 SUPPLIED = {"self", "actor", "critic", "storage", "student_encoder", "history_group", "history_shape", "ppo"}
 
 
@@ -35,7 +36,7 @@ def test_every_key_of_the_algorithm_has_a_row():
 
 @pytest.mark.parametrize("option", sorted(rows()))
 def test_defaults_are_those_of_the_configuration(option):
-    node = {**CONFIG, "env": {"observations": velocity()["observations"]}}
+    node = CONFIG
     for part in option.split("."):
         if part not in node:
             pytest.skip(f"{option} is not set in the file: its default is in the code")
@@ -48,7 +49,3 @@ def test_options_of_the_main_table_are_explained():
     main = DOCUMENT.split("The PPO constants")[0]
     explained = set(re.findall(r"\*\*`([a-z_.]+)`\*\*", prose))
     assert {option for option in rows() if f"| `{option}` |" in main} == explained
-
-
-def velocity() -> dict:
-    return yaml.safe_load((ROOT / "tasks" / "env" / "velocity.yaml").read_text())

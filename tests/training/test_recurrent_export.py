@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import yaml
-from build import TASKS, Silent
+from build import Silent
 from deploy_policies import make_contract
 from line_env import H, LineEnv
 
@@ -20,6 +18,7 @@ from legged_cts.evaluation.policies import OnnxBatch, checkpoint_policies
 from legged_cts.export.checkpoint import student_policy
 from legged_cts.export.onnx import export_policy
 from legged_cts.training.checkpoint import load_checkpoint
+from legged_cts.training.compose import compose_task, plain
 from legged_cts.training.runner import Runner
 
 HIDDEN = 6
@@ -39,7 +38,7 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     """A runner after three iterations, and its folder with the checkpoint and the exported policy."""
     folder = tmp_path_factory.mktemp(request.param)
     torch.manual_seed(1)
-    config: dict[str, Any] = yaml.safe_load((TASKS / "algorithm" / "cts.yaml").read_text())
+    config = plain(compose_task([]))
     for node in config["networks"].values():
         node["hidden_dims"] = [16]
     config["networks"]["actor"]["latent_dim"] = 4
@@ -51,7 +50,7 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     info = {"proprioception": 1, "history_length": H, "privileged": 2, "actions": 1}
     train_cfg = runner_cfg(config["algorithm"], config["networks"], config["runner"])
     runner = Runner(
-        LineEnv(), train_cfg, str(folder), "cpu", config={"logger": "none", **config}, env_info=info, display=Silent()
+        LineEnv(), train_cfg, str(folder), "cpu", config={**config, "logger": "none"}, env_info=info, display=Silent()
     )
     runner.learn(3)
     student = student_policy(load_checkpoint(folder / "model_3.pt"))

@@ -10,7 +10,7 @@ import pytest
 from deploy_policies import write_counting_policy
 
 from legged_cts.viewer.headless import FPS, SCRIPT, Segment, record, table, within, write_text
-from legged_cts.viewer.session import MujocoSession
+from legged_cts.viewer.session import MujocoSession, State
 
 
 def test_the_video_has_the_right_number_of_frames_and_size(standing_policy: Path, tmp_path: Path) -> None:
@@ -48,6 +48,31 @@ def test_the_film_of_a_recurrent_policy_begins_with_a_fresh_state(tmp_path: Path
         session.step(np.zeros(3))
     record(session, tmp_path / "a.mp4", 0.2, 16, 16, "cpu", text=False)
     assert session._policy.state[0] == 10
+
+
+class ThrownOnce(MujocoSession):
+    """Its robot is laid on its back before the 13th step."""
+
+    steps = resets = 0
+
+    def step(self, command: np.ndarray) -> State:
+        if self.steps == 12:
+            self._robot.data.qpos[2:7] = 0.2, 0.0, 1.0, 0.0, 0.0
+        self.steps += 1
+        return super().step(command)
+
+    def reset(self) -> State:
+        self.resets += 1
+        return super().reset()
+
+
+def test_a_robot_that_fell_begins_the_next_command_upright(standing_policy: Path, tmp_path: Path) -> None:
+    session = ThrownOnce(standing_policy)
+    script = [Segment(name, 1.0, (0.0, 0.0, 0.0)) for name in ("a", "b", "c", "d")]
+    results = record(session, tmp_path / "a.mp4", 0.8, 16, 16, "cpu", script, text=False)
+    assert [part.falls for part in results] == [0, 1, 0, 0]
+    assert session.resets == 2  # at the start, and with the third command
+    assert not session.state().fallen
 
 
 def test_a_command_is_cut_to_the_ranges() -> None:
