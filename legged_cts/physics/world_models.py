@@ -83,9 +83,9 @@ class WorldModels:
 
     def __init__(self, spec: mujoco.MjSpec, compiled: mujoco.MjModel, num_worlds: int) -> None:
         self.base = _with_sensors(spec, compiled)
-        # MuJoCo searches the colliders of a body in a tree of boxes that compilation laid along its principal axes. Here
-        # inertias change later (Newton orders the axes anew, randomisation shifts the centre), the boxes would turn with
-        # them, and contacts of bodies with several colliders would be missed.
+        # MuJoCo searches the colliders of a body in a tree of boxes that compilation laid along its principal axes.
+        # Here inertias change later (Newton orders the axes anew, randomisation shifts the centre), the boxes would
+        # turn with them, and contacts of bodies with several colliders would be missed.
         self.base.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_MIDPHASE)
         need = self.base.nbuffer * num_worlds
         have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

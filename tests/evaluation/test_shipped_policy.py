@@ -23,8 +23,12 @@ GROUND = {
     "go2_rough": Conditions("rough", 0.1),
     "go1_flat": Conditions("flat"),
     "tron1_flat": Conditions("flat"),
+    "g1_12_flat": Conditions("flat"),
+    "g1_flat": Conditions("flat"),
 }
 """What each policy of the project walks on in plain MuJoCo."""
+TURNS_WEAKLY = {"g1_flat": 0.5}
+"""Bounds on the yaw error [rad/s] of policies whose README says that they turn too little; 0.3 for the others."""
 
 
 @pytest.mark.parametrize(("engine", "falls"), [("mujoco_cpu", 0.05), ("physx", 0.1)])
@@ -60,4 +64,4 @@ def test_it_walks_in_plain_mujoco(name):
     metrics = {metric: value["mean"] for metric, value in result["metrics"].items()}
     assert metrics["falls"] == 0.0
     assert metrics["linear_error"] < 0.3
-    assert metrics["yaw_error"] < 0.3
+    assert metrics["yaw_error"] < TURNS_WEAKLY.get(name, 0.3)
