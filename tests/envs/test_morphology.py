@@ -47,6 +47,16 @@ def test_a_spec_outside_the_repository_chooses_too(tmp_path):
     assert morphology_override([f"robot={tmp_path / 'robot.yaml'}"]) == ["morphology=humanoid"]
 
 
+def test_bipeds_begin_with_less_noise_whatever_learns():
+    for robot, std in (("go2", 1.0), ("tron1", 0.5), ("g1", 0.5)):
+        for algorithm in ("cts", "ppo", "kdrl"):
+            cfg = plain(compose_task([f"robot={robot}", f"algorithm={algorithm}"]))
+            assert cfg["networks"]["actor"]["distribution_cfg"]["init_std"] == std
+            assert cfg["algorithm"]["schedule"] == ("adaptive" if std == 1.0 else "fixed")
+    own = plain(compose_task(["robot=g1", "algorithm.learning_rate=1e-4", "ppo.entropy_coef=0.5"]))["algorithm"]
+    assert (own["learning_rate"], own["entropy_coef"]) == (1e-4, 0.5)
+
+
 def test_wrong_names_are_named():
     with pytest.raises(ValueError, match="no robot named 'go3'; did you mean 'go"):
         morphology_override(["robot=go3"])
