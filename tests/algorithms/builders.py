@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 import yaml
+from task_files import TASKS, algorithm_file
 from toy_env import DriftEnv
 
 from legged_cts.algorithms.config import runner_cfg
 from legged_cts.algorithms.cts import CTS
 
-TASKS = Path(__file__).parents[2] / "tasks" / "algorithm"
 STEPS = 10
 STUDENTS = {
     "mlp": {},
@@ -27,13 +25,13 @@ PARTS = ("policy", "std", "critic", "teacher", "student")
 
 def task(name: str = "cts", student: str = "mlp", **algorithm) -> dict:
     """Load a shipped algorithm file and student file, shrink the networks, and override algorithm options."""
-    cfg = yaml.safe_load((TASKS / f"{name}.yaml").read_text())
+    cfg = algorithm_file(name)
     for node in cfg["networks"].values():
         node["hidden_dims"] = [64, 32]
     cfg["networks"]["actor"]["distribution_cfg"]["init_std"] = 0.5
     cfg["networks"]["actor"].update({"latent_dim": 8} if name == "cts" else {})
     if name == "cts":
-        chosen = yaml.safe_load((TASKS.parent / "student" / f"{student}.yaml").read_text())
+        chosen = yaml.safe_load((TASKS / "student" / f"{student}.yaml").read_text())
         cfg["networks"]["student_encoder"] |= chosen.get("networks", {}).get("student_encoder", {}) | STUDENTS[student]
     cfg["algorithm"].update({"gamma": 0.5, "entropy_coef": 0.01, "num_mini_batches": 4, **algorithm})
     cfg["runner"]["num_steps_per_env"] = STEPS

@@ -9,6 +9,7 @@ import yaml
 from builders import STEPS, STUDENTS
 from omegaconf import DictConfig, OmegaConf
 from rsl_rl.utils import resolve_callable
+from task_files import PPO
 from toy_env import DriftEnv
 
 import legged_cts.training.compose  # noqa: F401  registers the resolver of iterations
@@ -37,7 +38,7 @@ def method_cfg(name: str, iterations: int = 4, overrides: dict | None = None) ->
     groups = {"actor": ["proprioception"], "critic": ["privileged"], "teacher": ["privileged"], "student": ["history"]}
     # Reward is immediate on the toy.
     toy = {"algorithm": {"gamma": 0.5, "num_mini_batches": 2}, "runner": {"num_steps_per_env": STEPS}}
-    context = {"max_iterations": iterations, "size": SMALL}
+    context = {"max_iterations": iterations, "size": SMALL, "ppo": PPO}
     cfg = OmegaConf.merge(context, shipped(name), toy, OmegaConf.create(overrides or {}))
     result = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     assert isinstance(result, dict)

@@ -80,4 +80,4 @@ def test_bad_values_are_named():
 
 @pytest.mark.parametrize("name", ["cts", "ppo"])
 def test_files_are_global_packages(name):
-    assert (TASKS / f"{name}.yaml").read_text().startswith("# @package _global_\n")
+    assert (TASKS / "algorithm" / f"{name}.yaml").read_text().startswith("# @package _global_\n")

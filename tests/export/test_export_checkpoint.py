@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
+from task_files import algorithm_file
 from tensordict import TensorDict
 
 from legged_cts.deploy.contract import ContractError, check, term_sizes
@@ -20,7 +20,7 @@ PRIVILEGED = 50
 
 def _content(algorithm: str) -> dict[str, Any]:
     spec = load_robot("go2")
-    config = yaml.safe_load((ROOT / "tasks" / "algorithm" / f"{algorithm}.yaml").read_text())
+    config = algorithm_file(algorithm)
     for network in config["networks"].values():
         network["hidden_dims"] = [32, 16]
     config |= {

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from line_env import LineEnv
+from task_files import algorithm_file
 
 from legged_cts.algorithms.config import runner_cfg
 from legged_cts.training.runner import Runner
-
-TASKS = Path(__file__).parents[2] / "tasks"
 
 
 class Silent:
@@ -46,7 +44,7 @@ def make_runner(
 ) -> Runner:
     """Seed torch and build environment and runner."""
     torch.manual_seed(seed)
-    cfg = yaml.safe_load((TASKS / "algorithm" / f"{algorithm}.yaml").read_text())
+    cfg = algorithm_file(algorithm)
     for node in cfg["networks"].values():
         node["hidden_dims"] = [16]
     cfg["networks"]["actor"].update({"latent_dim": 4} if algorithm == "cts" else {})
