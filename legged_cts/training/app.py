@@ -199,8 +199,8 @@ def train(config: dict[str, Any], run_dir: Path) -> None:
         run_dir.mkdir(parents=True, exist_ok=True)
         if processes.is_main:
             OmegaConf.save(OmegaConf.create(kept), run_dir / "config.yaml")
-        # After a resume the curriculum goes on with whole episodes.
-        ending = runner.learn(left, init_at_random_ep_len=not config["resume"], max_minutes=config["max_minutes"])
+        # Also after a resume: episodes that begin together end together, and falls and returns swing with their length.
+        ending = runner.learn(left, init_at_random_ep_len=True, max_minutes=config["max_minutes"])
         # Together, so that nobody waits for the evaluation.
         leave()
         if processes.is_main:

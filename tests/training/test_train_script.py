@@ -72,12 +72,15 @@ def test_the_exported_policy_fits_the_robot(finished):
 
 def test_resume_continues_in_the_same_folder_with_its_own_configuration(finished):
     folder, _ = finished
-    done = run(f"resume={folder}", "max_iterations=4", "evaluation.enabled=false")
+    done = run(f"resume={folder}", "max_iterations=4", "evaluation.enabled=false", "env.episode_length_s=1.0")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert [int(line["iteration"]) for line in read(folder / "metrics.csv")] == [1, 2, 3, 4]
     content = load_checkpoint(folder / "model_4.pt")
     # 16 environments came from the checkpoint, not from the defaults.
     assert content["total_steps"] == 4 * 24 * 16 and content["env_state"]["common_step_counter"] == 4 * 24
+    # Episodes are at random times of their 1 s: in the 0.48 s of an iteration some end by the clock, not by a fall.
+    episodes, _, _, falls = content["statistics"]["window"][-1][:4]
+    assert sum(episodes) > sum(falls)
 
 
 def test_a_signal_saves_and_says_how_to_go_on(tmp_path):
