@@ -27,10 +27,6 @@ GROUND = {
     "g1_flat": Conditions("flat"),
 }
 """What each policy of the project walks on in plain MuJoCo."""
-FALLS_SOMETIMES = {"tron1_flat": 0.2}
-"""Bounds on the share of falls of policies whose README tells of one in these very episodes; none for the others."""
-TURNS_WEAKLY = {"g1_flat": 0.5}
-"""Bounds on the yaw error [rad/s] of policies whose README says that they turn too little; 0.3 for the others."""
 
 
 @pytest.mark.parametrize(("engine", "falls"), [("mujoco_cpu", 0.05), ("physx", 0.1)])
@@ -64,6 +60,6 @@ def test_it_walks_in_plain_mujoco(name):
     check(contract, load_robot(contract.robot))
     result = evaluate(policy, contract.robot, GROUND[name], 6, 0, 10.0, 2)
     metrics = {metric: value["mean"] for metric, value in result["metrics"].items()}
-    assert metrics["falls"] <= FALLS_SOMETIMES.get(name, 0.0)
+    assert metrics["falls"] == 0.0
     assert metrics["linear_error"] < 0.3
-    assert metrics["yaw_error"] < TURNS_WEAKLY.get(name, 0.3)
+    assert metrics["yaw_error"] < 0.3
