@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
 from rsl_rl.algorithms import PPO
 from rsl_rl.env import VecEnv
 from rsl_rl.utils import resolve_callable
@@ -135,6 +136,11 @@ def compare_updates(
             print(line + "".join(f"{row[key] / 1e6:10.2f}" for key in ("frames", "stack", "stack_all")), flush=True)
 
 
+def _node(tree: DictConfig, key: str) -> dict[str, Any]:
+    """A node with what it refers to; the whole tree does not resolve without a robot."""
+    return plain({name: tree[name] for name in (key, "size", "ppo")})[key]
+
+
 def _build(name: str, size: str, num_envs: int, student: str, symmetry: str) -> tuple[PPO, RandomEnv]:
     """Build a contender from the task tree on an environment of its own."""
     cts = name == "cts"
@@ -143,12 +149,9 @@ def _build(name: str, size: str, num_envs: int, student: str, symmetry: str) -> 
     with initialize_config_dir(str(TASKS), version_base="1.3"):
         tree = compose("train", choice)
         latents = compose("train", ["algorithm=cts", f"size={size}"])
-    networks = plain({"networks": tree.networks, "size": tree.size})["networks"]
-    runner = plain({"runner": tree.runner})["runner"]
-    algorithm = plain({"algorithm": tree.algorithm})["algorithm"]
-    cfg = runner_cfg(algorithm, networks, runner)
+    cfg = runner_cfg(*(_node(tree, key) for key in ("algorithm", "networks", "runner")))
     if name == "ppo_encoder":
-        encoded = plain({"networks": latents.networks, "size": latents.size})["networks"]
+        encoded = _node(latents, "networks")
         cfg["actor"] = {**encoded["actor"], "teacher_encoder": encoded["teacher_encoder"]}
         cfg["actor"]["class_name"] = PrivilegedActor
         cfg["obs_groups"]["teacher"] = list(latents.runner.obs_groups.teacher)

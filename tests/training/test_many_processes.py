@@ -32,7 +32,7 @@ def assert_equal(a, b, least: int = 20) -> None:
 
 def torchrun(scenario: str, folder: Path) -> subprocess.CompletedProcess[str]:
     words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(HERE / "torchrun_worker.py")]
-    path = os.pathsep.join([str(HERE.parents[1]), str(HERE), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([*map(str, (HERE.parents[1], HERE.parent, HERE)), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "LEGGED_CTS_TIMEOUT_S": "86400"}
     return subprocess.run(
         [sys.executable, *words, scenario, str(folder)],
