@@ -12,17 +12,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
 from rsl_rl.algorithms import PPO
 from rsl_rl.env import VecEnv
 from rsl_rl.utils import resolve_callable
 from tensordict import TensorDict
 
 from legged_cts.algorithms.config import runner_cfg
-from legged_cts.envs.morphology import TASKS
 from legged_cts.models.latent_model import LATENT, LatentActor
-from legged_cts.training.compose import plain
+from legged_cts.training.compose import compose_task, plain
 
 PROPRIOCEPTION, HISTORY, PRIVILEGED, SCAN, ACTIONS = 45, 5, 113, 187, 12
 """Sizes of Go2's observations on rough ground."""
@@ -136,25 +133,19 @@ def compare_updates(
             print(line + "".join(f"{row[key] / 1e6:10.2f}" for key in ("frames", "stack", "stack_all")), flush=True)
 
 
-def _node(tree: DictConfig, key: str) -> dict[str, Any]:
-    """A node with what it refers to; the whole tree does not resolve without a robot."""
-    return plain({name: tree[name] for name in (key, "size", "ppo")})[key]
-
-
 def _build(name: str, size: str, num_envs: int, student: str, symmetry: str) -> tuple[PPO, RandomEnv]:
     """Build a contender from the task tree on an environment of its own."""
     cts = name == "cts"
     choice = [f"algorithm={'cts' if cts else 'ppo'}", f"size={size}", f"symmetry={symmetry}"]
     choice += [*([f"student={student}"] if cts else [])]
-    with initialize_config_dir(str(TASKS), version_base="1.3"):
-        tree = compose("train", choice)
-        latents = compose("train", ["algorithm=cts", f"size={size}"])
-    cfg = runner_cfg(*(_node(tree, key) for key in ("algorithm", "networks", "runner")))
+    task = plain(compose_task(choice))
+    cfg = runner_cfg(task["algorithm"], task["networks"], task["runner"])
     if name == "ppo_encoder":
-        encoded = _node(latents, "networks")
+        latents = plain(compose_task(["algorithm=cts", f"size={size}"]))
+        encoded = latents["networks"]
         cfg["actor"] = {**encoded["actor"], "teacher_encoder": encoded["teacher_encoder"]}
         cfg["actor"]["class_name"] = PrivilegedActor
-        cfg["obs_groups"]["teacher"] = list(latents.runner.obs_groups.teacher)
+        cfg["obs_groups"]["teacher"] = list(latents["runner"]["obs_groups"]["teacher"])
     cfg |= {"multi_gpu": None, "torch_compile_mode": None}
     torch.manual_seed(0)
     env = RandomEnv(num_envs, mirrored=symmetry != "none")

@@ -9,7 +9,7 @@ import yaml
 from builders import STEPS, STUDENTS
 from omegaconf import DictConfig, OmegaConf
 from rsl_rl.utils import resolve_callable
-from task_files import PPO
+from task_files import PPO, TASKS
 from toy_env import DriftEnv
 
 import legged_cts.training.compose  # noqa: F401  registers the resolver of iterations
@@ -18,14 +18,14 @@ from legged_cts.algorithms.distilled import Distillation
 from legged_cts.training.checkpoint import save_checkpoint
 from legged_cts.training.teachers import supply_teachers
 
-TASKS = Path(__file__).parents[2] / "tasks" / "algorithm"
-METHODS = sorted(path.stem for path in TASKS.glob("*.yaml") if "distilled:Distillation" in path.read_text())
+FILES = TASKS / "algorithm"
+METHODS = sorted(path.stem for path in FILES.glob("*.yaml") if "distilled:Distillation" in path.read_text())
 SMALL = {"policy": [32], "critic": [32], "encoder": [32]}
 
 
 def shipped(name: str) -> DictConfig:
     """Load a file of tasks/algorithm on top of those that it builds on."""
-    node = OmegaConf.load(TASKS / f"{name}.yaml")
+    node = OmegaConf.load(FILES / f"{name}.yaml")
     assert isinstance(node, DictConfig)
     bases = [shipped(base) for base in node.pop("defaults", []) if base != "_self_"]
     merged = OmegaConf.merge(*bases, node)
@@ -72,7 +72,7 @@ def with_axes(
     name = {"class_name": "legged_cts.algorithms.distilled:Distillation", "teacher_fraction": None}
     node = {"algorithm": {**name, "distillation": axes or {}, **algorithm}}
     if student != "mlp":
-        chosen = yaml.safe_load((TASKS.parent / "student" / f"{student}.yaml").read_text())
+        chosen = yaml.safe_load((TASKS / "student" / f"{student}.yaml").read_text())
         chosen["networks"]["student_encoder"] |= STUDENTS[student]
         node |= chosen
     return build(method_cfg("cts", iterations, node), num_envs, seed, env)
