@@ -70,7 +70,7 @@ class PolicyContract:
         stiffness: proportional gain per joint [N m/rad].
         damping: derivative gain per joint [N m s/rad].
         effort_limit: torque limit per joint [N m].
-        action_scale: target = default_joint_pos + action_scale * action [rad].
+        action_scale: target = default_joint_pos + action_scale * action [rad]; one number, or one per joint.
         action_clip: actions are clipped to [-action_clip, action_clip] first.
         control_dt: seconds between two actions.
         physics_dt: seconds per physics tick in training.
@@ -99,7 +99,7 @@ class PolicyContract:
     stiffness: tuple[float, ...]
     damping: tuple[float, ...]
     effort_limit: tuple[float, ...]
-    action_scale: float
+    action_scale: float | tuple[float, ...]
     action_clip: float
     control_dt: float
     physics_dt: float
@@ -127,7 +127,7 @@ class PolicyContract:
             put(self, name, _text(name, getattr(self, name)))
         for name, low in (("version", 1), ("history_length", 1), ("trained_steps", 0), ("state_size", 0)):
             put(self, name, _integer(name, getattr(self, name), low))
-        for name in ("action_scale", "action_clip", "control_dt", "physics_dt"):
+        for name in ("action_clip", "control_dt", "physics_dt"):
             put(self, name, _number(name, getattr(self, name), positive=True))
         put(self, "parity_error", _number("parity_error", self.parity_error))
         _known_version(self.version)
@@ -150,6 +150,7 @@ class PolicyContract:
             if len(values) != len(joints):
                 raise ContractError(f"{name}: {len(values)} values for {len(joints)} joints")
             put(self, name, tuple(_number(f"{name}[{joints[i]}]", value) for i, value in enumerate(values)))
+        put(self, "action_scale", _action_scale(self.action_scale, joints))
         put(self, "observations", _observations(self.observations, len(joints), self.gait is not None))
         put(self, "command_ranges", _command_ranges(self.command_ranges))
         ticks = self.control_dt / self.physics_dt
@@ -196,6 +197,8 @@ class PolicyContract:
 def check(contract: PolicyContract, spec: RobotSpec) -> None:
     """Refuses a policy that was trained for another robot, or for another state of this robot's files.
 
+    The robot's own `action_scale` is of no account: it is what a training begins with where none is given.
+
     Args:
         contract: what the policy expects.
         spec: the robot at hand.
@@ -221,10 +224,6 @@ def check(contract: PolicyContract, spec: RobotSpec) -> None:
         for joint, trained, present in zip(contract.joints, getattr(contract, name), present_values, strict=True):
             if trained != present:
                 raise ContractError(f"{name}[{joint}]: {trained!r} in the policy but {present!r} in the robot")
-    if contract.action_scale != spec.action_scale:
-        raise ContractError(
-            f"action_scale: {contract.action_scale!r} in the policy but {spec.action_scale!r} in the robot"
-        )
     if contract.gait is not None and len(contract.gait.offsets) != len(spec.feet):
         raise ContractError(
             f"gait.offsets: {len(contract.gait.offsets)} in the policy, but the robot has {len(spec.feet)} feet"
@@ -271,6 +270,15 @@ def _number(name: str, value: Any, positive: bool = False) -> float:
     if positive and value <= 0:
         raise ContractError(f"{name}: expected a number above 0, got {value!r}")
     return float(value)
+
+
+def _action_scale(value: Any, joints: tuple[str, ...]) -> float | tuple[float, ...]:
+    if not isinstance(value, list | tuple):
+        return _number("action_scale", value, positive=True)
+    if len(value) != len(joints):
+        raise ContractError(f"action_scale: {len(value)} values for {len(joints)} joints")
+    pairs = zip(joints, value, strict=True)
+    return tuple(_number(f"action_scale[{joint}]", one, positive=True) for joint, one in pairs)
 
 
 def _sequence(name: str, value: Any) -> tuple[Any, ...]:

@@ -107,6 +107,7 @@ class OnnxPolicy:
         self._network = OnnxNetwork(path)
         self.contract = self._network.contract
         self._default = np.asarray(self.contract.default_joint_pos)
+        self._scale = np.asarray(self.contract.action_scale)
         self.reset()
 
     def reset(self) -> None:
@@ -153,7 +154,7 @@ class OnnxPolicy:
 
     def joint_targets(self, actions: Array) -> Array:
         """Joint angles to ask for, default_joint_pos + action_scale * actions [rad] [d]."""
-        return self._default + self.contract.action_scale * np.asarray(actions, dtype=np.float64)
+        return self._default + self._scale * np.asarray(actions, dtype=np.float64)
 
     def _first_history(self, frame: Array) -> Array:
         """What the history holds before the first proprioception, float32 [H, n]."""

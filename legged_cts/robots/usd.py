@@ -23,7 +23,7 @@ from legged_cts.robots.mjcf import robot_model
 from legged_cts.robots.spec import RobotSpec
 
 # Raise this when the code below writes something else from the same MJCF, so that old caches are not used.
-_FORMAT = 2
+_FORMAT = 3
 
 # MuJoCo, which trains, knows no limit of a joint's speed. PhysX would clamp it: a policy trained without then fell in
 # 7 % of episodes instead of 5 %. So it is free there too [deg/s].
@@ -65,8 +65,9 @@ def usd_path(spec: RobotSpec) -> Path:
     Returns:
         Path of the .usdc file in `cache_dir()/usd/<content hash>/`.
     """
+    # Not named after the robot: two robots of the same content share the file.
     target = cache_dir() / "usd" / content_hash(spec)
-    path = target / f"{spec.name}.usdc"
+    path = target / "robot.usdc"
     if path.is_file():
         return path
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -216,14 +216,30 @@ def test_check_names_the_joint_that_differs(contract: PolicyContract, go2: Robot
         check(changed, go2)
 
 
-def test_check_names_the_action_scale(contract: PolicyContract, go2: RobotSpec) -> None:
-    with pytest.raises(ContractError, match="action_scale: 0.5 in the policy but 0.25 in the robot"):
-        check(dataclasses.replace(contract, action_scale=0.5), go2)
+def test_the_action_scale_is_the_policys_and_not_the_robots(contract: PolicyContract, go2: RobotSpec) -> None:
+    check(dataclasses.replace(contract, action_scale=0.5), go2)
+    per_joint = dataclasses.replace(contract, action_scale=tuple(0.1 + 0.01 * i for i in range(12)))
+    check(per_joint, go2)
+    assert PolicyContract.from_json(per_joint.to_json()) == per_joint
+
+
+@pytest.mark.parametrize(
+    ("scale", "message"),
+    [
+        ((0.2, 0.3), "action_scale: 2 values for 12 joints"),
+        ((0.2,) * 11 + (0.0,), r"action_scale\[RR_calf_joint\]: expected a number above 0, got 0.0"),
+        ((0.2,) * 11 + ("1",), r"action_scale\[RR_calf_joint\]: expected a finite number, got '1'"),
+        ("0.2", "action_scale: expected a finite number, got '0.2'"),
+    ],
+)
+def test_an_action_scale_per_joint_is_checked(contract: PolicyContract, scale: object, message: str) -> None:
+    with pytest.raises(ContractError, match=message):
+        dataclasses.replace(contract, action_scale=scale)
 
 
 def test_check_says_last_that_files_changed(contract: PolicyContract, go2: RobotSpec) -> None:
     other = dataclasses.replace(contract, robot_hash="0" * 16)
     with pytest.raises(ContractError, match="robot_hash: the files of 'go2' changed since the policy was trained"):
         check(other, go2)
-    with pytest.raises(ContractError, match="action_scale"):
-        check(dataclasses.replace(other, action_scale=0.5), go2)
+    with pytest.raises(ContractError, match="stiffness"):
+        check(dataclasses.replace(other, stiffness=(1.0,) * 12), go2)

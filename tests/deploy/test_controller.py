@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from deploy_policies import (
     COUNT_GAIN,
     make_contract,
@@ -75,3 +76,48 @@ def test_a_reset_and_a_new_controller_begin_with_a_fresh_state(tmp_path: Path) -
     np.testing.assert_allclose(first_joint(2), [1, 2], rtol=1e-6)
     controller = Controller(policy, Still(contract))
     np.testing.assert_allclose(first_joint(1), [1], rtol=1e-6)
+
+
+def seen_commands(controller: Controller, policy: OnnxPolicy, commands: list[tuple[float, ...]]) -> list[list[float]]:
+    terms = policy.contract.observations
+    start = sum(term.size for term in terms[: [term.name for term in terms].index("command")])
+    scale = next(term.scale for term in terms if term.name == "command")
+    seen = []
+    for command in commands:
+        controller.step(np.array(command))
+        assert policy.history is not None
+        seen.append((policy.history[-1, start : start + 3] / scale).tolist())
+    return seen
+
+
+def test_commands_are_clipped_to_the_trained_ranges_and_that_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ranges = {"lin_vel_x": (-1.0, 1.0), "lin_vel_y": (-0.5, 0.5), "ang_vel_z": (-0.25, 1.0)}
+    contract = make_contract(command_ranges=ranges)
+    policy = OnnxPolicy(write_linear_policy(tmp_path / "p.onnx", contract))
+    controller = Controller(policy, Still(contract))
+    assert seen_commands(controller, policy, [(1.0, -0.5, 0.5)]) == [[1.0, -0.5, 0.5]]
+    assert not caplog.records
+    clipped = seen_commands(controller, policy, [(5.0, 2.0, -1.0), (-5.0, 0.0, 0.0)])
+    assert clipped == [[1.0, 0.5, -0.25], [-1.0, 0.0, 0.0]]
+    assert len(caplog.records) == 1
+    assert "[5.0, 2.0, -1.0]" in caplog.text and "lin_vel_y [-0.5, 0.5]" in caplog.text
+    free = Controller(policy, Still(contract), clip_commands=False)
+    assert seen_commands(free, policy, [(5.0, 2.0, -1.0)]) == [[5.0, 2.0, -1.0]]
+
+
+@pytest.mark.parametrize("command", [(np.inf, 0.0, 0.0), (0.0, np.nan, 0.0)])
+def test_a_command_that_is_not_finite_is_refused_and_not_clipped(tmp_path: Path, command: tuple[float, ...]) -> None:
+    contract = make_contract()
+    policy = OnnxPolicy(write_linear_policy(tmp_path / "p.onnx", contract))
+    with pytest.raises(ValueError, match="the term 'command' holds a value that is not finite"):
+        Controller(policy, Still(contract)).step(np.array(command))
+
+
+def test_each_joint_may_have_its_own_action_scale(tmp_path: Path) -> None:
+    scale = tuple(0.1 + 0.05 * i for i in range(12))
+    contract = make_contract(action_scale=scale)
+    policy = OnnxPolicy(write_linear_policy(tmp_path / "p.onnx", contract))
+    expected = np.array(contract.default_joint_pos) + np.array(scale) * 2.0
+    np.testing.assert_allclose(policy.joint_targets(np.full(12, 2.0)), expected)

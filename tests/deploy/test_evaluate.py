@@ -111,8 +111,8 @@ def test_every_episode_begins_with_a_fresh_state(tmp_path: Path) -> None:
 
 
 def test_evaluate_refuses_what_does_not_fit(tmp_path: Path, zero_policy: Path) -> None:
-    other = write_linear_policy(tmp_path / "other.onnx", make_contract(action_scale=0.5))
-    with pytest.raises(ContractError, match="action_scale"):
+    other = write_linear_policy(tmp_path / "other.onnx", make_contract(stiffness=(1.0,) * 12))
+    with pytest.raises(ContractError, match="stiffness"):
         evaluate(other, "go2", Conditions(), episodes=1)
     with pytest.raises(ValueError, match="episodes"):
         evaluate(zero_policy, "go2", Conditions(), episodes=0)

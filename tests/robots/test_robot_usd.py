@@ -256,6 +256,9 @@ def test_the_cache_is_reused_until_the_content_changes(mine: Path, monkeypatch: 
     replace(mine, "go2.xml", "Unitree Go2 with primitive shapes", "A robot")
     assert usd.usd_path(replace(mine, "robot.yaml", "action_scale: 0.25", "action_scale: 0.5")) == stiffer
     assert len(converted) == 3
+    # A robot that is a copy under another name is the same robot to the simulator.
+    assert usd.usd_path(replace(mine, "robot.yaml", "name: go2", "name: mygo2")) == stiffer
+    assert len(converted) == 3
     assert sorted(os.listdir(mine / "cache" / "usd")) == sorted(p.parent.name for p in (first, heavier, stiffer))
 
 
