@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import sys
 import types
 import typing
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class WordError(ValueError):
@@ -19,7 +22,7 @@ def option(default: Any, text: str) -> Any:
     return dataclasses.field(default=default, metadata={"help": text})
 
 
-def parse_words[T](argv: Sequence[str], options: type[T]) -> T:
+def parse_words(argv: Sequence[str], options: type[T]) -> T:
     """Reads `key=value` words into a dataclass whose fields are str, int, float or bool, or one of them or None.
 
     Args:
@@ -59,6 +62,23 @@ def describe(options: type) -> str:
         default = "(required)" if _required(field) else f"(default: {field.default})"
         lines.append(f"  {field.name}=...  {field.metadata.get('help', '')} {default}")
     return "\n".join(lines)
+
+
+def run_words(name: str, doc: str | None, options: type[T], function: Callable[[T], Any], argv: Sequence[str]) -> int:
+    """A whole command: prints its help, or runs it; what is wrong with words or files is one line on stderr.
+
+    Returns:
+        The exit status, 2 for what is wrong.
+    """
+    if {"help", "-h", "--help"} & set(argv):
+        print(f"{doc}\n\n{describe(options)}")
+        return 0
+    try:
+        function(parse_words(argv, options))
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 def _required(field: dataclasses.Field[Any]) -> bool:

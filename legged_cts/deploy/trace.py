@@ -1,0 +1,116 @@
+"""Golden traces: what a policy answered to 200 steps of sensor readings, for any runtime to be checked against."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from legged_cts.deploy.contract import check
+from legged_cts.deploy.controller import Controller
+from legged_cts.deploy.mujoco_robot import MujocoRobot
+from legged_cts.deploy.policy import OnnxPolicy
+from legged_cts.deploy.robot import Array
+from legged_cts.deploy.words import option, run_words
+from legged_cts.robots.spec import assets_dir, load_robot
+
+STEPS = 200
+TOLERANCE = 1e-4
+"""Largest difference of an action between two runtimes; float32 sums taken in another order differ by about 1e-6."""
+
+
+@dataclass(frozen=True)
+class TraceOptions:
+    """The words of `scripts/check_trace.py`."""
+
+    policy: str | None = option(None, "ONNX file; none checks every policy of assets/policies")
+    trace: str | None = option(None, "trace file; none is trace.npz beside the policy")
+    write: bool = option(False, "write the trace, from a walk in plain MuJoCo, instead of checking it")
+
+
+def check_traces(options: TraceOptions) -> float:
+    """Checks, or writes, the traces that were asked for and prints a line for each.
+
+    Returns:
+        The largest difference.
+
+    Raises:
+        ValueError: if a trace does not fit its policy, or an action differs by more than `TOLERANCE`.
+    """
+    if options.policy is None and options.trace is not None:
+        raise ValueError("trace: name the policy=... that it belongs to")
+    found = sorted((assets_dir() / "policies").glob("*/policy.onnx")) if options.policy is None else [options.policy]
+    largest = 0.0
+    for path in map(Path, found):
+        trace = Path(options.trace) if options.trace else path.with_name("trace.npz")
+        if options.write:
+            write_trace(path, trace)
+            print(f"{trace}: written")
+            continue
+        error = trace_error(path, trace)
+        largest = max(largest, error)
+        print(f"{path}: {STEPS} steps, largest difference {error:.1e}")
+        if not error <= TOLERANCE:
+            raise ValueError(f"{path}: an action differs by {error:.1e} from {trace}, more than {TOLERANCE:g}")
+    return largest
+
+
+def write_trace(policy: Path, trace: Path) -> None:
+    """Walks in plain MuJoCo with a command that changes, and keeps what the policy saw and what it answered."""
+    network = OnnxPolicy(policy)
+    spec = load_robot(network.contract.robot)
+    check(network.contract, spec)
+    robot = MujocoRobot(spec, network.contract.control_dt, network.contract.physics_dt)
+    controller = Controller(network, robot)
+    frames, actions = [], []
+    for step in range(STEPS):
+        actions.append(controller.step(np.array([0.5 * (step >= 50), 0.0, 0.5 * (step >= 120)])))
+        assert network.history is not None
+        frames.append(network.history[-1])
+    np.savez_compressed(
+        trace,
+        proprioception=np.array(frames, dtype=np.float32),
+        actions=np.array(actions, dtype=np.float32),
+        policy_sha256=_digest(policy),
+    )
+
+
+def trace_error(policy: Path, trace: Path) -> float:
+    """Largest difference between the actions of a trace and what the policy answers here.
+
+    Raises:
+        ValueError: if the file is no trace, or is one of another policy.
+    """
+    network = OnnxPolicy(policy)
+    frames, actions, digest = _read(trace)
+    if digest != _digest(policy):
+        raise ValueError(f"{trace}: the trace of another policy than {policy}; write=true writes it again")
+    shapes = (STEPS, network.contract.observation_size), (STEPS, len(network.contract.joints))
+    if (frames.shape, actions.shape) != shapes:
+        raise ValueError(f"{trace}: expected arrays of the shapes {shapes}, got {frames.shape} and {actions.shape}")
+    return float(max(np.abs(network.act(frame) - action).max() for frame, action in zip(frames, actions, strict=True)))
+
+
+def _read(trace: Path) -> tuple[Array, Array, str]:
+    try:
+        with np.load(trace, allow_pickle=False) as file:
+            return file["proprioception"], file["actions"], str(file["policy_sha256"])
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{trace}: no trace file ({error})") from error
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def main(argv: list[str]) -> int:
+    """The command `python -m legged_cts.deploy.trace policy=...`; returns the exit status."""
+    return run_words("check_trace", __doc__, TraceOptions, check_traces, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,79 @@
+"""Golden traces of the shipped policies, here and on the oldest and the newest Python that the package installs on."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from deploy_policies import make_contract, write_linear_policy
+
+from legged_cts.deploy.trace import TOLERANCE, TraceOptions, check_traces, main, write_trace
+from legged_cts.robots.spec import assets_dir
+
+PROJECT = Path(__file__).parents[2]
+OTHERS = {
+    "3.10": ["numpy==2.0.0", "onnxruntime==1.22.0", "mujoco==3.12.0", "pyyaml==6.0"],  # the oldest that is declared
+    "3.11": [],
+    "3.13": [],
+}
+
+
+def test_every_shipped_policy_answers_as_its_trace_says(capsys: pytest.CaptureFixture[str]) -> None:
+    assert check_traces(TraceOptions()) < TOLERANCE
+    policies = list((assets_dir() / "policies").glob("*/policy.onnx"))
+    assert len(capsys.readouterr().out.splitlines()) == len(policies) > 0
+
+
+def test_a_wrong_action_and_a_trace_of_another_policy_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy = write_linear_policy(tmp_path / "policy.onnx", make_contract())
+    trace = tmp_path / "trace.npz"
+    write_trace(policy, trace)
+    assert main([f"policy={policy}"]) == 0
+    content = dict(np.load(trace))
+    content["actions"][150, 3] += 0.01
+    np.savez(trace, **content)
+    assert main([f"policy={policy}"]) == 2
+    assert "an action differs by 1.0e-02" in capsys.readouterr().err
+    write_linear_policy(policy, make_contract(trained_steps=7))
+    assert main([f"policy={policy}"]) == 2
+    assert "the trace of another policy" in capsys.readouterr().err
+    trace.write_bytes(b"nonsense")
+    assert main([f"policy={policy}"]) == 2
+    assert "no trace file" in capsys.readouterr().err
+
+
+def interpreter(version: str) -> str | None:
+    """A Python of this version that is installed here and starts."""
+    pyenv = sorted(Path("~/.pyenv/versions").expanduser().glob(f"{version}.*/bin/python"))
+    for found in (*map(str, pyenv), shutil.which(f"python{version}")):
+        if found and subprocess.run([found, "-c", ""], capture_output=True).returncode == 0:
+            return found
+    return None
+
+
+@pytest.mark.parametrize("version", OTHERS)
+def test_the_wheel_installs_and_answers_alike_on_another_python(version: str, tmp_path: Path) -> None:
+    uv, python = shutil.which("uv"), interpreter(version)
+    if uv is None or python is None:
+        pytest.skip(f"needs uv and a Python {version}")
+    subprocess.run([uv, "build", "-q", "--wheel", "-o", tmp_path], cwd=PROJECT, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    own = tmp_path / "venv/bin/python"
+    subprocess.run([uv, "venv", "-q", "--python", python, tmp_path / "venv"], check=True)
+    install = [uv, "pip", "install", "-q", "--no-config", "--python", own, wheel, *OTHERS[version]]
+    installed = subprocess.run(install, cwd=tmp_path, capture_output=True, text=True)
+    if "error sending request" in installed.stderr:
+        pytest.skip("needs a package index")
+    assert installed.returncode == 0, installed.stderr
+    run = [own, "-m", "legged_cts.deploy.trace"]
+    checked = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stderr
+    assert len(checked.stdout.splitlines()) == len(list((assets_dir() / "policies").glob("*/policy.onnx")))
+    write = [own, "-m", "legged_cts.deploy.trace", f"policy={assets_dir()}/policies/go2_flat/policy.onnx"]
+    walked = subprocess.run([*write, "trace=t.npz", "write=true"], cwd=tmp_path, capture_output=True, text=True)
+    assert walked.returncode == 0, walked.stderr
