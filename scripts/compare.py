@@ -12,6 +12,7 @@ import sys
 from legged_cts.deploy.words import describe
 from legged_cts.evaluation.compare.app import CompareOptions, compare, split_words
 from legged_cts.training.app import user_errors
+from legged_cts.trust.names import take_trust
 
 
 def main(argv: list[str]) -> int:
@@ -20,7 +21,7 @@ def main(argv: list[str]) -> int:
         print(f"{__doc__}\n{describe(CompareOptions)}")
         return 0 if argv else 2
     with user_errors():
-        path, options = split_words(argv)
+        path, options = split_words(take_trust(argv))
         try:
             return compare(path, options)
         except KeyboardInterrupt:

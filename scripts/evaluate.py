@@ -13,6 +13,7 @@ from rich.console import Console
 from legged_cts.deploy.words import describe
 from legged_cts.evaluation.app import EvaluateOptions, evaluate, split_words
 from legged_cts.training.app import user_errors
+from legged_cts.trust.names import take_trust
 
 
 def main(argv: list[str]) -> None:
@@ -21,7 +22,7 @@ def main(argv: list[str]) -> None:
         print(f"{__doc__}\n{describe(EvaluateOptions)}")
         return
     with user_errors():
-        options, overrides = split_words(argv)
+        options, overrides = split_words(take_trust(argv))
         evaluate(options, overrides, Console())
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from legged_cts.deploy.words import describe, option, parse_words
 from legged_cts.export.checkpoint import export_checkpoint
+from legged_cts.trust.names import take_trust
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ def main(argv: list[str]) -> int:
         print(f"{__doc__}\n\n{describe(ExportOptions)}")
         return 0
     try:
-        options = parse_words(argv, ExportOptions)
+        options = parse_words(take_trust(argv), ExportOptions)
         path, contract = export_checkpoint(options.checkpoint, options.output)
     except (ValueError, OSError) as error:
         print(f"export: {error}", file=sys.stderr)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from legged_cts.deploy.words import describe, parse_words
+from legged_cts.trust.names import take_trust
 from legged_cts.viewer.play import PlayOptions, play
 
 
@@ -14,7 +15,7 @@ def main(argv: list[str]) -> int:
         print(f"{__doc__}\n\n{describe(PlayOptions)}")
         return 0
     try:
-        play(parse_words(argv, PlayOptions))
+        play(parse_words(take_trust(argv), PlayOptions))
     except (ValueError, OSError, RuntimeError) as error:
         print(f"play: {error}", file=sys.stderr)
         return 2

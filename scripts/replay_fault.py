@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from legged_cts.deploy.words import describe, option, parse_words
 from legged_cts.training.app import user_errors
 from legged_cts.training.replay import load_fault, replay
+from legged_cts.trust.names import take_trust
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ def main(argv: list[str]) -> None:
         print(f"{__doc__}\n{describe(ReplayOptions)}")
         return
     with user_errors():
+        argv = take_trust(argv)
         own = [word for word in argv if word.startswith("file=")]
         fault = load_fault(parse_words(own, ReplayOptions).file)
         where = f"iteration {fault['iteration']}, world {fault['world']}, seed {fault['state']['seed']}"

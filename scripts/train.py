@@ -24,6 +24,7 @@ from legged_cts.training.app import (
     user_errors,
 )
 from legged_cts.training.distributed import rank_words, together
+from legged_cts.trust.names import take_trust
 
 CHOSEN: list[str] = []
 """Words that nobody gave, but that follow from the robot."""
@@ -46,6 +47,7 @@ def main(cfg: DictConfig) -> None:
 
 if __name__ == "__main__":
     with user_errors():
+        sys.argv = take_trust(sys.argv)
         check_options(sys.argv[1:])
         CHOSEN += choose_morphology(sys.argv)
     with user_errors(), together() as processes:

@@ -7,10 +7,9 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from rsl_rl.utils import resolve_callable
-
 from legged_cts.algorithms.symmetry import symmetry_cfg
 from legged_cts.models.latent_model import ENCODER_CLASS, LatentActor
+from legged_cts.trust.names import check_names, resolve
 
 RUNNER_KEYS = (
     "num_steps_per_env", "obs_groups", "save_interval", "run_name", "logger", "wandb_project", "neptune_project",
@@ -38,8 +37,10 @@ def runner_cfg(algorithm: Mapping[str, Any], networks: Mapping[str, Any], runner
         A new dict; the arguments are not changed.
 
     Raises:
-        ValueError: If a key is missing or unknown; the message names the key and the allowed ones.
+        ValueError: If a key is missing or unknown, or a class may not be named; the message names the key and the
+            allowed ones.
     """
+    check_names({"algorithm": algorithm, "networks": networks, "runner": runner})
     algorithm = copy.deepcopy(dict(algorithm))
     if algorithm.get("symmetry_cfg") is None:  # "none" is a choice for algorithms that know no symmetry, too
         algorithm.pop("symmetry_cfg", None)
@@ -82,10 +83,7 @@ def runner_cfg(algorithm: Mapping[str, Any], networks: Mapping[str, Any], runner
 
 def _class(node: Mapping[str, Any], path: str) -> Callable[..., Any]:
     _require(node, path, ("class_name",))
-    try:
-        return resolve_callable(node["class_name"])
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"{path}.class_name '{node['class_name']}' cannot be imported: {error}") from error
+    return resolve(node["class_name"], f"{path}.class_name")
 
 
 def _arguments(target: Callable[..., Any], supplied: Iterable[str]) -> list[str]:

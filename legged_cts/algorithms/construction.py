@@ -8,10 +8,11 @@ import torch
 from rsl_rl.env import VecEnv
 from rsl_rl.extensions import resolve_symmetry_config
 from rsl_rl.storage import RolloutStorage
-from rsl_rl.utils import resolve_class, resolve_obs_groups
+from rsl_rl.utils import resolve_obs_groups
 from tensordict import TensorDict
 
 from legged_cts.models.latent_model import LATENT, LatentActor, LatentModel, build_encoder
+from legged_cts.trust.names import resolve_node
 
 
 def build_algorithm(obs: TensorDict, env: VecEnv, cfg: dict, device: str) -> Any:
@@ -20,9 +21,9 @@ def build_algorithm(obs: TensorDict, env: VecEnv, cfg: dict, device: str) -> Any
     Raises:
         ValueError: If the observation sets or the classes do not fit CTS.
     """
-    alg_class, alg_cfg = resolve_class(cfg["algorithm"])
-    actor_class, actor_cfg = resolve_class(cfg["actor"])
-    critic_class, critic_cfg = resolve_class(cfg["critic"])
+    alg_class, alg_cfg = resolve_node(cfg["algorithm"], "algorithm")
+    actor_class, actor_cfg = resolve_node(cfg["actor"], "actor")
+    critic_class, critic_cfg = resolve_node(cfg["critic"], "critic")
     cfg["obs_groups"] = resolve_obs_groups(obs, cfg["obs_groups"], ["actor", "critic", "teacher", "student"])
     groups: dict[str, list[str]] = cfg["obs_groups"]
     alg_cfg = resolve_symmetry_config(alg_cfg, env)

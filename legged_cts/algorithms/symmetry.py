@@ -12,12 +12,12 @@ from typing import Any
 
 import torch
 from rsl_rl.extensions import Symmetry
-from rsl_rl.utils import resolve_callable
 from tensordict import TensorDict
 
 from legged_cts.algorithms.minibatches import RoleBatch
 from legged_cts.models.latent_model import LATENT
 from legged_cts.models.policies import StudentPolicy
+from legged_cts.trust.names import resolve
 
 AUGMENTATION = "legged_cts.envs.symmetry:mirror"
 """The data augmentation function of this package's environments."""
@@ -53,11 +53,7 @@ def symmetry_cfg(cfg: Mapping[str, Any]) -> dict[str, Any]:
         )
     function = cfg.get("data_augmentation_func", AUGMENTATION)
     if function != AUGMENTATION:  # ours needs the simulator's packages, which are not wanted yet
-        try:
-            resolve_callable(function)
-        except (ImportError, AttributeError, ValueError, TypeError) as error:
-            path = "algorithm.symmetry_cfg.data_augmentation_func"
-            raise ValueError(f"{path} {function!r} cannot be imported: {error}") from error
+        resolve(function, "algorithm.symmetry_cfg.data_augmentation_func")
     return {**cfg, "data_augmentation_func": function}
 
 

@@ -14,12 +14,12 @@ from typing import Any
 import torch
 from rsl_rl.algorithms import PPO
 from rsl_rl.env import VecEnv
-from rsl_rl.utils import resolve_callable
 from tensordict import TensorDict
 
 from legged_cts.algorithms.config import runner_cfg
 from legged_cts.models.latent_model import LATENT, LatentActor
 from legged_cts.training.compose import compose_task, plain
+from legged_cts.trust.names import resolve
 
 PROPRIOCEPTION, HISTORY, PRIVILEGED, SCAN, ACTIONS = 45, 5, 113, 187, 12
 """Sizes of Go2's observations on rough ground."""
@@ -150,9 +150,7 @@ def _build(name: str, size: str, num_envs: int, student: str, symmetry: str) -> 
     torch.manual_seed(0)
     env = RandomEnv(num_envs, mirrored=symmetry != "none")
     with contextlib.redirect_stdout(io.StringIO()):  # rsl_rl prints every network
-        built = resolve_callable(cfg["algorithm"]["class_name"]).construct_algorithm(
-            env.get_observations(), env, cfg, "cpu"
-        )
+        built = resolve(cfg["algorithm"]["class_name"]).construct_algorithm(env.get_observations(), env, cfg, "cpu")
     built.train_mode()
     return built, env
 

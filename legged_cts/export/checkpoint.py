@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from rsl_rl.models import MLPModel
-from rsl_rl.utils import resolve_callable
 from tensordict import TensorDict
 from torch import nn
 
@@ -25,6 +24,7 @@ from legged_cts.export.onnx import export_policy, policy_state_size
 from legged_cts.robots.spec import load_robot
 from legged_cts.training.average import averaged
 from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint
+from legged_cts.trust.names import resolve
 
 
 def export_checkpoint(path: str | Path, output: str | Path | None = None) -> tuple[Path, PolicyContract]:
@@ -176,7 +176,7 @@ def construct_algorithm(checkpoint: Mapping[str, Any]) -> Any:
     runner |= {"num_steps_per_env": 1, "multi_gpu": None, "torch_compile_mode": None}
     for key in ("symmetry_cfg", "confidence"):
         runner["algorithm"].pop(key, None)
-    algorithm_class: Any = resolve_callable(runner["algorithm"]["class_name"])
+    algorithm_class: Any = resolve(runner["algorithm"]["class_name"])
     with contextlib.redirect_stdout(io.StringIO()):  # rsl_rl prints every network
         return algorithm_class.construct_algorithm(observations, env, runner, "cpu")
 

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from rsl_rl.models import MLPModel
 from rsl_rl.modules import HiddenState
-from rsl_rl.utils import resolve_class
 from tensordict import TensorDict
 from torch import nn
+
+from legged_cts.trust.names import resolve_node
 
 LATENT = "latent"
 """Key under which an observation TensorDict carries the latent z [N, latent_dim]."""
@@ -130,7 +131,7 @@ def build_encoder(
         unit_latent: Whether the latent is on the unit sphere.
         groups: Widths of the observation groups in the input, for a class with ``reads_groups``.
     """
-    encoder_class, arguments = resolve_class({"class_name": ENCODER_CLASS, **cfg})
+    encoder_class, arguments = resolve_node({"class_name": ENCODER_CLASS, **cfg}, "encoder")
     if getattr(encoder_class, "reads_groups", False):
         arguments["groups"] = groups
     return encoder_class(input_shape=input_shape, latent_dim=latent_dim, unit_latent=unit_latent, **arguments)

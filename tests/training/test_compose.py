@@ -96,7 +96,7 @@ def test_user_errors_are_one_line_unless_the_trace_is_asked_for(capsys, monkeypa
         ("max_minutes=0", "max_minutes must be a positive number"),
         ("env.scene.num_envs=many", "env.scene.num_envs must be"),
         ("resume=/no/such/run", "no file or run folder"),
-        ("algorithm.class_name=nowhere:CTS", "algorithm.class_name 'nowhere:CTS' cannot be imported"),
+        ("algorithm.class_name=nowhere:CTS", "algorithm.class_name 'nowhere:CTS' is none of the classes"),
     ],
 )
 def test_wrong_values_are_found_before_the_simulator_starts(word, message):

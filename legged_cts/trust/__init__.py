@@ -1,0 +1,1 @@
+"""What may be read from a stranger's file: names, plain values, archives, all of bounded size."""
