@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
@@ -12,9 +13,11 @@ from isaaclab.utils import configclass
 
 from legged_cts.envs.world_state import State, read_physics, read_worlds
 from legged_cts.mdp.actions import DelayedJointPositionAction
+from legged_cts.mdp.curriculum import TerrainLevels
 from legged_cts.mdp.gait import GaitClock
 from legged_cts.mdp.observations import scan_grid
 from legged_cts.mdp.physics_params import PhysicsParams
+from legged_cts.mdp.progress import EpisodeProgress
 from legged_cts.mdp.state import RobotState
 from legged_cts.mdp.terrain import GridTerrainImporter
 from legged_cts.robots.gait import Gait
@@ -67,6 +70,10 @@ class LeggedEnv(ManagerBasedRLEnv):
         self.state = RobotState(self)
         gait = self.cfg.gait
         self.gait = None if gait is None else GaitClock(Gait(**gait), self.num_envs, self.step_dt, self.device)
+        generator = self.terrain.cfg.terrain_generator
+        half_size = math.inf if generator is None else 0.5 * generator.size[0]
+        self.progress = EpisodeProgress(self.num_envs, half_size, self.device)
+        """What the running episodes asked for and got; kept up to date on terrain with levels only."""
         super().load_managers()
 
     def _let_newton_own_decimation(self) -> None:
@@ -85,6 +92,12 @@ class LeggedEnv(ManagerBasedRLEnv):
     def terrain(self) -> GridTerrainImporter:
         """The ground, with its heights."""
         return cast(GridTerrainImporter, self.scene.terrain)
+
+    @property
+    def levels(self) -> TerrainLevels | None:
+        """The terrain curriculum, None where there is none."""
+        term = getattr(self.curriculum_manager.cfg, "terrain_levels", None)
+        return None if term is None else term.func
 
     @property
     def on_newton(self) -> bool:
@@ -141,6 +154,7 @@ class LeggedEnv(ManagerBasedRLEnv):
     def step(self, action: torch.Tensor):
         """Step all environments; worlds that blew up earn nothing and start anew."""
         self._before_step = read_worlds(self)
+        command = self.command.clone()
         self.push_velocity.zero_()
         if self.gait is not None:
             self.gait.advance()
@@ -153,6 +167,9 @@ class LeggedEnv(ManagerBasedRLEnv):
             result = super().step(action)
         finally:
             torch.set_num_threads(threads)
+        if self.terrain.terrain_origins is not None:
+            state, origins = self.state, self.terrain.env_origins
+            self.progress.update(command, state.root_pos_w, state.yaw, state.ground, origins, self.step_dt)
         if "nan_state" in self.termination_manager.active_terms:
             self.exploded = self.termination_manager.get_term("nan_state").clone()
             self.reward_buf.masked_fill_(self.exploded, 0.0)
@@ -170,6 +187,7 @@ class LeggedEnv(ManagerBasedRLEnv):
     def _reset_idx(self, env_ids: torch.Tensor | slice) -> None:
         super()._reset_idx(env_ids)
         self.state.reset(env_ids)
+        self.progress.reset(env_ids)
         if self.gait is not None:
             self.gait.reset(env_ids)
 

@@ -102,8 +102,7 @@ def _round(env: Any, policy: Policy, seed: int) -> Episodes:
     weight = inner.robot_spec.total_mass * GRAVITY
     sums = EpisodeAccumulator(n, weight, inner.step_dt, device)
     active = torch.ones(n, dtype=torch.bool, device=device)
-    walked = torch.zeros(n, device=device)
-    origin = inner.scene.env_origins[:, :2].clone()
+    passed = torch.zeros(n, dtype=torch.bool, device=device)
     falls = [name for name in FALL_TERMS if name in inner.termination_manager.active_terms]
     settled_below = commands.cfg.resampling_time_range[0] - SETTLING_S
     for _ in range(int(inner.max_episode_length)):
@@ -130,13 +129,12 @@ def _round(env: Any, policy: Policy, seed: int) -> Episodes:
             active,
             settled,
         )
-        walked = torch.where(active, (state.root_pos_w[:, :2] - origin).norm(dim=1), walked)
+        passed = torch.where(active, inner.progress.passed, passed)
         if not bool(active.any()):
             break
     terrain = inner.scene.terrain
     uneven = terrain.cfg.terrain_type == "generator"
-    half = 0.5 * terrain.cfg.terrain_generator.size[0] if uneven else math.inf
     level = terrain.terrain_levels if uneven else torch.zeros(n, dtype=torch.long, device=device)
     _, kind = terrain_kinds(terrain, n)
-    result = sums.episodes(walked > half, level, kind.to(device))
+    result = sums.episodes(passed, level, kind.to(device))
     return Episodes(**{name: value.cpu() for name, value in vars(result).items()})

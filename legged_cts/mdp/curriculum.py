@@ -16,15 +16,19 @@ if TYPE_CHECKING:
 
 
 class TerrainLevels(ManagerTermBase):
-    """Promotes and demotes environments between terrain levels, as legged_gym does, by the students' success alone.
+    """Promotes and demotes environments between terrain levels, by the students' success alone.
 
-    A student that ends an episode farther from its start than half a sub-terrain moves up a level; one that got less
-    than half as far as its command asked moves down; one that solves the last level goes to a random one. Teachers see
-    the terrain ahead and would climb to levels where students learn nothing, so a teacher takes the level of a random
-    student on the same kind of terrain. Episodes that were cut short by a random starting time do not count.
+    Success is what :class:`legged_cts.mdp.progress.EpisodeProgress` says: a student moves up if it followed its
+    commands out of its sub-terrain, and down if it fell there or followed less than half of what it was asked; one that
+    solves the last level goes to a random one. Teachers see the terrain ahead and would climb to levels where students
+    learn nothing, so a teacher takes the level of a random student on the same kind of terrain. An episode that was cut
+    short by a random starting time or by the edge of the ground demotes no one who did not fall.
     """
 
     _env: LeggedEnv
+
+    columns = ("episodes", "climb", "passed")
+    """Of :attr:`climbs`: number of episodes, metres climbed, how many were promoted."""
 
     def __init__(self, cfg: CurriculumTermCfg, env: LeggedEnv):
         super().__init__(cfg, env)
@@ -37,7 +41,9 @@ class TerrainLevels(ManagerTermBase):
         """Index into ``names`` of each environment's terrain [N]."""
         self._kind_mask = torch.stack([self.kind == i for i in range(len(self.names))]).float()
         self._start_step = torch.zeros(env.num_envs, dtype=torch.long, device=env.device)
-        self._half_size = 0.5 * generator.size[0]
+        levels = generator.num_rows
+        self.climbs = torch.zeros(len(self.names), levels, len(self.columns), device=env.device)
+        """Sums over the students' episodes [kinds, levels, columns] since someone set them to zero."""
 
     def __call__(self, env: LeggedEnv, env_ids: torch.Tensor | slice) -> dict[str, torch.Tensor]:
         """Move the environments that are about to be reset; returns mean student levels to log."""
@@ -47,6 +53,7 @@ class TerrainLevels(ManagerTermBase):
         if env.common_step_counter > 0:
             up, down = self._moves(ids)
             playing = students[ids]
+            self._count(ids, up, playing)
             terrain.update_env_origins(ids, up & playing, down & playing)
             self._follow(ids[~playing], students)
         self._start_step[ids] = env.common_step_counter
@@ -54,15 +61,17 @@ class TerrainLevels(ManagerTermBase):
 
     def _moves(self, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         env = self._env
-        position = env.state.current().root_pos_w[ids, :2]
-        walked = (position - env.scene.env_origins[ids, :2]).norm(dim=1)
-        asked = env.command[ids, :2].norm(dim=1) * env.max_episode_length_s
-        steps = env.common_step_counter - self._start_step[ids]
-        cut_short = env.reset_time_outs[ids] & (steps < env.max_episode_length)
-        sound = ~env.state.exploded[ids]
-        up = (walked > self._half_size) & sound
-        down = (walked < 0.5 * asked) & ~up & ~cut_short & sound
-        return up, down
+        steps = env.common_step_counter - self._start_step
+        cut_short = ~env.reset_terminated & (steps < env.max_episode_length)
+        up, down = env.progress.moves(env.reset_terminated, cut_short)
+        # Who was reset in this very step has no episode to judge, whatever its last one ended by.
+        sound = ~env.state.exploded & (steps > 0)
+        return (up & sound)[ids], (down & sound)[ids]
+
+    def _count(self, ids: torch.Tensor, up: torch.Tensor, playing: torch.Tensor) -> None:
+        level, kind = self._env.terrain.terrain_levels[ids], self.kind[ids]
+        row = torch.stack((torch.ones_like(playing), self._env.progress.climb[ids], up), dim=1) * playing[:, None]
+        self.climbs.view(-1, len(self.columns)).index_add_(0, kind * self.climbs.shape[1] + level, row)
 
     def _players(self) -> torch.Tensor:
         """Bool [N]: the students, or all where there are only teachers, whose levels would never change else."""

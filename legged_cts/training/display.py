@@ -86,6 +86,8 @@ class LineDisplay:
         ]
         if "student/terrain_level" in metrics:
             parts[-1] += f" level {number(get('student/terrain_level'))}"
+        if "student/climb" in metrics:
+            parts[-1] += f" climb {number(get('student/climb'))} m"
         if "teacher/return" in metrics:
             parts.append(f"teacher ret {number(get('teacher/return'))} lin {number(get('teacher/lin_error'))}")
         parts.append(f"best {number(get('best_score'))}")
@@ -134,7 +136,9 @@ class LiveDisplay:
             self._live.console.print(f"[yellow]iteration {iteration}: warning: {escape(text)}[/yellow]")
         note = f"{duration(self._clock.elapsed())} done, {duration(self._clock.eta(iteration, self._total))} to go"
         self._bar.update(self._task, completed=iteration, description=f"iteration {iteration}/{self._total}", note=note)
-        self._live.update(Group(self._bar, roles_table(metrics), state_table(metrics)))
+        terrain = terrain_table(metrics)
+        tables = [roles_table(metrics), *([terrain] if terrain else []), state_table(metrics)]
+        self._live.update(Group(self._bar, *tables))
 
     def stop(self) -> None:
         """Leave the last state on the terminal."""
@@ -176,6 +180,27 @@ def roles_table(metrics: Mapping[str, float]) -> Table:
         values = [metrics.get(f"{role}/{key}") for role in ("student", "teacher")]
         if values != [None, None]:
             table.add_row(escape(label), *(number(value, digits) for value in values))
+    return table
+
+
+def terrain_table(metrics: Mapping[str, float]) -> Table | None:
+    """Where the students are and what they climb, by kind of terrain; None on ground without levels."""
+    columns = {
+        "terrain_level": ("level", 2),
+        "passed": ("promoted", 2),
+        "climb": ("climb [m]", 2),
+        "steps": ("steps", 1),
+    }
+    kinds = [name.rpartition("/")[2] for name in metrics if name.startswith("student/terrain_level/")]
+    if not kinds:
+        return None
+    table = Table(expand=True)
+    table.add_column("students on")
+    for label, _ in columns.values():
+        table.add_column(escape(label), justify="right")
+    for kind in kinds:
+        cells = (number(metrics.get(f"student/{name}/{kind}"), digits) for name, (_, digits) in columns.items())
+        table.add_row(kind, *cells)
     return table
 
 

@@ -89,6 +89,12 @@ PAGES: dict[str, tuple[Panel, ...]] = {
         Panel("students' terrain level", "level", (
             Series("student/terrain_level", "all", "black"), Series("student/terrain_level/.+"),
         ), limits=(0.0, None)),
+        Panel("students' climbs", "m per episode", (
+            Series("student/climb", "all", "black"), Series("student/climb/.+"),
+        ), limits=(0.0, None)),
+        Panel("students' steps of stairs", "per episode", _each(r"student/steps/(?!level_).+"), limits=(0.0, None)),
+        Panel("students promoted", "share", (Series("student/passed", "all", "black"), Series("student/passed/.+")),
+              limits=(0.0, 1.0)),
         Panel("KL(old || new)", "nat", _roles("policy/kl_{}"), limits=(0.0, None)),
         Panel("gain of the surrogate", "normalised advantage", _roles("policy/surrogate_gain_{}")),
         Panel("learning rate", "", _one("learning_rate", "PPO"), log=True),

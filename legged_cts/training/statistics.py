@@ -14,6 +14,7 @@ from legged_cts.algorithms.reduce import joint_sum
 from legged_cts.evaluation.metrics import SETTLING_S, heading_velocity, tracking_errors
 from legged_cts.mdp.terrain_columns import terrain_kinds
 from legged_cts.roles import ROLES
+from legged_cts.training.climbs import ClimbStatistics
 
 _PER_EPISODE = ("episodes", "return", "length", "falls")
 _PER_STEP = ("steps", "reward", "tracking", "measured", "lin_error", "yaw_error")
@@ -48,6 +49,7 @@ class RoleStatistics:
         self._length = torch.zeros(env.num_envs, device=device)
         self._sums = torch.zeros(len(_PER_EPISODE + _PER_STEP), 2, device=device)
         self._window: deque[list[list[float]]] = deque(maxlen=window)
+        self._climbs = ClimbStatistics(env.unwrapped, window)
 
     def regroup(self, teacher_mask: torch.Tensor) -> None:
         """Start anew with other roles, bool [N]; episodes under way count for the role in which they end."""
@@ -62,7 +64,7 @@ class RoleStatistics:
 
     def state_dict(self, episodes: bool = False) -> dict[str, Any]:
         """Return the window and, with ``episodes``, the sums of the episodes under way."""
-        state: dict[str, Any] = {"window": list(self._window)}
+        state: dict[str, Any] = {"window": list(self._window), "climbs": self._climbs.state()}
         if episodes:
             state |= {"return": self._return.cpu().clone(), "length": self._length.cpu().clone()}
         return state
@@ -71,6 +73,7 @@ class RoleStatistics:
         """Restore what :meth:`state_dict` returned; a window of other statistics is left out."""
         window = [entry for entry in state.get("window", []) if len(entry) == len(self._sums)]
         self._window = deque(window, maxlen=self._window.maxlen)
+        self._climbs.load(state.get("climbs", []))
         for name, sums in (("return", self._return), ("length", self._length)):
             kept = state.get(name)
             if kept is not None and kept.shape == sums.shape:
@@ -114,7 +117,8 @@ class RoleStatistics:
         Keys are ``<role>/<metric>`` with ``return``, ``episode_length_s``, ``falls`` (share of episodes), ``reward``
         (per step), ``tracking`` (tracking reward per step as a share of the possible), ``lin_error`` [m/s] and
         ``yaw_error`` [rad/s]; ``gap/<metric>`` = teacher - student of ``GAPS``; and on terrain with levels
-        ``student/terrain_level``, over all kinds of terrain and of each. Roles without environments are left out.
+        ``student/terrain_level``, over all kinds of terrain and of each, and what the students climbed, see
+        :meth:`ClimbStatistics.summary`. Roles without environments are left out.
         """
         self._window.append(joint_sum(self._sums).tolist())
         self._sums.zero_()
@@ -141,7 +145,7 @@ class RoleStatistics:
             levels = self._terrain.levels().float()
             result["student/terrain_level"] = float(levels.mean())
             result |= self._terrain.by_kind("student/terrain_level", levels)
-        return result
+        return result | self._climbs.summary()
 
     def by_terrain(self, values: Mapping[str, torch.Tensor | None]) -> dict[str, float]:
         """Group numbers of the student environments by the terrain that these are on now.

@@ -142,20 +142,18 @@ def test_pushes_change_the_velocity_and_the_teacher_sees_them(env, inner):
     assert pushed.all()
 
 
-def end_episodes(env, inner, distance, ids=slice(None)):
-    """Put robots at a distance from their origins and let their full-length episodes end."""
+def end_episodes(env, inner, share, ids=slice(None)):
+    """Let full-length episodes end in which every robot was led 4.5 m out and followed a share of its commands."""
     term = inner.curriculum_manager.cfg.terrain_levels.func
     term._start_step[:] = -int(inner.max_episode_length)
-    robot = inner.scene["robot"]
+    robot, progress = inner.scene["robot"], inner.progress
     pose = robot.data.root_link_pose_w.torch.clone()
     pose[:, :2] = inner.scene.env_origins[:, :2]
-    pose[:, 0] += distance
     pose[:, 2] = inner.scene.terrain.heights.sample(pose[:, :2]) + 0.5
     pose[:, 3:] = torch.tensor([0.0, 0.0, 0.0, 1.0])
     robot.write_root_pose_to_sim_index(root_pose=pose)
     robot.write_root_velocity_to_sim_index(root_velocity=torch.zeros(env.num_envs, 6))
-    inner.command_manager.get_term("velocity").is_standing_env[:] = False
-    inner.command[:] = torch.tensor([1.0, 0.0, 0.0])
+    progress.left[:], progress.asked[:], progress.followed[:] = True, 10.0, 10.0 * share
     inner.episode_length_buf[ids] = inner.max_episode_length
     _, _, dones, extras = env.step(zeros(env))
     return dones.bool(), extras
@@ -172,7 +170,7 @@ def test_students_play_and_teachers_follow(env, inner):
             torch.arange(80), torch.zeros(80, dtype=torch.bool), torch.zeros(80, dtype=torch.bool)
         )
         # Only the students walked far enough to matter; teachers follow them.
-        done, extras = end_episodes(env, inner, distance=4.5)
+        done, extras = end_episodes(env, inner, share=0.9)
         assert done.all()
         assert (terrain.terrain_levels[~teachers] == 1).all()
         assert extras["log"]["Curriculum/terrain_levels/mean"] == 1.0
@@ -183,16 +181,16 @@ def test_students_play_and_teachers_follow(env, inner):
         assert torch.equal(terrain.env_origins, origins)
         # A teacher's own success moves no one.
         terrain.terrain_levels[~teachers] = 0
-        end_episodes(env, inner, distance=4.5, ids=teachers.nonzero().flatten())
+        end_episodes(env, inner, share=0.9, ids=teachers.nonzero().flatten())
         assert (terrain.terrain_levels == 0).all()
         # Students that hardly moved go down, teachers along with them.
         terrain.terrain_levels[:] = 2
         terrain.env_origins[:] = terrain.terrain_origins[terrain.terrain_levels, terrain.terrain_types]
-        end_episodes(env, inner, distance=0.1)
+        end_episodes(env, inner, share=0.1)
         assert (terrain.terrain_levels == 1).all()
         # Without a student the teachers play.
         inner.student_mask = torch.zeros_like(teachers)
-        _, extras = end_episodes(env, inner, distance=4.5)
+        _, extras = end_episodes(env, inner, share=0.9)
         assert (terrain.terrain_levels == 2).all() and extras["log"]["Curriculum/terrain_levels/mean"] == 2.0
     finally:
         inner.student_mask = None
@@ -201,10 +199,28 @@ def test_students_play_and_teachers_follow(env, inner):
 def test_an_episode_cut_short_by_a_random_start_demotes_no_one(env, inner):
     terrain = inner.scene.terrain
     terrain.terrain_levels[:] = 1
-    inner.command[:] = torch.tensor([1.0, 0.0, 0.0])
+    inner.progress.left[:], inner.progress.asked[:], inner.progress.followed[:] = False, 1.0, 0.0
     inner.episode_length_buf[:] = inner.max_episode_length
     env.step(zeros(env))
     assert (terrain.terrain_levels == 1).all()
+
+
+def test_what_robots_are_asked_and_climb_is_summed_and_counted_when_their_episodes_end(env, inner):
+    env.step(zeros(env))
+    progress, term = inner.progress, inner.levels
+    for _ in range(5):
+        env.step(zeros(env))
+    running = inner.episode_length_buf > 5
+    asked = 5 * inner.step_dt * inner.command[:, :2].norm(dim=1)
+    assert (progress.asked[running] >= asked[running] - 1e-4).all() and (progress.followed[running].abs() < 0.3).all()
+    before = term.climbs.clone()
+    progress.climb[:] = 0.5
+    inner.episode_length_buf[:] = inner.max_episode_length
+    env.step(zeros(env))
+    counted = (term.climbs - before).sum(dim=(0, 1))
+    assert counted[0] == env.num_envs and counted[1] == pytest.approx(0.5 * env.num_envs)
+    kinds = torch.bincount(term.kind, minlength=len(term.names)).float()
+    torch.testing.assert_close((term.climbs - before).sum(dim=1)[:, 0], kinds)
 
 
 def test_leaving_the_terrain_ends_the_episode_as_a_time_out(env, inner):

@@ -58,6 +58,21 @@ def test_terminal_shows_both_roles_and_the_state():
     assert "to go" in text and "6,400" in text
 
 
+def test_climbs_stand_in_the_line_and_by_kind_of_terrain_in_the_table():
+    metrics = METRICS | {
+        "student/climb": 0.25, "student/terrain_level/stairs_up": 2.5, "student/climb/stairs_up": 0.75,
+        "student/passed/stairs_up": 0.625, "student/climb/level_0": 9.0,
+    }  # fmt: skip
+    lines, terminal = io.StringIO(), io.StringIO()
+    for display in (LineDisplay(lines), LiveDisplay(Console(file=terminal, force_terminal=True, width=120))):
+        display.start(0, 10)
+        display.update(3, metrics)
+        display.stop()
+    assert "level 1.50 climb 0.25 m" in lines.getvalue()
+    row = next(line for line in terminal.getvalue().splitlines() if "stairs_up" in line)
+    assert "2.50" in row and "0.75" in row and "0.6" in row
+
+
 def test_numbers_and_durations():
     assert [number(None), number(float("nan")), number(1234.5, 1)] == ["-", "-", "1,234.5"]
     assert [duration(s) for s in (5.4, 184.0, 3725.0, float("nan"))] == ["5s", "3m04s", "1h02m", "-"]

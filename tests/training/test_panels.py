@@ -6,7 +6,18 @@ from build import make_runner
 
 from legged_cts.training.panels import PAGES, Series
 
-ROBOT = {"tracking", "lin_error", "yaw_error", "terrain_level", "level_", "expert_use", "error/(?!"}
+ROBOT = {
+    "tracking",
+    "lin_error",
+    "yaw_error",
+    "terrain_level",
+    "level_",
+    "climb",
+    "steps/",
+    "passed",
+    "expert_use",
+    "error/(?!",
+}
 """Parts of names that only a legged robot's environment, terrain with levels or a mixture has."""
 
 

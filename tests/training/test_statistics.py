@@ -95,6 +95,25 @@ def test_terrain_levels_of_students_by_kind():
     assert got["student/terrain_level/slopes"] == 1.0 and got["student/terrain_level/stairs_up"] == 1.5
 
 
+def test_climbs_are_means_per_ended_episode_by_kind_and_by_level():
+    env = LineEnv(2)
+    columns = ("episodes", "climb", "passed")
+    env.levels = SimpleNamespace(names=["slopes", "stairs_up"], columns=columns, climbs=torch.zeros(2, 2, 3))
+    statistics = RoleStatistics(env, torch.tensor([True, False]), window=2)
+    env.levels.climbs[0, 1] = torch.tensor([1.0, 0.5, 1.0])
+    env.levels.climbs[1, 1] = torch.tensor([3.0, 1.0, 0.0])
+    got = statistics.summary()
+    assert got["student/climb"] == 0.375 and got["student/passed"] == 0.25
+    assert got["student/climb/slopes"] == 0.5 and got["student/climb/stairs_up"] == pytest.approx(1 / 3)
+    assert got["student/passed/level_1"] == 0.25 and math.isnan(got["student/passed/level_0"])
+    assert not env.levels.climbs.any(), "the next iteration counts anew"
+    kept = RoleStatistics(env, torch.tensor([True, False]), window=2)
+    kept.load_state_dict(statistics.state_dict())
+    assert kept.summary()["student/climb"] == 0.375
+    statistics.summary()
+    assert math.isnan(statistics.summary()["student/climb"]), "the first iteration has left the window"
+
+
 def test_a_plane_has_no_levels():
     assert RoleStatistics(LineEnv(2), torch.tensor([True, False])).by_terrain({"x": torch.ones(1)}) == {}
 
