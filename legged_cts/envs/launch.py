@@ -28,6 +28,7 @@ def make_env(
     Yields:
         An ``isaaclab_rl.rsl_rl.RslRlVecEnvWrapper`` around :class:`legged_cts.envs.env.LeggedEnv`.
     """
+    failure: Exception | None = None
     with ExitStack() as stack:
         with setup_output(log):
             from isaaclab.app import launch_simulation
@@ -42,7 +43,13 @@ def make_env(
 
             env = RslRlVecEnvWrapper(LeggedEnv(env_cfg))
             stack.callback(env.close)
-        yield env
+        try:
+            yield env
+        except Exception as error:
+            # Isaac Lab prints the trace of what passes through its launcher, a user's wrong word included.
+            failure = error
+    if failure is not None:
+        raise failure
 
 
 @contextmanager

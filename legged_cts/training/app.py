@@ -46,7 +46,7 @@ def user_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError, FloatingPointError) as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         rank = os.environ.get("RANK", "0")

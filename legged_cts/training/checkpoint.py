@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import re
@@ -44,21 +45,27 @@ def write_whole(path: Path, content: Mapping[str, Any]) -> Path:
     """Write a file of tensors and plain values as a whole: to a draft first, which is read back and then renamed.
 
     Raises:
+        OSError: Naming the file and its size, if it cannot be written.
         CheckpointError: If ``content`` holds objects that could not be read back.
     """
+    # In memory first: torch's words for a full disk would be those for a damaged file.
+    archive = io.BytesIO()
+    torch.save(content, archive)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, draft = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=DRAFT, dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            torch.save(content, file)
+            file.write(archive.getbuffer())
             file.flush()
             os.fsync(file.fileno())
         read_plain(Path(draft), "cpu")
         # mkstemp makes files for their owner alone.
         os.chmod(draft, 0o644)
         os.replace(draft, path)
-    except BaseException:
+    except BaseException as error:
         Path(draft).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename = f"{path} ({archive.tell() / 1e6:.1f} MB)"
         raise
     return path
 
@@ -112,7 +119,7 @@ def latest_checkpoint(path: str | Path) -> Path:
         return path
     numbered = numbered_checkpoints(path)
     best = path / BEST
-    if best.is_file() and _iteration(best) > (numbered[-1][0] if numbered else -1):
+    if best.is_file() and checkpoint_iteration(best) > (numbered[-1][0] if numbered else -1):
         return best
     if not numbered:
         raise CheckpointError(f"checkpoint: the folder {path} holds no model_<iteration>.pt")
@@ -147,8 +154,8 @@ def read_plain(path: Path, map_location: str = "cpu") -> Any:
         raise CheckpointError(f"checkpoint: {path} is not a checkpoint or is damaged: {reason}") from error
 
 
-def _iteration(path: Path) -> int:
-    """Iterations of a checkpoint, -1 if it cannot be read."""
+def checkpoint_iteration(path: Path) -> int:
+    """Return the finished iterations of a checkpoint, -1 if it cannot be read."""
     try:
         return int(load_checkpoint(path)["iter"])
     except CheckpointError:

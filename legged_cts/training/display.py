@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Protocol, TextIO
 
 from rich.console import Console, Group
@@ -35,6 +37,12 @@ class Display(Protocol):
 def make_display(stream: TextIO, every_s: float = 10.0) -> Display:
     """Return the live display if ``stream`` is a terminal, else one that prints a line every ``every_s`` seconds."""
     return LiveDisplay(Console(file=stream)) if stream.isatty() else LineDisplay(stream, every_s)
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Print a line; a terminal that was closed meanwhile is no reason to lose work."""
+    with suppress(OSError):
+        print(text, file=stream or sys.stdout, flush=True)
 
 
 class NoDisplay:

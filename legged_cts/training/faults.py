@@ -204,7 +204,11 @@ class FaultGuard:
             **{name: _row(value, world) for name, value in rows.items()},
             "state": state,
         }
-        return write_whole(self._folder / f"{self.iteration}_{number}.pt", content)
+        try:
+            return write_whole(self._folder / f"{self.iteration}_{number}.pt", content)
+        except OSError as error:
+            _log.warning("iteration %d: %s of world %d not finite; no dump: %s", self.iteration, kind, world, error)
+            return None
 
     def _where(self) -> str:
         return f"see {self._folder}; " if self._folder else ""

@@ -1,4 +1,4 @@
-"""Ctrl-C that lets the work at hand finish."""
+"""Signals that let the work at hand finish."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from types import FrameType, TracebackType
 
 ECHO_S = 1.0
@@ -13,8 +14,12 @@ ECHO_S = 1.0
 terminal already sent to the whole group."""
 
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+"""Ctrl-C, ``kill``, a terminal that is closed, and a scheduler's notice (Slurm: ``--signal=USR1@120``)."""
+
+
 class GracefulStop:
-    """While entered, the first SIGINT or SIGTERM sets ``requested``; a second SIGINT later interrupts at once."""
+    """While entered, the first of :data:`SIGNALS` sets ``requested``; a later SIGINT interrupts at once."""
 
     def __init__(self) -> None:
         self.requested = False
@@ -24,7 +29,9 @@ class GracefulStop:
     def __enter__(self) -> GracefulStop:
         """Take over the signals; outside the main thread, where Python forbids that, nothing changes."""
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in SIGNALS:
+                if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                    continue  # nohup
                 self._previous[number] = signal.signal(number, self._handle)
         return self
 
@@ -43,4 +50,8 @@ class GracefulStop:
                 raise KeyboardInterrupt
             return
         self.requested, self._requested_at = True, now
-        print("\nstopping after this iteration (Ctrl-C again: at once, without saving)", file=sys.stderr, flush=True)
+        # A terminal that was closed takes no more words, and that must not interrupt the work.
+        with suppress(OSError):
+            print(
+                "\nstopping after this iteration (Ctrl-C again: at once, without saving)", file=sys.stderr, flush=True
+            )

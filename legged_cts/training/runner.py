@@ -30,7 +30,7 @@ from legged_cts.training.checkpoint import (
     remove_drafts,
     save_checkpoint,
 )
-from legged_cts.training.display import Display, NoDisplay, make_display
+from legged_cts.training.display import Display, NoDisplay, make_display, say
 from legged_cts.training.distributed import Processes, fingerprint, join, own_state, to_cpu
 from legged_cts.training.env_state import capture_env, has_own_state, restore_env
 from legged_cts.training.faults import FaultGuard, NetworkFault
@@ -39,6 +39,7 @@ from legged_cts.training.random_state import random_state, seed_everything, set_
 from legged_cts.training.rates import apply_new_rates
 from legged_cts.training.revision import git_revision
 from legged_cts.training.rollback import Rollback
+from legged_cts.training.run_folder import FolderError, FolderGone, FolderWatch, newest_good, set_aside, writing
 from legged_cts.training.statistics import RoleStatistics, student_score
 from legged_cts.training.teachers import supply_teachers
 from legged_cts.training.widen import widen_inputs
@@ -120,7 +121,8 @@ class Runner(OnPolicyRunner):
         self._average = PolicyAverage(self.cfg.get("average_iterations", 0))
         self._best_is_due = False
         self._wandb_run_id: str | None = None
-        self._resumed = False
+        self._source: Path | None = None
+        """Folder of the run that this one goes on with."""
         self.processes.check_equal("env.scene.num_envs", env.num_envs)
         self.processes.check_equal("runner.num_steps_per_env", self.cfg["num_steps_per_env"])
         self.processes.check_equal("the number of teachers (algorithm.teacher_fraction)", int(self._teachers.sum()))
@@ -128,7 +130,7 @@ class Runner(OnPolicyRunner):
     def learn(
         self, num_learning_iterations: int, init_at_random_ep_len: bool = False, max_minutes: float | None = None
     ) -> Ending:
-        """Run training iterations until they are done, the time is over, or SIGINT or SIGTERM asks to stop.
+        """Run training iterations until they are done, the time is over, or a signal asks to stop.
 
         A last checkpoint is written whatever ends the training normally. Single worlds whose numbers are not finite are
         reset, see :mod:`legged_cts.training.faults`; networks that are not finite are restored once, as they were at
@@ -142,6 +144,7 @@ class Runner(OnPolicyRunner):
         Raises:
             PolicyError: If the networks fail again; the state is saved to ``crash_<iteration>.pt`` first.
             EnvironmentFault: If the observations of all worlds are not finite.
+            FolderError: If the run's folder can no longer be written, naming the newest good checkpoint.
         """
         if init_at_random_ep_len:
             self.env.episode_length_buf = torch.randint_like(
@@ -158,8 +161,27 @@ class Runner(OnPolicyRunner):
         if self._rollback.sound():
             self._rollback.keep(first)
         self._guard.start()
+        try:
+            with writing(self.log_dir):
+                ending = self._train(obs, first, last, deadline)
+        except FolderGone as gone:
+            assert self.log_dir is not None
+            path = self.log_dir / f"model_{self.current_learning_iteration}.pt"
+            with writing(self.log_dir):
+                self._write(str(path), None, self._own_state())  # by this process alone
+            raise FolderError(f"{gone}; {newest_good(self.log_dir)}") from None
+        except KeyboardInterrupt:
+            where = newest_good(self.log_dir) if self.log_dir else "nothing is saved"
+            raise KeyboardInterrupt(f"interrupted at once; {where}") from None
+        if ending is Ending.SIGNAL and self._writes:
+            again = f"{self.processes.command()} scripts/train.py resume={shlex.quote(str(self.log_dir))}"
+            say(f"stopped and saved; continue with: {again}")
+        return ending
+
+    def _train(self, obs: TensorDict, first: int, last: int, deadline: float) -> Ending:
+        """Run iterations until the last one, the deadline or a signal, and save at the end; returns why it ended."""
         writers = self._writers(first)
-        self.display.start(first, last)
+        self._show("start", first, last)
         ending = Ending.DONE
         try:
             with GracefulStop() as stop:
@@ -167,7 +189,7 @@ class Runner(OnPolicyRunner):
                     obs, metrics = self._iteration(obs)
                     for writer in writers:
                         writer.write(metrics, self.current_learning_iteration)
-                    self.display.update(self.current_learning_iteration, metrics)
+                    self._show("update", self.current_learning_iteration, metrics)
                     # After the writers: whoever resumes from a checkpoint finds the rows up to it.
                     self._save_best()
                     if self.current_learning_iteration % self.cfg["save_interval"] == 0:
@@ -178,12 +200,9 @@ class Runner(OnPolicyRunner):
                         break
                 self._save_numbered()
         finally:
-            self.display.stop()
+            self._show("stop")
             for writer in writers:
                 writer.close()
-        if ending is Ending.SIGNAL and self._writes:
-            again = f"{self.processes.command()} scripts/train.py resume={shlex.quote(str(self.log_dir))}"
-            print(f"stopped and saved; continue with: {again}")
         return ending
 
     def save(self, path: str, infos: dict | None = None) -> None:
@@ -263,7 +282,7 @@ class Runner(OnPolicyRunner):
             self._wandb_run_id = content.get("wandb_run_id")
             self._statistics.load_state_dict(state.get("statistics", {}))
             self._guard.counts.update(state.get("faults") or {})
-            self._resumed = True
+            self._source = Path(path).resolve().parent
             self._average.load(content)
         if load_cfg is None:
             self._restore_own_state(state, exact)
@@ -400,6 +419,13 @@ class Runner(OnPolicyRunner):
             step += 1
         return obs
 
+    def _show(self, what: str, *values: Any) -> None:
+        """Let the display show something; a terminal or pipe that is gone ends the display, not the work."""
+        try:
+            getattr(self.display, what)(*values)
+        except OSError:
+            self.display = NoDisplay()
+
     def _save_best(self) -> None:
         if self._best_is_due and self.log_dir is not None:
             self.save(str(self.log_dir / BEST))
@@ -412,7 +438,7 @@ class Runner(OnPolicyRunner):
         if not self._writes:
             return
         for _, old in numbered_checkpoints(self.log_dir)[: -self.keep]:
-            old.unlink()
+            old.unlink(missing_ok=True)
 
     def _go_back(self, alone: bool = False) -> None:
         """Restore networks that were finite, or raise.
@@ -463,11 +489,18 @@ class Runner(OnPolicyRunner):
         assert self.log_dir is not None
         self.log_dir.mkdir(parents=True, exist_ok=True)
         remove_drafts(self.log_dir)
+        goes_on = self._source == self.log_dir.resolve()
+        aside = set_aside(self.log_dir, start if goes_on else None)
+        if aside is not None:
+            what = f"the checkpoints beyond iteration {start}" if goes_on else "the run that was in this folder"
+            say(f"moved aside: {what}; to go on with it: resume={aside}")
+        self._source = self.log_dir.resolve()
         name = self.config.get("logger", "none")
         project = self.config.get("wandb_project") or "legged_cts"
         chosen = make_writer(name, self.log_dir, start, self.config, project, self._wandb_run_id)
         self._wandb_run_id = getattr(chosen, "run_id", None)
-        return [CsvWriter(self.log_dir / "metrics.csv", start), *([chosen] if chosen else [])]
+        own = [FolderWatch(self.log_dir), CsvWriter(self.log_dir / "metrics.csv", start)]
+        return [*own, *([chosen] if chosen else [])]
 
 
 def _action_std(std: torch.Tensor) -> dict[str, float]:

@@ -1,7 +1,9 @@
 """Ctrl-C: once is asking, twice is telling, and an echo is neither."""
 
+import errno
 import os
 import signal
+import sys
 
 import pytest
 
@@ -23,3 +25,23 @@ def test_a_second_signal_later_interrupts_at_once(monkeypatch):
         assert stop.requested
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_closed_terminal_that_takes_no_words_interrupts_nothing(monkeypatch):
+    def gone(_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(sys.stderr, "write", gone)
+    with GracefulStop() as stop:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert stop.requested
+
+
+def test_nohup_holds():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with GracefulStop() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop.requested
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -101,7 +101,7 @@ def test_the_last_checkpoints_and_the_best_are_kept(tmp_path):
     assert best["iter"] == scores.index(max(finite)) + 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
 def test_a_signal_finishes_the_iteration_and_saves(tmp_path, capsys, number):
     before = signal.getsignal(number)
     runner = make_runner(tmp_path)

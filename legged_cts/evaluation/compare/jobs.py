@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shlex
 import shutil
@@ -22,6 +21,7 @@ from legged_cts.evaluation.compare.comparison import ComparisonError
 from legged_cts.evaluation.compare.runs import EVALUATION, UNFINISHED, Run, check_record, write_record
 from legged_cts.training.display import duration
 from legged_cts.training.interrupt import GracefulStop
+from legged_cts.training.run_folder import hold
 
 SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 LOG = "run.log"
@@ -170,15 +170,13 @@ def lock(folder: Path) -> Iterator[None]:
     Raises:
         ComparisonError: If it is held.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ComparisonError(
-                f"{folder}: a comparison, or a training that it left behind, still runs in this folder"
-            ) from error
-        os.set_inheritable(file.fileno(), True)
+    try:
+        held = hold(folder, inheritable=True)
+    except BlockingIOError as error:
+        raise ComparisonError(
+            f"{folder}: a comparison, or a training that it left behind, still runs in this folder"
+        ) from error
+    with held:
         yield
 
 
