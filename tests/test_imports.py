@@ -29,7 +29,7 @@ THIRD_PARTY = {
     "models": {"torch", "rsl_rl", "tensordict"},
     "algorithms": {"torch", "rsl_rl", "tensordict"},
     "distillation": {"torch"},
-    "deploy": {"numpy", "onnxruntime", "mujoco", "yaml", "imageio"},
+    "deploy": {"numpy", "onnxruntime", "mujoco", "yaml", "imageio", "cyclonedds", "limxsdk"},
 }
 
 
