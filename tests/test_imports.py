@@ -15,17 +15,22 @@ ALLOWED = {
     "roles": set(),
     "trust": set(),
     "robots": set(),
+    "terrain": set(),
     "physics": {"robots"},
-    "mdp": {"robots", "roles", "physics"},
+    "mdp": {"robots", "roles", "physics", "terrain"},
     "models": {"roles"},
     "distillation": {"roles"},
     "algorithms": {"models", "roles", "distillation"},
-    "deploy": {"robots"},
-    "envs": {"mdp", "robots", "physics", "algorithms"},
-    **{name: {"envs", "mdp", "robots", "physics", "algorithms", "models", "deploy", "roles"} for name in APPLICATIONS},
+    "deploy": {"robots", "terrain"},
+    "envs": {"mdp", "robots", "physics", "algorithms", "terrain"},
+    **{
+        name: {"terrain", "envs", "mdp", "robots", "physics", "algorithms", "models", "deploy", "roles"}
+        for name in APPLICATIONS
+    },
 }
 THIRD_PARTY = {
     "trust": {"yaml"},
+    "terrain": {"numpy"},
     "models": {"torch", "rsl_rl", "tensordict"},
     "algorithms": {"torch", "rsl_rl", "tensordict"},
     "distillation": {"torch"},

@@ -16,8 +16,8 @@ from legged_cts.deploy.controller import Controller
 from legged_cts.deploy.mujoco_robot import MujocoRobot, SensorNoise
 from legged_cts.deploy.policy import OnnxPolicy
 from legged_cts.deploy.robot import Array
-from legged_cts.deploy.terrain import rough_terrain
 from legged_cts.robots.spec import RobotSpec, load_robot
+from legged_cts.terrain.grid import rough_terrain
 
 COMMAND_RANGES = {"lin_vel_x": (-1.0, 1.0), "lin_vel_y": (-0.5, 0.5), "ang_vel_z": (-1.0, 1.0)}
 COMMAND_PERIOD = 5.0

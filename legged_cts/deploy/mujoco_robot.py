@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from legged_cts.deploy.robot import Array, RobotState, yaw_of
-from legged_cts.deploy.terrain import Heightfield
 from legged_cts.robots.mjcf import robot_mjspec
 from legged_cts.robots.spec import RobotSpec
+from legged_cts.terrain.heights import Heightfield
 
 
 @dataclass(frozen=True)

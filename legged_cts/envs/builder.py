@@ -13,7 +13,7 @@ from typing import Any, cast
 import isaaclab.sim as sim_utils
 from isaaclab.actuators import ImplicitActuatorCfg
 from isaaclab.assets import ArticulationCfg, AssetBaseCfg
-from isaaclab.envs.mdp import UniformVelocityCommandCfg, modify_reward_weight, reset_root_state_uniform
+from isaaclab.envs.mdp import modify_reward_weight
 from isaaclab.managers import (
     CurriculumTermCfg,
     EventTermCfg,
@@ -38,6 +38,7 @@ from legged_cts.envs.terrain import terrain_cfg
 from legged_cts.mdp import events
 from legged_cts.mdp import observations as obs
 from legged_cts.mdp.actions import DelayedJointPositionActionCfg
+from legged_cts.mdp.commands import AcrossVelocityCommandCfg
 from legged_cts.mdp.curriculum import TerrainLevels
 from legged_cts.mdp.terminations import TERMINATIONS, TIME_OUTS
 from legged_cts.physics import physics_cfg
@@ -268,7 +269,7 @@ def _observations(node: dict[str, Any], uneven: bool) -> Terms:
     )
 
 
-def _command(node: dict[str, Any]) -> UniformVelocityCommandCfg:
+def _command(node: dict[str, Any]) -> AcrossVelocityCommandCfg:
     keys = (
         "lin_vel_x",
         "lin_vel_y",
@@ -277,11 +278,13 @@ def _command(node: dict[str, Any]) -> UniformVelocityCommandCfg:
         "heading_stiffness",
         "resampling_s",
         "zero_probability",
+        "across",
     )
     check_keys("env.commands", node, keys)
     heading = bool(node["heading"])
     resampling = float(node["resampling_s"])
-    return UniformVelocityCommandCfg(
+    return AcrossVelocityCommandCfg(
+        across=float(node["across"]),
         asset_name="robot",
         resampling_time_range=(resampling, resampling),
         rel_standing_envs=float(node["zero_probability"]),
@@ -289,7 +292,7 @@ def _command(node: dict[str, Any]) -> UniformVelocityCommandCfg:
         heading_command=heading,
         heading_control_stiffness=float(node["heading_stiffness"]),
         debug_vis=False,
-        ranges=UniformVelocityCommandCfg.Ranges(
+        ranges=AcrossVelocityCommandCfg.Ranges(
             lin_vel_x=pair("env.commands.lin_vel_x", node["lin_vel_x"]),
             lin_vel_y=pair("env.commands.lin_vel_y", node["lin_vel_y"]),
             ang_vel_z=pair("env.commands.ang_vel_z", node["ang_vel_z"]),
@@ -348,14 +351,10 @@ def _events(env: dict[str, Any], spec: RobotSpec) -> dict[str, EventTermCfg]:
 
     reset = env["reset"]
     check_keys("env.reset", reset, ("position", "yaw", "velocity", "joint_pos", "joint_vel"))
-    xy, velocity = (pair(f"env.reset.{key}", reset[key]) for key in ("position", "velocity"))
     terms["reset_base"] = EventTermCfg(
-        func=cast(Any, reset_root_state_uniform),
+        func=events.reset_base,
         mode="reset",
-        params={
-            "pose_range": {"x": xy, "y": xy, "yaw": pair("env.reset.yaw", reset["yaw"])},
-            "velocity_range": dict.fromkeys(("x", "y", "z", "roll", "pitch", "yaw"), velocity),
-        },
+        params={key: pair(f"env.reset.{key}", reset[key]) for key in ("position", "yaw", "velocity")},
     )
     terms["reset_joints"] = EventTermCfg(
         func=events.reset_joints,

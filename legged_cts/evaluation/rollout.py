@@ -58,7 +58,7 @@ def evaluation_config(config: Mapping[str, Any], num_envs: int, duration_s: floa
         trained_low, trained_high = commands[name]
         narrowed = max(low, trained_low), min(high, trained_high)
         commands[name] = list(narrowed if narrowed[0] <= narrowed[1] else (trained_low, trained_high))
-    commands.update(heading=False, resampling_s=COMMAND_PERIOD_S, zero_probability=ZERO_COMMANDS)
+    commands.update(heading=False, across=0.0, resampling_s=COMMAND_PERIOD_S, zero_probability=ZERO_COMMANDS)
     env["curriculum"]["terrain_levels"] = False
     if "levels" in terrain:
         terrain["initial_level"] = terrain["levels"] - 1

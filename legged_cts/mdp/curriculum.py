@@ -27,8 +27,8 @@ class TerrainLevels(ManagerTermBase):
 
     _env: LeggedEnv
 
-    columns = ("episodes", "climb", "passed")
-    """Of :attr:`climbs`: number of episodes, metres climbed, how many were promoted."""
+    columns = ("episodes", "climb", "passed", "steps")
+    """Of :attr:`climbs`: number of episodes, metres climbed, how many were promoted, steps of stairs climbed."""
 
     def __init__(self, cfg: CurriculumTermCfg, env: LeggedEnv):
         super().__init__(cfg, env)
@@ -69,8 +69,12 @@ class TerrainLevels(ManagerTermBase):
         return (up & sound)[ids], (down & sound)[ids]
 
     def _count(self, ids: torch.Tensor, up: torch.Tensor, playing: torch.Tensor) -> None:
-        level, kind = self._env.terrain.terrain_levels[ids], self.kind[ids]
-        row = torch.stack((torch.ones_like(playing), self._env.progress.climb[ids], up), dim=1) * playing[:, None]
+        terrain, climb = self._env.terrain, self._env.progress.climb[ids]
+        level, kind = terrain.terrain_levels[ids], self.kind[ids]
+        assert terrain.risers is not None
+        riser = terrain.risers[level, terrain.terrain_types[ids]]
+        steps = torch.where(riser > 0.0, climb / riser, 0.0)
+        row = torch.stack((torch.ones_like(climb), climb, up, steps), dim=1) * playing[:, None]
         self.climbs.view(-1, len(self.columns)).index_add_(0, kind * self.climbs.shape[1] + level, row)
 
     def _players(self) -> torch.Tensor:

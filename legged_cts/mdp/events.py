@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any, cast
 
+import isaaclab.utils.math as math_utils
 import torch
 from isaaclab.envs import mdp as isaaclab_mdp
 from isaaclab.managers import EventTermCfg, SceneEntityCfg
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from legged_cts.envs.env import LeggedEnv
 
 Range = tuple[float, float]
+FOOTPRINT = tuple(0.05 * step for x in range(-8, 9) for y in range(-8, 9) for step in (x, y))
+"""Points beneath a robot that starts, x and y [m] by turns: a square of 0.8 m."""
 
 
 def _uniform(shape: tuple[int, ...], bounds: Range, device: str) -> torch.Tensor:
@@ -133,6 +136,36 @@ def randomize_joint_zero(env: LeggedEnv, env_ids: torch.Tensor | None, bounds: R
     """Give each joint's encoder a constant error [rad], which shifts observations and targets alike."""
     params = env.physics_params
     params.joint_zero.copy_(_uniform(tuple(params.joint_zero.shape), bounds, env.device))
+
+
+def reset_base(env: LeggedEnv, env_ids: torch.Tensor | slice, position: Range, yaw: Range, velocity: Range) -> None:
+    """Put robots near the middle of their sub-terrain, upright, just above the highest ground beneath them.
+
+    Whatever the ground, no part of the robot starts inside it; on level ground the feet touch it.
+
+    Args:
+        env: The environment.
+        env_ids: Which robots.
+        position: Range of the offset from the middle along x and y [m].
+        yaw: Range of the heading [rad].
+        velocity: Range of each linear [m/s] and angular [rad/s] velocity.
+    """
+    robot, heights = env.scene["robot"], env.terrain.heights
+    axes = ("x", "y", "z", "roll", "pitch", "yaw")
+    default = robot.data.default_root_pose.torch[env_ids]
+    bounds = {"x": position, "y": position, "yaw": yaw}
+    offset = math_utils.sample_uniform_from_ranges(bounds, axes, len(default), device=env.device)
+    place = default[:, :3] + env.scene.env_origins[env_ids] + offset[:, :3]
+    if not heights.is_flat:
+        around = place[:, None, :2] + env.constant(FOOTPRINT).view(1, -1, 2)
+        place[:, 2] = default[:, 2] + heights.sample(around).amax(dim=1)
+    turn = math_utils.quat_from_euler_xyz(offset[:, 3], offset[:, 4], offset[:, 5])
+    pose = torch.cat([place, math_utils.quat_mul(default[:, 3:7], turn)], dim=-1)
+    speed = math_utils.sample_uniform_from_ranges(dict.fromkeys(axes, velocity), axes, len(default), device=env.device)
+    robot.write_root_pose_to_sim_index(root_pose=pose, env_ids=env_ids)
+    robot.write_root_velocity_to_sim_index(
+        root_velocity=robot.data.default_root_vel.torch[env_ids] + speed, env_ids=env_ids
+    )
 
 
 def reset_joints(env: LeggedEnv, env_ids: torch.Tensor | slice, position: Range, velocity: Range) -> None:

@@ -44,4 +44,14 @@ def feet_orientation(env: LeggedEnv) -> torch.Tensor:
     return (1.0 - env.state.current().foot_level.square()).sum(dim=1)
 
 
-FEET_TERMS = (feet_distance, feet_landing_vel, feet_slip, feet_orientation)
+def feet_clearance(env: LeggedEnv, height: float = 0.1) -> torch.Tensor:
+    """Sum over feet of the squared shortfall [m^2] of their clearance below ``height`` [m], times their speed [m/s].
+
+    A foot that stands still may be on the ground; one that swings should be above the next step.
+    """
+    state = env.state.current()
+    shortfall = (height - state.foot_height).clamp(min=0.0).square()
+    return (shortfall * state.foot_vel_w[:, :, :2].norm(dim=2)).sum(dim=1)
+
+
+FEET_TERMS = (feet_distance, feet_landing_vel, feet_slip, feet_orientation, feet_clearance)

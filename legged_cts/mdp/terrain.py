@@ -1,33 +1,58 @@
-"""Ground: the terrain importer that keeps its height grid, and the sub-terrains of the rough task."""
+"""Ground in Isaac Lab: a generator that lays our own grid of sub-terrains, and an importer that keeps its heights."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+import torch
 import trimesh
-from isaaclab.terrains import HfPyramidSlopedTerrainCfg, TerrainGenerator, TerrainImporter
-from isaaclab.terrains.height_field.hf_terrains import pyramid_sloped_terrain
-from isaaclab.terrains.height_field.utils import height_field_to_mesh
+from isaaclab.terrains import SubTerrainBaseCfg, TerrainGeneratorCfg, TerrainImporter
 from isaaclab.utils import configclass
 
+from legged_cts.mdp.terrain_columns import column_names
 from legged_cts.mdp.terrain_heights import TerrainHeights
+from legged_cts.terrain.grid import Entry, Ground, lay_ground
+
+_GROUND = "ground"
 
 
-class GridTerrainGenerator(TerrainGenerator):
-    """A terrain generator whose lowest point is at height 0.
+@configclass
+class KindCfg(SubTerrainBaseCfg):
+    """An entry of ``terrain.kinds``."""
 
-    Newton 1.6.1 forgets the offset of a height field's lowest point when it copies shape poses to MuJoCo Warp, so that
-    robots on a field that reaches below 0 spawn inside it.
+    function: Any = None
+    """Not used: sub-terrains are heights, not meshes."""
+
+    convert_to_heightfield: bool = True
+    """Newton collides with heights, which MuJoCo takes; a mesh it would take for its convex hull."""
+
+    kind: str = ""
+    """Name of the kind."""
+
+    values: dict = {}
+    """Parameters that differ from the kind's defaults."""
+
+
+class GridTerrainGenerator:
+    """Lays the ground of :func:`legged_cts.terrain.grid.lay_ground` where Isaac Lab expects its own generator.
+
+    Args:
+        cfg: The generator's configuration, with a :class:`KindCfg` per kind.
+        device: Not used.
     """
 
-    def __init__(self, cfg, device: str = "cpu"):
-        super().__init__(cfg, device)
-        # The border comes with vertices below the ground that no face uses.
-        self.terrain_mesh.remove_unreferenced_vertices()
-        lift = -float(self.terrain_mesh.bounds[0, 2])
-        self.terrain_mesh.apply_translation((0.0, 0.0, lift))
-        self.terrain_origins[:, :, 2] += lift
+    def __init__(self, cfg: TerrainGeneratorCfg, device: str = "cpu") -> None:
+        self.cfg = cfg
+        kinds: dict[str, Any] = cfg.sub_terrains
+        columns = [Entry(kinds[name].kind, kinds[name].values) for name in column_names(cfg)]
+        ground = lay_ground(
+            columns, cfg.num_rows, cfg.size[0], cfg.border_width, cfg.horizontal_scale, int(cfg.seed or 0)
+        )
+        self.terrain_origins = ground.origins
+        self.flat_patches: dict[str, torch.Tensor] = {}
+        self.terrain_mesh = _mesh(ground)
+        self.terrain_mesh.metadata[_GROUND] = ground
 
 
 class GridTerrainImporter(TerrainImporter):
@@ -36,41 +61,30 @@ class GridTerrainImporter(TerrainImporter):
     def __init__(self, cfg):
         self.heights = TerrainHeights(None)
         """Height look-up of the imported terrain."""
+        self.risers: torch.Tensor | None = None
+        """Height of a step on each sub-terrain [levels, columns] in m, 0 where there are none; None on a plane."""
         super().__init__(cfg)
 
     def import_mesh(self, name: str, mesh: trimesh.Trimesh):
         """Import the mesh and keep its heights; see the base class."""
-        generator = self.cfg.terrain_generator
-        assert generator is not None
-        border = 2.0 * generator.border_width
-        size = (generator.num_rows * generator.size[0] + border, generator.num_cols * generator.size[1] + border)
-        self.heights = TerrainHeights.from_vertices(
-            np.asarray(mesh.vertices), size, generator.horizontal_scale, self.device
-        )
+        ground: Ground = mesh.metadata[_GROUND]
+        grid = torch.from_numpy(ground.heights.astype(np.float32)).to(self.device)
+        corner = [-0.5 * (points - 1) * ground.cell for points in grid.shape]
+        self.heights = TerrainHeights(grid, corner, ground.cell)
+        self.risers = torch.from_numpy(ground.risers.astype(np.float32)).to(self.device)
         super().import_mesh(name, mesh)
 
 
-@height_field_to_mesh
-def rough_sloped_terrain(difficulty: float, cfg: RoughSlopedTerrainCfg) -> tuple[np.ndarray, np.ndarray]:
-    """Generate a truncated pyramid with uniform noise on it, except on the platform.
-
-    Returns:
-        Heights [width, length] in units of the vertical scale, and the origin [3] in m.
-    """
-    heights, origin = pyramid_sloped_terrain.__wrapped__(difficulty, cfg)
-    low, high = (round(bound / cfg.vertical_scale) for bound in cfg.noise_range)
-    noise = np.random.randint(low, high + 1, heights.shape)
-    half = int(cfg.platform_width / cfg.horizontal_scale / 2)
-    center = [length // 2 for length in heights.shape]
-    noise[center[0] - half : center[0] + half + 1, center[1] - half : center[1] + half + 1] = 0
-    return (heights + noise).astype(np.int16), origin
-
-
-@configclass
-class RoughSlopedTerrainCfg(HfPyramidSlopedTerrainCfg):
-    """A slope with a rough surface."""
-
-    function: Any = rough_sloped_terrain
-
-    noise_range: tuple[float, float] = (-0.05, 0.05)
-    """Lowest and highest noise [m]."""
+def _mesh(ground: Ground) -> trimesh.Trimesh:
+    """Two triangles per cell, split along the diagonal from the corner of low x and y, as Isaac Lab does."""
+    rows, cols = ground.heights.shape
+    x, y = ((np.arange(count) - (count - 1) / 2) * ground.cell for count in (rows, cols))
+    vertices = np.stack((*np.meshgrid(x, y, indexing="ij"), ground.heights), axis=2).reshape(-1, 3)
+    corner = (np.arange(rows - 1)[:, None] * cols + np.arange(cols - 1)).ravel()
+    faces = np.concatenate(
+        [
+            np.stack((corner, corner + cols + 1, corner + 1), axis=1),
+            np.stack((corner, corner + cols, corner + cols + 1), axis=1),
+        ]
+    )
+    return trimesh.Trimesh(vertices, faces, process=False)

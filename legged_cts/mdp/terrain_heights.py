@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -72,33 +71,3 @@ class TerrainHeights:
             self.grid[None, None], points, mode="bilinear", padding_mode="border", align_corners=True
         )
         return heights.reshape(xy.shape[:-1])
-
-    @classmethod
-    def from_vertices(
-        cls,
-        vertices: np.ndarray,
-        size: tuple[float, float],
-        spacing: float,
-        device: str | torch.device = "cpu",
-    ) -> TerrainHeights:
-        """Build the grid from a terrain mesh whose vertices lie on it, centred on the world's origin.
-
-        Args:
-            vertices: Mesh vertices [V, 3] in m. Grid points without a vertex, which are those of the level border, have
-                the height of the grid's first corner; where sub-terrains meet, the higher vertex counts.
-            size: Extent [m] along x and y.
-            spacing: Grid spacing [m].
-            device: Device of the grid.
-
-        Raises:
-            ValueError: If the mesh has no vertex at the corner.
-        """
-        shape = [round(length / spacing) + 1 for length in size]
-        index = np.rint((vertices[:, :2] + 0.5 * np.asarray(size)) / spacing).astype(np.int64)
-        inside = np.all((index >= 0) & (index < shape), axis=1)
-        grid = np.full(shape, -np.inf, dtype=np.float32)
-        np.maximum.at(grid, (index[inside, 0], index[inside, 1]), vertices[inside, 2].astype(np.float32))
-        if np.isinf(grid[0, 0]):
-            raise ValueError(f"the terrain mesh has no vertex at its corner {-0.5 * size[0]}, {-0.5 * size[1]}")
-        grid[np.isinf(grid)] = grid[0, 0]
-        return cls(torch.from_numpy(grid).to(device), (-0.5 * size[0], -0.5 * size[1]), spacing)

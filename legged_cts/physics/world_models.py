@@ -9,6 +9,8 @@ from typing import Any
 import mujoco
 import numpy as np
 
+from legged_cts.physics.shared_heights import copy_with_heights, without_heights
+
 # Fields of MuJoCo Warp's model that Newton may change per world and that native MuJoCo reads. Derived constants
 # (inverse weights, subtree masses) are in the list, so that no ``mj_setConst`` per world is needed.
 MIRRORED = (
@@ -82,20 +84,24 @@ class WorldModels:
     """
 
     def __init__(self, spec: mujoco.MjSpec, compiled: mujoco.MjModel, num_worlds: int) -> None:
-        self.base = _with_sensors(spec, compiled)
-        # MuJoCo searches the colliders of a body in a tree of boxes that compilation laid along its principal axes.
-        # Here inertias change later (Newton orders the axes anew, randomisation shifts the centre), the boxes would
-        # turn with them, and contacts of bodies with several colliders would be missed.
-        self.base.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_MIDPHASE)
-        need = self.base.nbuffer * num_worlds
+        _add_sensors(spec, compiled)
+
+        def compile_model() -> mujoco.MjModel:
+            return _with_arrays_of(compiled, spec.compile())
+
+        self.base = compile_model()
+        small = without_heights(compile_model, spec)
+        need = self.base.nbuffer + (small or self.base).nbuffer * num_worlds
         have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         if need > MEMORY_SHARE * have:
             raise ValueError(
                 f"physics=mujoco_cpu keeps one model per environment, which for env.scene.num_envs={num_worlds} takes "
                 f"{need / 2**30:.1f} GiB of this machine's {have / 2**30:.1f} GiB; take fewer environments or a "
-                "smaller terrain (terrain.num_rows, terrain.num_cols)"
+                "smaller terrain (terrain.levels, terrain.columns)"
             )
-        self.models = [copy.copy(self.base) for _ in range(num_worlds)]
+        self.models = [
+            copy.copy(self.base) if small is None else copy_with_heights(small, self.base) for _ in range(num_worlds)
+        ]
         self._options = [model.opt for model in self.models]
         self._mirrored: dict[str, np.ndarray] = {}
         sensors = [self.base.sensor(i) for i in range(self.base.nsensor)]
@@ -155,8 +161,8 @@ class WorldModels:
         return forces
 
 
-def _with_sensors(spec: mujoco.MjSpec, compiled: mujoco.MjModel) -> mujoco.MjModel:
-    """Compile ``spec`` with a net contact force per colliding body and an actuator force per driven joint."""
+def _add_sensors(spec: mujoco.MjSpec, compiled: mujoco.MjModel) -> None:
+    """Give ``spec`` a net contact force per colliding body and an actuator force per driven joint."""
     net_force = [1 << int(mujoco.mjtConDataField.mjCONDATA_FORCE), 3, 1]
     collides = (compiled.geom_contype != 0) | (compiled.geom_conaffinity != 0)
     for body in sorted({int(b) for b in compiled.geom_bodyid[collides] if b != 0}):
@@ -175,8 +181,10 @@ def _with_sensors(spec: mujoco.MjSpec, compiled: mujoco.MjModel) -> mujoco.MjMod
                 objtype=mujoco.mjtObj.mjOBJ_JOINT,
                 objname=compiled.joint(joint).name,
             )
-    model = spec.compile()
-    # Newton corrects some fields after its compilation; every array of the same shape is taken from its model.
+
+
+def _with_arrays_of(compiled: mujoco.MjModel, model: mujoco.MjModel) -> mujoco.MjModel:
+    """Take every array of the same shape from Newton's model, which corrects some after its compilation."""
     for name in dir(compiled):
         value = getattr(compiled, name, None)
         if not name.startswith(("_", "sensor")) and isinstance(value, np.ndarray):
@@ -192,4 +200,8 @@ def _with_sensors(spec: mujoco.MjSpec, compiled: mujoco.MjModel) -> mujoco.MjMod
     # A world's centre of mass may move off its body's frame, and a world that diverges must say so.
     model.body_sameframe[:] = mujoco.mjtSameFrame.mjSAMEFRAME_NONE
     model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
+    # MuJoCo searches the colliders of a body in a tree of boxes that compilation laid along its principal axes. Here
+    # inertias change later (Newton orders the axes anew, randomisation shifts the centre), the boxes would turn with
+    # them, and contacts of bodies with several colliders would be missed.
+    model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_MIDPHASE)
     return model

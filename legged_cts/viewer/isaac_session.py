@@ -14,13 +14,13 @@ import torch
 
 from legged_cts.deploy.mujoco_robot import build_model
 from legged_cts.deploy.robot import Array, yaw_of
-from legged_cts.deploy.terrain import Heightfield
 from legged_cts.envs.builder import resolve_device
 from legged_cts.envs.launch import make_env
 from legged_cts.envs.privileged import resolve_privileged
 from legged_cts.evaluation.policies import check_roles, checkpoint_policies
 from legged_cts.robots.spec import load_robot
 from legged_cts.robots.usd import cache_dir
+from legged_cts.terrain.heights import Heightfield
 from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint
 from legged_cts.training.compose import apply_overrides, plain
 from legged_cts.viewer.session import State, require

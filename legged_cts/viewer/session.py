@@ -15,8 +15,8 @@ from legged_cts.deploy.evaluate import fallen
 from legged_cts.deploy.mujoco_robot import MujocoRobot
 from legged_cts.deploy.policy import OnnxPolicy
 from legged_cts.deploy.robot import Array
-from legged_cts.deploy.terrain import rough_terrain
 from legged_cts.robots.spec import RobotSpec, load_robot
+from legged_cts.terrain.grid import rough_terrain
 
 TERRAINS = ("flat", "rough")
 
@@ -121,7 +121,7 @@ class MujocoSession:
         """Builds the robot anew on another ground."""
         require("terrain", terrain, self.terrains)
         contract = self._policy.contract
-        ground = rough_terrain(self._difficulty, self._seed) if terrain == "rough" else None
+        ground = rough_terrain(self._difficulty, self._seed, tiles=3) if terrain == "rough" else None
         self._robot = MujocoRobot(self.spec, contract.control_dt, contract.physics_dt, terrain=ground)
         self._controller = Controller(self._policy, self._robot)
         self.terrain, self.model = terrain, self._robot.model

@@ -11,8 +11,8 @@ from legged_cts.deploy.controller import Controller
 from legged_cts.deploy.evaluate import fallen
 from legged_cts.deploy.mujoco_robot import MujocoRobot, SensorNoise
 from legged_cts.deploy.policy import OnnxPolicy
-from legged_cts.deploy.terrain import rough_terrain
 from legged_cts.robots.spec import RobotSpec, load_robot
+from legged_cts.terrain.grid import rough_terrain
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ import pytest
 from legged_cts.deploy import video
 from legged_cts.deploy.camera import Camera
 from legged_cts.deploy.mujoco_robot import MujocoRobot
-from legged_cts.deploy.terrain import rough_terrain
 from legged_cts.deploy.video import FrameRenderer, VideoWriter, write_video
 from legged_cts.robots.spec import load_robot
+from legged_cts.terrain.grid import rough_terrain
 
 
 @pytest.fixture(scope="module")

@@ -44,7 +44,7 @@ def test_unknown_terrain_kind_is_named():
     cfg = composed("terrain=rough")
     with open_dict(cfg):
         cfg.terrain.kinds.stair_up = {"proportion": 1.0}
-    with pytest.raises(ValueError, match=r"terrain\.kinds\.stair_up .* 'stairs_up'"):
+    with pytest.raises(ValueError, match=r"terrain\.kinds\.stair_up.* 'stairs_up'"):
         build_env_cfg(cfg)
 
 

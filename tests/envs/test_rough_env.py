@@ -1,5 +1,7 @@
 """The Go2 on uneven ground with everything randomised: terrain, curriculum, randomised physics, pushes."""
 
+import math
+
 import mujoco
 import numpy as np
 import pytest
@@ -9,11 +11,17 @@ from isaaclab_newton.physics import NewtonManager
 
 from legged_cts.mdp.terrain_columns import column_names
 from legged_cts.roles import teacher_mask
+from legged_cts.terrain.kinds import KINDS
 
 OVERRIDES = (
     "terrain=rough",
     "terrain.levels=3",
-    "terrain.columns=10",
+    "terrain.columns=12",
+    "terrain.resolution=0.1",
+    "terrain.kinds.curbs.proportion=1",
+    "terrain.kinds.tyres.proportion=1",
+    "terrain.kinds.stairs_up.proportion=1",
+    "terrain.kinds.slopes.proportion=1",
     "env.scene.num_envs=80",
     "env.pushes.interval_s=[0.1,0.1]",
 )
@@ -31,7 +39,7 @@ def test_look_up_agrees_with_the_ground_of_the_physics_engine(inner):
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)
     x_min, y_min, x_max, y_max = heights.extent
-    assert (x_max - x_min, y_max - y_min) == pytest.approx((3 * 8 + 6, 10 * 8 + 6))
+    assert (x_max - x_min, y_max - y_min) == pytest.approx((3 * 8 + 6, 12 * 8 + 6))
     random = np.random.default_rng(0)
     group = np.zeros(6, np.uint8)
     group[model.geom_group[model.geom_type == mujoco.mjtGeom.mjGEOM_HFIELD]] = 1
@@ -60,7 +68,7 @@ def test_the_lowest_point_is_zero_and_levels_get_harder(inner):
     grid = terrain.heights.grid
     assert grid.min() == 0.0
     names = column_names(terrain.cfg.terrain_generator)
-    assert set(names) == {"slopes", "rough_slopes", "stairs_up", "stairs_down", "obstacles", "waves", "flat"}
+    assert names == list(KINDS)
     for column, name in enumerate(names):
         tiles = grid[30:-31, 30 + 80 * column : 30 + 80 * (column + 1)].reshape(3, 80, 80)
         ranges = (tiles.amax((1, 2)) - tiles.amin((1, 2))).tolist()
@@ -70,7 +78,22 @@ def test_the_lowest_point_is_zero_and_levels_get_harder(inner):
             assert ranges[0] < ranges[2], name
 
 
-def test_robots_start_on_the_ground(env, inner):
+def test_robots_start_on_the_ground_and_not_inside_or_above_it(env, inner):
+    terrain = inner.scene.terrain
+    types = terrain.terrain_types.clone()
+    # Every level and kind of terrain, many times over.
+    for start in range(12):
+        terrain.terrain_types[:] = (torch.arange(80) + start) % 12
+        terrain.terrain_levels[:] = torch.arange(80) % 3
+        terrain.env_origins[:] = terrain.terrain_origins[terrain.terrain_levels, terrain.terrain_types]
+        env.reset()
+        state = inner.state.refresh()
+        # Feet of legs at random angles are up to 4 cm from where they stand in the nominal pose.
+        assert state.foot_height.min() > -0.05 and state.foot_height.max() < 0.1
+        assert (state.base_height - inner.robot_spec.nominal_height).abs().max() < 0.05
+    terrain.terrain_types[:] = types
+    terrain.env_origins[:] = terrain.terrain_origins[terrain.terrain_levels, terrain.terrain_types]
+    env.reset()
     inner.state.refresh()
     for _ in range(15):
         _, _, dones, _ = env.step(zeros(env))
@@ -205,6 +228,24 @@ def test_an_episode_cut_short_by_a_random_start_demotes_no_one(env, inner):
     assert (terrain.terrain_levels == 1).all()
 
 
+def test_commands_lead_straight_across_as_often_as_asked(inner):
+    term = inner.command_manager.get_term("velocity")
+    everyone, y = torch.arange(80), term.vel_command_b[:, 1]
+    for share, low, high in ((0.0, 0, 0), (0.5, 20, 60), (1.0, 80, 80)):
+        term.cfg.across = share
+        term._resample_command(everyone)
+        straight = (y == 0.0) & ((term.heading_target == 0.0) | (term.heading_target == math.pi))
+        assert low <= int(straight.sum()) <= high
+    assert {0.0} < set(term.heading_target.tolist()) and (term.vel_command_b[:, 0] < 0.0).any()
+    term.cfg.across = 0.0
+
+
+def terrain_risers(inner, kind):
+    """Heights of the steps of a kind, by level."""
+    names = column_names(inner.scene.terrain.cfg.terrain_generator)
+    return inner.scene.terrain.risers[:, names.index(kind)]
+
+
 def test_what_robots_are_asked_and_climb_is_summed_and_counted_when_their_episodes_end(env, inner):
     env.step(zeros(env))
     progress, term = inner.progress, inner.levels
@@ -219,6 +260,11 @@ def test_what_robots_are_asked_and_climb_is_summed_and_counted_when_their_episod
     env.step(zeros(env))
     counted = (term.climbs - before).sum(dim=(0, 1))
     assert counted[0] == env.num_envs and counted[1] == pytest.approx(0.5 * env.num_envs)
+    stairs = term.names.index("stairs_up")
+    rows = (term.climbs - before)[stairs]
+    steps = 0.5 / terrain_risers(inner, "stairs_up")
+    torch.testing.assert_close(rows[:, 3], rows[:, 0] * steps)
+    assert not (term.climbs - before)[term.names.index("flat"), :, 3].any()
     kinds = torch.bincount(term.kind, minlength=len(term.names)).float()
     torch.testing.assert_close((term.climbs - before).sum(dim=1)[:, 0], kinds)
 

@@ -98,6 +98,8 @@ CASES = {
     # Only foot 0 of robot 1 is in the air, near the ground and moving down.
     "feet_landing_vel": ({"height": 0.05}, [0.0, 0.25]),
     "feet_slip": ({}, [5.0, 1.0]),
+    # Feet at 0 and 10 cm, the first at sqrt(5) m/s; feet at 1 and -2 cm at 2 and 1 m/s.
+    "feet_clearance": ({"height": 0.06}, [0.0036 * 5**0.5, 0.0025 * 2 + 0.0064 * 1]),
     "feet_orientation": ({}, [0.36, 0.64]),
     "alive": ({}, [1.0, 1.0]),
     "posture": ({"weights": (1.0, 0.5)}, [0.08, 0.16 + 0.245]),

@@ -1,6 +1,5 @@
 """Height look-up against values worked out by hand."""
 
-import numpy as np
 import pytest
 import torch
 
@@ -41,13 +40,6 @@ def test_flat_ground_is_zero_everywhere_and_endless():
     flat = TerrainHeights(None)
     assert flat.is_flat and flat.extent is None
     assert torch.equal(flat.sample(torch.randn(3, 2)), torch.zeros(3))
-
-
-def test_grid_from_mesh_vertices():
-    # 2 m x 1 m at 1 m: x = -1, 0, 1; y = -0.5, 0.5. One vertex is missing, one stands twice.
-    vertices = np.array([[-1, -0.5, 2.0], [-1, 0.5, 3.0], [0, -0.5, 4.0], [1, -0.5, 5.0], [1, 0.5, 6.0], [1, 0.5, 7.0]])
-    grid = TerrainHeights.from_vertices(vertices, (2.0, 1.0), 1.0).grid
-    assert torch.equal(grid, torch.tensor([[2.0, 3.0], [4.0, 2.0], [5.0, 7.0]]))
 
 
 @pytest.mark.parametrize("grid", [torch.zeros(5), torch.zeros(1, 5)])

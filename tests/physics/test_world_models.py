@@ -74,3 +74,36 @@ def test_a_shifted_centre_of_mass_leaves_every_contact():
     shifted[model.body("sole").id] = 0.0, 0.0, 0.1
     worlds.mirror(Batched(model, body_ipos=shifted))
     assert [_touching(model, pitch) for pitch in (0.4, 0.0, -0.4)] == [2, 4, 2]
+
+
+HILLS = """<mujoco>
+  <asset><hfield name="hills" nrow="300" ncol="200" size="2 3 0.5 1"/></asset>
+  <worldbody>
+    <geom type="hfield" hfield="hills" pos="0 0 0.1"/>
+    <body name="ball" pos="0.3 0.2 2"><freejoint/><geom type="sphere" size="0.1" mass="1"/></body>
+  </worldbody>
+</mujoco>"""
+
+
+def test_worlds_share_one_height_field_and_bounce_on_it_as_the_model_would():
+    spec = mujoco.MjSpec.from_string(HILLS)
+    rng = np.random.default_rng(0)
+    spec.hfields[0].userdata = rng.random(60000)
+    expected = spec.compile()
+    worlds = WorldModels(spec, expected, 3)
+    assert all(model.nbuffer < 0.2 * worlds.base.nbuffer for model in worlds.models)
+    ends = []
+    for model in (expected, *worlds.models):
+        model.opt.disableflags = 0
+        data = mujoco.MjData(model)
+        for _ in range(500):
+            mujoco.mj_step(model, data)
+        ends.append(data.qpos.copy())
+        assert data.ncon > 0
+    for end in ends[1:]:
+        np.testing.assert_allclose(end, ends[0], atol=1e-9)
+    # The copies leave the owner's heights alone when they go.
+    before = worlds.base.hfield_data.copy()
+    worlds.models.clear()
+    np.testing.assert_array_equal(worlds.base.hfield_data, before)
+    assert spec.hfields[0].nrow == 300 and len(spec.hfields[0].userdata) == 60000

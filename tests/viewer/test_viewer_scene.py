@@ -10,8 +10,8 @@ import pytest
 import viser
 
 from legged_cts.deploy.mujoco_robot import build_model
-from legged_cts.deploy.terrain import rough_terrain
 from legged_cts.robots.spec import load_robot
+from legged_cts.terrain.grid import rough_terrain
 from legged_cts.viewer.scene import MARGIN, Scene, drawn_geoms
 
 
