@@ -6,6 +6,9 @@ python scripts/benchmark.py update [sizes=small,paper] [envs=256,1024] [repetiti
 
 from __future__ import annotations
 
+from legged_cts.training import ctrl_c  # noqa: F401
+
+# isort: split
 import sys
 
 DEFAULTS = {

@@ -7,6 +7,9 @@ is. The same command goes on after an interruption; `report_only=true` reports w
 
 from __future__ import annotations
 
+from legged_cts.training import ctrl_c  # noqa: F401
+
+# isort: split
 import sys
 
 from legged_cts.deploy.words import describe

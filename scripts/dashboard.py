@@ -5,6 +5,9 @@ A run is its folder or its metrics.csv; several are drawn on top of each other. 
 
 from __future__ import annotations
 
+from legged_cts.training import ctrl_c  # noqa: F401
+
+# isort: split
 import sys
 import time
 
@@ -22,12 +25,9 @@ def main(argv: list[str]) -> None:
     with user_errors():
         options = parse_options(argv)
         print(f"picture: {draw(options.runs, options.output)}", flush=True)
-        try:
-            while options.watch:
-                time.sleep(PERIOD_S)
-                draw(options.runs, options.output)
-        except KeyboardInterrupt:
-            return
+        while options.watch:
+            time.sleep(PERIOD_S)
+            draw(options.runs, options.output)
 
 
 if __name__ == "__main__":

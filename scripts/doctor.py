@@ -5,6 +5,9 @@ Exits with 0 if all is well (warnings included), 1 if a check fails, 2 for a wro
 
 from __future__ import annotations
 
+from legged_cts.training import ctrl_c  # noqa: F401
+
+# isort: split
 import sys
 
 from legged_cts.deploy.words import describe, parse_words

@@ -6,6 +6,9 @@ env.scene.num_envs=64 env.pushes.enabled=false runner.average_iterations=0 (the 
 
 from __future__ import annotations
 
+from legged_cts.training import ctrl_c  # noqa: F401
+
+# isort: split
 import sys
 
 from rich.console import Console

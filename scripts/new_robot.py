@@ -5,6 +5,9 @@ Takes an MJCF or a URDF; writes robot.yaml and an MJCF to train with, and says w
 
 from __future__ import annotations
 
+from legged_cts.training import ctrl_c  # noqa: F401
+
+# isort: split
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -6,6 +6,9 @@ overrides the run's configuration.
 
 from __future__ import annotations
 
+from legged_cts.training import ctrl_c  # noqa: F401
+
+# isort: split
 import sys
 from dataclasses import dataclass
 

@@ -6,6 +6,9 @@ processes train one policy together with `torchrun --nproc-per-node=2 scripts/tr
 
 from __future__ import annotations
 
+from legged_cts.training import ctrl_c  # noqa: F401
+
+# isort: split
 import sys
 from pathlib import Path
 

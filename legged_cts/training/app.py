@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import subprocess
+import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -21,6 +21,7 @@ from legged_cts.robots.spec import load_robot
 from legged_cts.training.checkpoint import BEST, latest_checkpoint, load_checkpoint
 from legged_cts.training.compose import TASKS, apply_overrides, plain
 from legged_cts.training.distributed import Processes, from_environment, leave, run_time, single_environment
+from legged_cts.training.interrupt import STOPPED, on_interrupt, run_child
 from legged_cts.training.random_state import seed_everything
 from legged_cts.training.writers import check_logger
 
@@ -182,7 +183,10 @@ def train(config: dict[str, Any], run_dir: Path) -> None:
         # torchrun sets it to 1 where nobody did, however many cores there are.
         torch.set_num_threads(own["solver"]["threads"])
     with ExitStack() as stack:
-        with setup_output(run_dir / processes.file("setup.log")):
+        with (
+            on_interrupt("interrupted before anything was trained"),
+            setup_output(run_dir / processes.file("setup.log")),
+        ):
             env = stack.enter_context(make_env(own))
             info = env_info(config, env)
             runner = Runner(env, train_cfg, str(run_dir), device, config=kept, env_info=info, display=display)
@@ -204,7 +208,8 @@ def train(config: dict[str, Any], run_dir: Path) -> None:
         # Together, so that nobody waits for the evaluation.
         leave()
         if processes.is_main:
-            finish(config, run_dir, evaluate=ending is not Ending.SIGNAL)
+            with on_interrupt(f"interrupted; what was trained is saved in {run_dir}"):
+                finish(config, run_dir, evaluate=ending is not Ending.SIGNAL)
 
 
 def finish(config: Mapping[str, Any], run_dir: Path, evaluate: bool = True) -> None:
@@ -213,7 +218,7 @@ def finish(config: Mapping[str, Any], run_dir: Path, evaluate: bool = True) -> N
     The evaluation runs in a process of its own, because Isaac Lab builds one environment per process.
 
     Raises:
-        RuntimeError: If the evaluation failed.
+        ValueError: If the evaluation failed.
     """
     from legged_cts.evaluation.dashboard import draw
     from legged_cts.evaluation.report import plot_learning
@@ -227,8 +232,13 @@ def finish(config: Mapping[str, Any], run_dir: Path, evaluate: bool = True) -> N
     command = [sys.executable, str(SCRIPTS / "evaluate.py"), f"checkpoint={checkpoint}", f"output={run_dir}"]
     command += [f"episodes={wanted['episodes']}", f"duration_s={wanted['duration_s']}"]
     if evaluate and wanted["enabled"]:
-        if subprocess.run(command, check=False, env=single_environment()).returncode:
-            raise RuntimeError(f"the evaluation failed; repeat it with: {' '.join(command)}")
+        status = run_child(command, single_environment())
+        if status == STOPPED:
+            sys.exit(STOPPED)
+        if status:
+            raise ValueError(
+                f"the evaluation failed; the policy is saved in {run_dir}; repeat it: {shlex.join(command)}"
+            )
     print(f"run: {run_dir}\nwatch it: python scripts/play.py checkpoint={checkpoint}")
 
 
@@ -241,15 +251,16 @@ def run_jobs_apart(argv: Sequence[str], overrides: Sequence[str], run_dir: Path)
         run_dir: The job's folder.
 
     Raises:
-        ValueError: If this is one of several processes.
-        RuntimeError: If the job failed.
+        ValueError: If this is one of several processes, or the job failed.
     """
     if from_environment().many:
         raise ValueError("--multirun does not go with several processes; start torchrun once for each job")
     command = [sys.executable, argv[0], *overrides, f"hydra.run.dir='{run_dir}'"]
-    status = subprocess.run(command, check=False).returncode
+    status = run_child(command)
+    if status == STOPPED:
+        sys.exit(STOPPED)
     if status:
-        raise RuntimeError(f"the job in {run_dir} ended with status {status}")
+        raise ValueError(f"the job in {run_dir} ended with status {status}")
 
 
 def _export(checkpoint: Path, path: Path) -> None:

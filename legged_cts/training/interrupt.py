@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 
 ECHO_S = 1.0
@@ -14,8 +16,42 @@ ECHO_S = 1.0
 terminal already sent to the whole group."""
 
 
+STOPPED = 130
+"""Exit status of a script that was asked to stop, but for a training that saved its work."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 """Ctrl-C, ``kill``, a terminal that is closed, and a scheduler's notice (Slurm: ``--signal=USR1@120``)."""
+
+
+def run_child(command: Sequence[str], env: Mapping[str, str] | None = None) -> int:
+    """Run a command that ends by itself after Ctrl-C, and pass on to it what asks to stop.
+
+    It is in a process group of its own, so that it is asked once, and says alone what became of its work.
+
+    Returns:
+        Its exit status, or :data:`STOPPED` if it was asked to stop.
+    """
+    child, asked = subprocess.Popen(command, env=env, process_group=0), []
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+        child.send_signal(signal.SIGINT)
+
+    previous = {number: signal.signal(number, ask) for number in SIGNALS}
+    try:
+        status = child.wait()
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    return STOPPED if asked else status
+
+
+@contextmanager
+def on_interrupt(text: str) -> Iterator[None]:
+    """Say this if a ``KeyboardInterrupt`` passes that says nothing itself."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        raise KeyboardInterrupt(str(interrupt) or text) from None
 
 
 class GracefulStop:

@@ -122,7 +122,7 @@ def shipped_policy() -> Path:
 
 
 def play(options: PlayOptions) -> None:
-    """Opens the viewer until it is interrupted, or writes the video and prints how the commands were followed.
+    """Opens the viewer until an interrupt ends it, or writes the video and prints how the commands were followed.
 
     Raises:
         ValueError: if an option is wrong or the policy cannot be played.
@@ -149,7 +149,5 @@ def play(options: PlayOptions) -> None:
         print(f"{session.title}\nopen {app.url} in a browser; Ctrl+C ends", flush=True)
         try:
             app.run(options.seconds)
-        except KeyboardInterrupt:
-            print()
         finally:
             app.close()
