@@ -16,6 +16,7 @@ from legged_cts.deploy.controller import Controller
 from legged_cts.deploy.mujoco_robot import MujocoRobot, SensorNoise
 from legged_cts.deploy.policy import OnnxPolicy
 from legged_cts.deploy.robot import Array
+from legged_cts.robots.mjcf import body_mass
 from legged_cts.robots.spec import RobotSpec, load_robot
 from legged_cts.terrain.grid import rough_terrain
 
@@ -38,7 +39,7 @@ class Conditions:
         noise: sensor noise.
         friction: range of the ground's friction coefficient.
         action_delay: range of the delay of actions [s].
-        base_mass: range of the mass added to the base [kg].
+        base_mass: range of the mass added to the base, as a share of its own.
         com_shift: range of the shift of the base's centre of mass along each axis [m].
         joint_zero: range of the error of each joint encoder's zero [rad].
         push_velocity: largest velocity along x and y which a push adds every 5 s [m/s]; 0 is no pushes.
@@ -49,7 +50,7 @@ class Conditions:
     noise: SensorNoise = SensorNoise(ang_vel=0.2, tilt=0.05, joint_pos=0.01, joint_vel=1.5)
     friction: tuple[float, float] = (0.3, 1.7)
     action_delay: tuple[float, float] = (0.0, 0.015)
-    base_mass: tuple[float, float] = (-1.0, 1.0)
+    base_mass: tuple[float, float] = (-0.15, 0.15)
     com_shift: tuple[float, float] = (-0.03, 0.03)
     joint_zero: tuple[float, float] = (-0.035, 0.035)
     push_velocity: float = 0.0
@@ -124,7 +125,7 @@ def make_robot(contract: PolicyContract, spec: RobotSpec, conditions: Conditions
         terrain=terrain,
         friction=rng.uniform(*conditions.friction),
         action_delay=rng.uniform(*conditions.action_delay),
-        base_mass=rng.uniform(*conditions.base_mass),
+        base_mass=rng.uniform(*conditions.base_mass) * body_mass(spec, spec.base),
         com_shift=rng.uniform(*conditions.com_shift, size=3),
         joint_zero=rng.uniform(*conditions.joint_zero, size=len(spec.joints)),
         noise=conditions.noise,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from legged_cts.deploy.robot import Array, RobotState, yaw_of
-from legged_cts.robots.mjcf import robot_mjspec
+from legged_cts.robots.mjcf import add_geom, add_motors, robot_mjspec
 from legged_cts.robots.spec import RobotSpec
 from legged_cts.terrain.heights import Heightfield
 
@@ -248,13 +248,7 @@ def build_model(
     mjcf.option.cone = mujoco.mjtCone.mjCONE_PYRAMIDAL
     # Training may cut the solver short for speed; this is the reference.
     mjcf.option.iterations, mjcf.option.ls_iterations = 100, 50
-    for index, joint in enumerate(spec.joints):
-        kp, kd, limit = spec.stiffness[index], spec.damping[index], spec.effort_limit[index]
-        actuator = mjcf.add_actuator(name=joint, target=joint, trntype=mujoco.mjtTrn.mjTRN_JOINT)
-        actuator.gaintype, actuator.biastype = mujoco.mjtGain.mjGAIN_FIXED, mujoco.mjtBias.mjBIAS_AFFINE
-        actuator.gainprm[0] = kp
-        actuator.biasprm[:3] = (0.0, -kp, -kd)
-        actuator.forcelimited, actuator.forcerange = True, (-limit, limit)
+    add_motors(mjcf, spec)
     _add_ground(mjcf, terrain, friction)
     model = mjcf.compile()
     if terrain is not None:
@@ -312,11 +306,12 @@ def _add_ground(mjcf: mujoco.MjSpec, terrain: Heightfield | None, friction: floa
     priority = 1 + max(geom.priority for geom in mjcf.geoms)
     surface = {"name": "ground", "material": "ground", "friction": (friction, 0.005, 0.0001), "priority": priority}
     if terrain is None:
-        mjcf.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_PLANE, size=(0, 0, 1), **surface)
+        add_geom(mjcf.worldbody, type=mujoco.mjtGeom.mjGEOM_PLANE, size=(0, 0, 1), **surface)
         return
     low, span = _span(terrain)
     rows, cols = terrain.heights.shape
     mjcf.add_hfield(
         name="ground", nrow=rows, ncol=cols, size=(*terrain.half_size, span, 1.0), userdata=np.zeros(rows * cols)
     )
-    mjcf.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_HFIELD, hfieldname="ground", pos=(0, 0, low), **surface)
+    heightfield = mujoco.mjtGeom.mjGEOM_HFIELD
+    add_geom(mjcf.worldbody, type=heightfield, hfieldname="ground", pos=(0, 0, low), **surface)

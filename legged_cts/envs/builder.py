@@ -42,6 +42,7 @@ from legged_cts.mdp.commands import AcrossVelocityCommandCfg
 from legged_cts.mdp.curriculum import TerrainLevels
 from legged_cts.mdp.terminations import TERMINATIONS, TIME_OUTS
 from legged_cts.physics import physics_cfg
+from legged_cts.robots.mjcf import body_mass
 from legged_cts.robots.spec import RobotSpec, load_robot
 from legged_cts.robots.usd import usd_path
 
@@ -315,11 +316,27 @@ def _terminations(node: dict[str, Any]) -> dict[str, TerminationTermCfg]:
     return terms
 
 
+def _check_base_mass(path: str, drawn: Mapping[str, tuple[float, float] | None], spec: RobotSpec) -> None:
+    """Refuse ranges that may leave the base next to no mass."""
+    base = body_mass(spec, spec.base)
+    link, scale = ((drawn[key] or (1.0, 1.0))[0] for key in ("link_mass_scale", "base_mass_scale"))
+    added = (drawn["added_mass"] or (0.0, 0.0))[0]
+    left = base * (link + scale - 1.0) + added
+    if left < 0.1 * base:
+        least = 0.1 * base - base * (link + scale - 1.0)
+        allowed = f"added_mass may go down to {least:.2g} kg" if least <= 0 else "raise the lower ends of the factors"
+        raise ValueError(
+            f"{path}.{'added_mass' if added < 0 else 'base_mass_scale'}: these ranges may leave the base {spec.base!r} "
+            f"of {base:.3g} kg with {left:.3g} kg; {allowed}"
+        )
+
+
 def _events(env: dict[str, Any], spec: RobotSpec) -> dict[str, EventTermCfg]:
     node, path = env["randomization"], "env.randomization"
     keys = (
         "friction",
         "added_mass",
+        "base_mass_scale",
         "link_mass_scale",
         "com_shift",
         "stiffness_scale",
@@ -337,7 +354,9 @@ def _events(env: dict[str, Any], spec: RobotSpec) -> dict[str, EventTermCfg]:
             terms[name] = EventTermCfg(func=function, mode="startup", params=params)
 
     startup("friction", events.randomize_friction, bounds=drawn["friction"])
-    startup("mass", events.randomize_mass, added=drawn["added_mass"], link_scale=drawn["link_mass_scale"])
+    masses = {"added": "added_mass", "base_scale": "base_mass_scale", "link_scale": "link_mass_scale"}
+    _check_base_mass(path, drawn, spec)
+    startup("mass", events.randomize_mass, **{word: drawn[key] for word, key in masses.items()})
     startup("com", events.randomize_com, bounds=drawn["com_shift"])
     startup(
         "gains",

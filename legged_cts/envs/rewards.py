@@ -12,7 +12,7 @@ from isaaclab.managers import RewardTermCfg
 from legged_cts.envs.checks import check_keys
 from legged_cts.mdp.gait_rewards import GAIT_TERMS
 from legged_cts.mdp.rewards import REWARDS
-from legged_cts.robots.feet import foot_frames, foot_pairs
+from legged_cts.robots.feet import foot_frames, foot_pairs, upright_weights
 from legged_cts.robots.gait import Gait
 from legged_cts.robots.mjcf import sideways_joints
 from legged_cts.robots.spec import RobotSpec
@@ -111,7 +111,8 @@ def _hip_default(path: str, params: Params, spec: RobotSpec) -> Params | None:
 
 def _posture(path: str, params: Params, spec: RobotSpec) -> Params | None:
     check_keys(path, params, ("joints", "optional", "sigma"))
-    weights = [0.0] * len(spec.joints)
+    by_axes = "joints" in params and params["joints"] is None
+    weights = list(upright_weights(spec)) if by_axes else [0.0] * len(spec.joints)
     # A pack for a morphology names joints that some of its robots lack; what a user names for one robot must be there.
     for key in ("optional", "joints"):
         for pattern, weight in (params.get(key) or {}).items():

@@ -69,21 +69,32 @@ def _set_physx_friction(env: LeggedEnv, value: torch.Tensor) -> None:
         term(env, torch.tensor([index], device=env.device), **params)
 
 
-def randomize_mass(env: LeggedEnv, env_ids: torch.Tensor | None, added: Range | None, link_scale: Range | None) -> None:
-    """Scale every link's mass and inertia by its own factor, and add a mass [kg] to the base's centre of mass.
+def randomize_mass(
+    env: LeggedEnv,
+    env_ids: torch.Tensor | None,
+    added: Range | None,
+    base_scale: Range | None,
+    link_scale: Range | None,
+) -> None:
+    """Scale every link's mass and inertia by its own factor, then add a mass to the base's centre of mass.
 
-    An added mass at the centre of mass does not change the inertia about it, but a payload is not a point: the base's
-    inertia grows with its mass, as a body of the same shape and higher density would.
+    What is added is drawn in kg (``added``), as a factor of the base's mass (``base_scale``), or both. It does not
+    change the inertia about the centre, but a payload is not a point: the base's inertia grows with its mass, as a body
+    of the same shape and higher density would.
     """
     robot = env.scene["robot"]
     default = robot.data.body_mass.torch.clone()
+    base = robot.find_bodies(env.robot_spec.base)[0][0]
     mass = default.clone()
     if link_scale is not None:
         mass *= _uniform(tuple(mass.shape), link_scale, env.device)
+    extra = torch.zeros(env.num_envs, device=env.device)
     if added is not None:
-        extra = _uniform((env.num_envs,), added, env.device)
-        env.physics_params.added_mass.copy_(extra)
-        mass[:, robot.find_bodies(env.robot_spec.base)[0][0]] += extra
+        extra += _uniform((env.num_envs,), added, env.device)
+    if base_scale is not None:
+        extra += (_uniform((env.num_envs,), base_scale, env.device) - 1.0) * default[:, base]
+    env.physics_params.added_mass.copy_(extra)
+    mass[:, base] += extra
     mass.clamp_(min=1.0e-3)
     inertia = robot.data.body_inertia.torch * (mass / default.clamp(min=1.0e-9))[..., None]
     robot.set_masses_index(masses=mass)

@@ -13,10 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import mujoco
 import numpy as np
 import yaml
 
-from legged_cts.robots.draft_mjcf import Comments, clean, robot_model
+from legged_cts.robots.doctor.examine import examine_spec
+from legged_cts.robots.doctor.report import Row, Status
+from legged_cts.robots.draft_mjcf import clean, servos
+from legged_cts.robots.draft_plain import Plain, numbers
 from legged_cts.robots.draft_source import DraftError, Notes, Source, read_source
 from legged_cts.robots.draft_stance import (
     Array,
@@ -29,7 +33,7 @@ from legged_cts.robots.draft_stance import (
     swap_words,
     symmetric,
 )
-from legged_cts.robots.spec import RobotSpecError, load_robot
+from legged_cts.robots.spec import RobotSpec, RobotSpecError, load_robot
 
 MORPHOLOGIES = ("quadruped", "point_foot_biped", "humanoid")
 
@@ -37,8 +41,13 @@ MORPHOLOGIES = ("quadruped", "point_foot_biped", "humanoid")
 # slower and less damped than that. Without, those of all that the joint turns.
 _ROTOR_HZ, _ROTOR_DAMPING = 10.0, 2.0
 _LINK_HZ, _LINK_DAMPING = 3.0, 0.7
+# Joints of the legs get so many times these gains, the least that stand: rows of the doctor that tell.
+_FACTORS = (1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0)
+_SOFT = ("springs against", "stands still", "sag", "stable")
 # A joint must not sag further than this under the robot's weight [rad], and must be able to use its torque [1/rad].
-_SAG, _LEAST_STIFFNESS = 0.13, 0.5
+_SAG, _LEAST_STIFFNESS = 0.12, 0.5
+# The doctor warns of more.
+_MOST_HZ = 18.0
 _VELOCITY = 20.0
 _ACTION_SCALE = 0.25
 
@@ -60,17 +69,17 @@ class Draft:
 
     Attributes:
         name: Name of the robot and of its folder.
-        source: The vendor's file as read; its `mjspec` has been changed for training.
+        source: The vendor's file as read.
+        plain: The model for training.
         yaml: Text of the robot.yaml.
-        comments: Remarks for the MJCF.
         notes: What was read, changed, and is doubtful.
         guesses: What was guessed, a line each.
     """
 
     name: str
     source: Source
+    plain: Plain
     yaml: str
-    comments: Comments
     notes: Notes
     guesses: list[str]
 
@@ -102,13 +111,63 @@ def draft_robot(path: str | Path, name: str | None = None, morphology: str | Non
     name = re.sub(r"[^\w-]", "_", path.stem) if name is None else name
     if not re.fullmatch(r"[A-Za-z_][\w-]*", name):
         raise DraftError(f"name: {name!r} does not name a folder and a robot; use letters, digits, - and _")
-    notes, comments = Notes(), {}
+    notes = Notes()
     source = read_source(path, notes)
-    base, feet = clean(source, notes, comments)
-    writer = _Writer(source, notes, base, feet, morphology)
-    source.mjspec.body(base).pos = (0.0, 0.0, writer.height)
-    text = writer.text(name, path.name)
-    return Draft(name, source, text, comments, notes, writer.guesses)
+    plain, base, feet = clean(source, notes)
+    writer = _Writer(source, plain.compile(), notes, base, feet, morphology)
+    plain.body(base).set("pos", numbers((0.0, 0.0, writer.height)))
+    draft = Draft(name, source, plain, "", notes, writer.guesses)
+    _stiffen(draft, writer)
+    return draft
+
+
+def _stiffen(draft: Draft, writer: _Writer) -> None:
+    """Write the YAML with the least gains that pass the doctor; say what it still finds wrong."""
+    first = _examined(draft, writer, _FACTORS[0])
+    found = {_FACTORS[0]: first}
+    for factor in _FACTORS[1:]:
+        if not _soft(found[max(found)], Status.WARN, Status.FAIL):
+            break
+        found[factor] = _examined(draft, writer, factor)
+    # Gains that help nothing stay what they were.
+    good = [factor for factor, rows in found.items() if not _soft(rows, Status.FAIL)]
+    best = max(found) if max(found) in good and not _soft(found[max(found)], Status.WARN) else min(good, default=1.0)
+    rows = found[best] if writer.factor == best else _examined(draft, writer, best)
+    draft.notes.warnings += [
+        f"the doctor fails {row.name!r} ({row.measured}): {row.hint}" for row in rows if row.status is Status.FAIL
+    ]
+
+
+def _examined(draft: Draft, writer: _Writer, factor: float) -> tuple[Row, ...]:
+    """Write the YAML with gains raised by a factor, and let the doctor look at it."""
+    del draft.guesses[:], draft.notes.read[writer.told :]
+    writer.factor = factor
+    draft.yaml = writer.text(draft.name, draft.source.path.name)
+    with tempfile.TemporaryDirectory(prefix="new_robot-") as scratch:
+        made = _files(draft, Path(scratch) / draft.name)
+        return examine_spec(_loaded(draft, made), usd=False)[0]
+
+
+def _soft(rows: Sequence[Row], *grades: Status) -> bool:
+    """Whether a row that stiffer legs may mend has one of these grades, or gains are too stiff to simulate."""
+    return any(row.status in grades and row.name.startswith(_SOFT) for row in rows)
+
+
+def _loaded(draft: Draft, folder: Path) -> RobotSpec:
+    try:
+        return load_robot(folder)
+    except RobotSpecError as error:
+        raise DraftError(f"the drafted spec does not load: {str(error).replace(str(folder), draft.name)}") from error
+
+
+def _files(draft: Draft, folder: Path) -> Path:
+    """Write a draft into a new folder, and return that."""
+    folder.mkdir()
+    draft.plain.write_meshes(folder / "meshes")
+    header = f"Made from {draft.source.path.name} for training. Check what is marked as a guess."
+    (folder / f"{draft.name}.xml").write_text(draft.plain.text(draft.name, header))
+    (folder / "robot.yaml").write_text(draft.yaml)
+    return folder
 
 
 def write_draft(draft: Draft, folder: str | Path, overwrite: bool = False) -> Path:
@@ -134,57 +193,32 @@ def write_draft(draft: Draft, folder: str | Path, overwrite: bool = False) -> Pa
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new_robot-") as scratch:
-        made = Path(scratch) / draft.name
-        made.mkdir()
-        (made / f"{draft.name}.xml").write_text(_mjcf_text(draft, made))
-        (made / "robot.yaml").write_text(draft.yaml)
-        try:
-            load_robot(made)
-        except RobotSpecError as error:
-            raise DraftError(f"the drafted spec does not load: {str(error).replace(str(made), draft.name)}") from error
+        made = _files(draft, Path(scratch) / draft.name)
+        _loaded(draft, made)
         folder.mkdir(exist_ok=True)
         shutil.copytree(made, folder, dirs_exist_ok=True)
     return folder / "robot.yaml"
 
 
-def _mjcf_text(draft: Draft, folder: Path) -> str:
-    """Return the MJCF with its remarks; the meshes that it uses are copied beside it."""
-    robot = draft.source.mjspec
-    used = {geom.meshname for geom in robot.geoms}
-    taken: set[str] = set()
-    for mesh in list(robot.meshes):
-        if mesh.name not in used:
-            robot.delete(mesh)
-        elif mesh.name in draft.source.meshes:
-            file = draft.source.meshes[mesh.name]
-            name = file.name if file.name not in taken else f"{mesh.name.replace(os.sep, '_')}{file.suffix}"
-            taken.add(name)
-            (folder / "meshes").mkdir(exist_ok=True)
-            shutil.copyfile(file, folder / "meshes" / name)
-            mesh.file = name
-    if taken:
-        robot.compiler.meshdir = "meshes"
-    robot.modelfiledir, robot.modelname = str(folder), draft.name
-    robot_model(robot)
-    lines = []
-    for line in robot.to_xml().splitlines():
-        match = re.match(r'(\s*)<(joint|body|geom)\b.*?\sname="([^"]*)"', line)
-        if match and (remark := draft.comments.get((match[2], match[3]))):
-            lines.append(f"{match[1]}<!-- {remark.replace('--', '- -')} -->")
-        lines.append(line)
-    header = f"Made from {draft.source.path.name} for training, figures to six digits. Check what is marked as a guess."
-    return f"<!-- {header.replace('--', '- -')} -->\n" + "\n".join(lines) + "\n"
-
-
 class _Writer:
     """Works out the fields of one spec and writes them as YAML with the reason beside each."""
 
-    def __init__(self, source: Source, notes: Notes, base: str, feet: Sequence[str], morphology: str | None):
+    def __init__(
+        self,
+        source: Source,
+        model: mujoco.MjModel,
+        notes: Notes,
+        base: str,
+        feet: Sequence[str],
+        morphology: str | None,
+    ):
         self.source, self.notes, self.base, self.feet = source, notes, base, feet
-        self.stance = Stance(robot_model(source.mjspec))
+        self.stance = Stance(model)
         model = self.stance.model
         self.foot_ids = [model.body(foot).id for foot in feet]
         self.guesses: list[str] = []
+        self.factor = 1.0
+        self.servos = servos(source)
         self.legs = [self.stance.chain(foot) for foot in self.foot_ids]
         self.mirror = find_mirror(self.stance)
         self.given = morphology
@@ -193,10 +227,13 @@ class _Writer:
         height, clearances, lower = standing_height(self.stance, self.pose, self.foot_ids)
         self.height = math.ceil(height * 1000 - 1e-6) / 1000
         self._check(clearances, lower)
+        self.told = len(notes.read)
+        self.pose_guess = list(self.guesses)
 
     def text(self, name: str, file: str) -> str:
         """Return the robot.yaml."""
         model, mirror = self.stance.model, self.mirror
+        self.guesses += self.pose_guess
         self.notes.read.append(
             f"{len(self.stance.joints)} hinges in the order of the file, their limits, {model.body_mass.sum():.4g} kg"
         )
@@ -254,13 +291,26 @@ class _Writer:
     # The fields.
 
     def _sole(self) -> float:
-        """Length [m] of the longest foot."""
+        """Length [m] of the longest foot; balls and wheels touch at points."""
         self.stance.place(self.stance.zero)
-        spans = []
+        spans = [0.0]
         for foot in self.foot_ids:
-            sides = np.array([self.stance.extent(geom, 0) for geom in self.stance.colliders([foot])])
-            spans.append(float(np.ptp(sides)))
+            sides = [self._touching(geom) for geom in self.stance.colliders([foot])]
+            spans.append(float(np.ptp(np.array(sides))))
         return max(spans)
+
+    def _touching(self, geom: int) -> tuple[float, float]:
+        """From where to where [m], fore and aft, a shape touches the ground that it stands on."""
+        model, data = self.stance.model, self.stance.data
+        kind = mujoco.mjtGeom(int(model.geom_type[geom]))
+        if kind not in (mujoco.mjtGeom.mjGEOM_SPHERE, mujoco.mjtGeom.mjGEOM_CAPSULE, mujoco.mjtGeom.mjGEOM_CYLINDER):
+            return self.stance.extent(geom, 0)
+        axis = data.geom_xmat[geom].reshape(3, 3)[:, 2]
+        if kind == mujoco.mjtGeom.mjGEOM_CYLINDER and abs(axis[2]) > 0.7:
+            return self.stance.extent(geom, 0)
+        half = 0.0 if kind == mujoco.mjtGeom.mjGEOM_SPHERE else float(model.geom_size[geom, 1] * abs(axis[0]))
+        centre = float(data.geom_xpos[geom, 0])
+        return centre - half, centre + half
 
     def _morphology(self) -> str:
         if len(self.feet) > 2:
@@ -278,17 +328,29 @@ class _Writer:
         if source.key is not None:
             given = stance.pose_of(source.pose)
             pose, changed = symmetric(stance, self.mirror, given)
-            if changed > 1e-3:
+            _, clearances, lower = standing_height(stance, pose, self.foot_ids)
+            if max(clearances) > 0.1 * stance.reach() or lower:
+                what = f"{', '.join(lower[:3])} lower than the feet" if lower else f"a foot {max(clearances):.2f} m up"
                 self.notes.warnings.append(
-                    f"the key frame {source.key!r} was neither symmetric nor within the limits; changed by up to "
-                    f"{changed:.2g} rad"
+                    f"the key frame {source.key!r} does not stand ({what}): another pose is searched"
                 )
-            self.notes.read.append(f"the nominal pose from the key frame {source.key!r}")
-            return pose, f"read from the key frame {source.key}"
-        crouch = 0.75 if len(self.feet) > 2 else 0.92
+            else:
+                if changed > 1e-3:
+                    self.notes.warnings.append(
+                        f"the key frame {source.key!r} was neither symmetric nor within the limits; changed by up to "
+                        f"{changed:.2g} rad"
+                    )
+                self.notes.read.append(f"the nominal pose from the key frame {source.key!r}")
+                return pose, f"read from the key frame {source.key}"
         flat = self.morphology == "humanoid"
-        pose = standing_pose(stance, self.mirror, self.foot_ids, crouch, flat)
-        return pose, self._marked("nominal_pose", f"feet under the hips, legs bent to {100 * crouch:.0f} %")
+        pose, crouch = stance.zero, 0.0
+        for crouch in (0.75, 0.84, 0.92) if len(self.feet) > 2 else (0.92,):
+            pose = standing_pose(stance, self.mirror, self.foot_ids, crouch, flat)
+            effort = stance.model.jnt_actfrcrange[stance.ids, 1]
+            # Legs that weak motors can hold.
+            if (np.abs(holding_torque(stance, pose, self.foot_ids)) < 0.7 * effort).all():
+                break
+        return pose, self._marked("nominal_pose", f"feet under the weight, legs bent to {100 * crouch:.0f} %")
 
     def _check(self, clearances: Sequence[float], lower: Sequence[str]) -> None:
         warn = self.notes.warnings.append
@@ -329,27 +391,34 @@ class _Writer:
         effort = model.jnt_actfrcrange[stance.ids, 1]
         holding = np.abs(holding_torque(stance, self.pose, self.foot_ids))
         inertia = joint_inertia(stance, self.pose)
-        groups: dict[tuple[float, ...], list[str]] = {}
-        reasons: dict[tuple[float, ...], str] = {}
+        groups: dict[tuple, list[str]] = {}
+        reasons: dict[tuple, str] = {}
+        legged = {i for leg in self.legs for i in leg}
         for kind in self._kinds().values():
             ids = [stance.joints.index(joint) for joint in kind]
             known = armature[ids].min() > 0
             turned = float(armature[ids].max() if known else inertia[ids].max())
             hertz, ratio = (_ROTOR_HZ, _ROTOR_DAMPING) if known else (_LINK_HZ, _LINK_DAMPING)
             stiffness = turned * (2 * math.pi * hertz) ** 2
-            least = max(float(holding[ids].max()) / _SAG, _LEAST_STIFFNESS * float(effort[ids].min()))
-            raised = least > stiffness
-            stiffness = float(f"{max(stiffness, least):.3g}")
+            # What a strong motor asks for ends where the doctor warns of a high frequency.
+            most = float(inertia[ids].min()) * (2 * math.pi * _MOST_HZ) ** 2
+            least = max(float(holding[ids].max()) / _SAG, min(_LEAST_STIFFNESS * float(effort[ids].min()), most))
+            factor = self.factor if legged & set(ids) else 1.0
+            raised = least > stiffness or factor > 1
+            stiffness = float(f"{max(stiffness, least) * factor:.3g}")
             hertz = math.sqrt(stiffness / turned) / (2 * math.pi)
-            damping = float(f"{2 * ratio * math.sqrt(stiffness * turned):.3g}")
+            passive = float(model.dof_damping[stance.dofs[ids]].max())
+            damping = 2 * ratio * math.sqrt(stiffness * turned)
+            damping = float(f"{max(damping - passive, 0.2 * damping):.3g}")
             speeds = [self.source.velocity_limit.get(joint) for joint in kind]
             read = [speed for speed in speeds if speed is not None]
             speed = min(read) if len(read) == len(kind) else _VELOCITY
-            key = (stiffness, damping, speed, float(len(read) == len(kind)))
-            groups.setdefault(key, []).extend(kind)
             of = f"armature {turned:.3g}" if known else f"its links' {turned:.2g} kg m^2"
             why = ", raised to carry the weight" if raised else ""
-            reasons[key] = f"guess: {hertz:.3g} Hz, damping ratio {ratio:g} with {of}{why}"
+            vendor = self._vendor(kind)
+            key = (stiffness, damping, speed, float(len(read) == len(kind)), vendor)
+            groups.setdefault(key, []).extend(kind)
+            reasons[key] = f"guess: {hertz:.3g} Hz, damping ratio {ratio:g} with {of}{why}{vendor}"
         self.guesses.append("actuators: gains from the inertia of the joints, see the remarks")
         if any(not key[3] for key in groups):
             self.guesses.append(f"actuators: a no-load speed of {_VELOCITY:g} rad/s where the file has none")
@@ -360,6 +429,14 @@ class _Writer:
             )
             for i, (key, joints) in enumerate(ordered, 1)
         ]
+
+    def _vendor(self, joints: Sequence[str]) -> str:
+        """Return the gains of the servos that the file has, to be compared with the guess."""
+        gains = [servo.gains for joint in joints if (servo := self.servos.get(joint)) and servo.gains]
+        if not gains:
+            return ""
+        pairs = sorted({f"{stiffness:g} and {damping:g}" for stiffness, damping in gains})
+        return f"; the file's own servos have {', '.join(pairs)}"
 
     # Names.
 

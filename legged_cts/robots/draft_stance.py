@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 import mujoco
 import numpy as np
+from scipy.optimize import least_squares
+
+from legged_cts.robots.mjcf import support
 
 Array = np.ndarray
 
@@ -61,25 +64,13 @@ class Stance:
 
     def extent(self, geom: int, axis: int) -> tuple[float, float]:
         """Return the least and greatest coordinate [m] of a geom along an axis of the world."""
-        kind, size = self.model.geom_type[geom], self.model.geom_size[geom]
         centre, row = self.data.geom_xpos[geom, axis], self.data.geom_xmat[geom].reshape(3, 3)[axis]
-        shapes = mujoco.mjtGeom
-        if kind == shapes.mjGEOM_MESH:
-            mesh = self.model.geom_dataid[geom]
-            start = self.model.mesh_vertadr[mesh]
-            along = self.model.mesh_vert[start : start + self.model.mesh_vertnum[mesh]] @ row
-            return float(centre + along.min()), float(centre + along.max())
-        if kind == shapes.mjGEOM_SPHERE:
-            half = size[0]
-        elif kind == shapes.mjGEOM_CAPSULE:
-            half = size[0] + size[1] * abs(row[2])
-        elif kind == shapes.mjGEOM_CYLINDER:
-            half = size[0] * np.hypot(row[0], row[1]) + size[1] * abs(row[2])
-        elif kind == shapes.mjGEOM_ELLIPSOID:
-            half = np.linalg.norm(size * row)
-        else:
-            half = np.abs(size * row).sum()
-        return float(centre - half), float(centre + half)
+        return float(centre - support(self.model, geom, -row)), float(centre + support(self.model, geom, row))
+
+    def support(self, geom: int, direction: Array) -> float:
+        """Return how far [m] a geom reaches along a direction [3] of the world, from the world's origin."""
+        turned = self.data.geom_xmat[geom].reshape(3, 3).T @ direction
+        return float(self.data.geom_xpos[geom] @ direction) + support(self.model, geom, turned)
 
     def lowest(self, geoms: Sequence[int]) -> tuple[float, int]:
         """Return the height [m] of the lowest point of some geoms, and the geom it is of."""
@@ -145,7 +136,8 @@ def find_mirror(stance: Stance) -> Mirror:
     axes = stance.data.xaxis[stance.ids].copy()
     joints = stance.joints
     scale = max(stance.reach(), 1e-6)
-    middle = np.abs(anchors[:, 1]) < 0.01 * scale
+    # A joint's place along its own axis is free.
+    middle = np.array([_apart(anchor, anchor, axis) for anchor, axis in zip(anchors, axes, strict=True)]) < 0.01 * scale
     partner: dict[str, str] = {}
     words: dict[str, str] = {}
     table = max(_tables(), key=lambda table: sum(swap_words(joint, table) in joints for joint in joints))
@@ -207,12 +199,18 @@ def _spelled_otherwise(joint: str, joints: Sequence[str]) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
+def _apart(anchor: Array, other: Array, axis: Array) -> float:
+    """Return how far the mirror image of an anchor [3] is from the line through another along its axis [3]."""
+    return float(np.linalg.norm(np.cross(anchor * _FLIP - other, axis)))
+
+
 def _by_place(i: int, anchors: Array, axes: Array, scale: float, joints: Sequence[str]) -> str | None:
-    """Find the joint whose anchor and axis are the mirror image."""
+    """Find the joint whose axis is the mirror image, the nearest one where several lie on one line."""
+    lines = np.array([_apart(anchors[i], anchor, axis) for anchor, axis in zip(anchors, axes, strict=True)])
     apart = np.linalg.norm(anchors - anchors[i] * _FLIP, axis=1)
-    apart[np.abs(axes @ (axes[i] * _FLIP)) < 0.99] = np.inf
+    apart[(lines > 0.02 * scale) | (np.abs(axes @ (axes[i] * _FLIP)) < 0.99)] = np.inf
     near = int(np.argmin(apart))
-    return joints[near] if apart[near] < 0.02 * scale else None
+    return joints[near] if np.isfinite(apart[near]) else None
 
 
 def _mirror_error(stance: Stance, partner: Mapping[str, str], sign: Mapping[str, float]) -> float:
@@ -239,7 +237,7 @@ def mirrored(stance: Stance, mirror: Mirror, pose: Array) -> Array:
 
 
 def standing_pose(stance: Stance, mirror: Mirror, feet: Sequence[int], crouch: float, flat: bool) -> Array:
-    """Search for a pose with bent knees and each foot under its hip, all feet at one height.
+    """Search for a pose with bent knees, the feet under the hips or, in the mean, under the weight, all at one height.
 
     Args:
         stance: The robot.
@@ -265,19 +263,34 @@ def standing_pose(stance: Stance, mirror: Mirror, feet: Sequence[int], crouch: f
             low.append(stance.lowest(stance.colliders([foot]))[0])
         heights.append(hip + crouch * (min(low) - hip))
     # The shortest leg decides, or it would hang in the air.
-    pose, height = stance.zero.copy(), max(heights)
-    done: set[int] = set()
+    pose, height, ahead = stance.zero.copy(), max(heights), 0.0
     index = {joint: i for i, joint in enumerate(stance.joints)}
-    for foot, chain in legs:
-        if done >= set(chain):
-            continue
-        pose[chain] = _bend(stance, foot, chain, height, flat, knee_forward=len(feet) == 2, rng=rng)
-        for i in chain:
-            other = index[mirror.partner[stance.joints[i]]]
-            pose[other] = pose[i] * mirror.sign[stance.joints[i]] if other != i else pose[i]
-            done |= {i, other}
+    for _ in range(3):
+        done: set[int] = set()
+        for foot, chain in legs:
+            if done >= set(chain):
+                continue
+            knee_forward = len(feet) == 2
+            pose[chain] = _bend(stance, foot, chain, height, ahead, flat, knee_forward, rng)
+            for i in chain:
+                other = index[mirror.partner[stance.joints[i]]]
+                pose[other] = pose[i] * mirror.sign[stance.joints[i]] if other != i else pose[i]
+                done |= {i, other}
+        offset = _behind(stance, pose, feet)
+        if abs(offset) < 0.005 * stance.reach():
+            break
+        ahead += offset
     pose = np.where(np.abs(pose) < 0.04, 0.0, np.round(pose, 2))
     return symmetric(stance, mirror, pose)[0]
+
+
+def _behind(stance: Stance, pose: Array, feet: Sequence[int]) -> float:
+    """Return how far [m] the centre of mass is ahead of the middle of the feet."""
+    stance.place(pose)
+    mujoco.mj_comPos(stance.model, stance.data)
+    sides = [[stance.extent(geom, 0) for geom in stance.colliders([foot])] for foot in feet]
+    middle = np.mean([(np.min(spans) + np.max(spans)) / 2 for spans in sides])
+    return float(stance.data.subtree_com[stance.base][0] - middle)
 
 
 def symmetric(stance: Stance, mirror: Mirror, pose: Array) -> tuple[Array, float]:
@@ -289,7 +302,14 @@ def symmetric(stance: Stance, mirror: Mirror, pose: Array) -> tuple[Array, float
 
 
 def _bend(
-    stance: Stance, foot: int, chain: list[int], height: float, flat: bool, knee_forward: bool, rng: np.random.Generator
+    stance: Stance,
+    foot: int,
+    chain: list[int],
+    height: float,
+    ahead: float,
+    flat: bool,
+    knee_forward: bool,
+    rng: np.random.Generator,
 ) -> Array:
     lower, upper = stance.lower[chain], stance.upper[chain]
     margin = 0.05 * (upper - lower)
@@ -314,7 +334,7 @@ def _bend(
         hip_x = stance.data.xanchor[stance.ids[hip], 0]
         parts = [[10 * (stance.lowest(geoms)[0] - height) / size], dear * (angles - rest)]
         if pitching.any():
-            parts.append([10 * (stance.data.xpos[foot, 0] - hip_x) / size])
+            parts.append([10 * (stance.data.xpos[foot, 0] - hip_x - ahead) / size])
         for knee in knees:
             bent = forward * (stance.data.xanchor[stance.ids[knee], 0] - hip_x) / size
             parts.append([0.5 - 0.5 * np.tanh(10 * bent)])
@@ -322,25 +342,10 @@ def _bend(
             parts.append(5 * (stance.data.xmat[foot].reshape(3, 3)[2] - level))
         return np.concatenate(parts)
 
-    # Levenberg and Marquardt's least squares from several starts, for a knee may bend either way.
-    best, least = rest, np.inf
-    for start in (rest, *rng.uniform(np.maximum(low, rest - 1), np.minimum(high, rest + 1), (6, len(chain)))):
-        angles, values, damping = start, residual(start), 1e-2
-        for _ in range(30):
-            nudges = [residual(angles + 1e-5 * unit) for unit in np.eye(len(chain))]
-            jacobian = (np.array(nudges) - values).T / 1e-5
-            normal = jacobian.T @ jacobian + damping * np.eye(len(chain))
-            trial = np.clip(angles - np.linalg.solve(normal, jacobian.T @ values), low, high)
-            found = residual(trial)
-            if found @ found < values @ values:
-                angles, values, damping = trial, found, damping / 3
-            else:
-                damping *= 4
-            if damping > 1e4:
-                break
-        if values @ values < least:
-            best, least = angles, float(values @ values)
-    return best
+    # Several starts, for a knee may bend either way.
+    starts = [rest, *rng.uniform(np.maximum(low, rest - 1), np.minimum(high, rest + 1), (6, len(chain)))]
+    found = [least_squares(residual, start, bounds=(low, high), max_nfev=40) for start in starts]
+    return min(found, key=lambda solution: solution.cost).x
 
 
 def standing_height(stance: Stance, pose: Array, feet: Sequence[int]) -> tuple[float, list[float], list[str]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
-from legged_cts.robots.mjcf import nominal_state, robot_model
+from legged_cts.robots.mjcf import nominal_state, robot_model, support
 from legged_cts.robots.spec import RobotSpec
 
 
@@ -46,7 +46,7 @@ def foot_partners(spec: RobotSpec) -> tuple[int, ...]:
         ValueError: If a foot has none; the joints between a foot and the base must mirror to those of another foot.
     """
     model = robot_model(spec)
-    legs = [_joints_above(model, spec, foot) for foot in spec.feet]
+    legs = [set(_way_to(model, foot)) & set(spec.joints) for foot in spec.feet]
     partners = []
     for foot, leg in zip(spec.feet, legs, strict=True):
         mirrored = {spec.mirror_swap[joint] for joint in leg}
@@ -65,40 +65,36 @@ def foot_pairs(spec: RobotSpec) -> list[tuple[int, int]]:
     return [(foot, partner) for foot, partner in enumerate(partners) if lateral[foot] > lateral[partner]]
 
 
-def _joints_above(model: mujoco.MjModel, spec: RobotSpec, foot: str) -> set[str]:
-    joints, body = set(), model.body(foot).id
+def upright_weights(spec: RobotSpec) -> tuple[float, ...]:
+    """Return how much each joint [d] of a humanoid should stay where the nominal pose has it: 0 is free to walk.
+
+    Known by axes and places, not by names: 1 for roll and yaw of the hips and for joints in the middle (waist, neck),
+    0.5 for the roll of the ankles, which come after hip and knee pitch, 0.3 for arms, which may swing.
+    """
+    model, data = nominal_state(spec)
+    weights = {joint: 1.0 if spec.mirror_swap[joint] == joint else 0.3 for joint in spec.joints}
+    for foot in spec.feet:
+        leg = [joint for joint in _way_to(model, foot) if joint in weights]
+        pitching = [abs(data.xaxis[model.joint(joint).id, 1]) >= 0.5 for joint in leg]
+        for i, joint in enumerate(leg):
+            weights[joint] = 0.0 if pitching[i] else 1.0 if sum(pitching[:i]) < 2 else 0.5
+    return tuple(weights[joint] for joint in spec.joints)
+
+
+def _way_to(model: mujoco.MjModel, body_name: str) -> list[str]:
+    """Return the joints from the base out to a body."""
+    joints, body = [], model.body(body_name).id
     while body:
         first, count = model.body_jntadr[body], model.body_jntnum[body]
-        joints |= {model.joint(i).name for i in range(first, first + count)}
+        joints += [model.joint(i).name for i in range(first, first + count)][::-1]
         body = model.body_parentid[body]
-    return joints & set(spec.joints)
+    return joints[::-1]
 
 
 def _reach(model: mujoco.MjModel, data: mujoco.MjData, body: int) -> float:
     first, count = model.body_geomadr[body], model.body_geomnum[body]
     return max(
-        data.xpos[body, 2] - data.geom_xpos[geom, 2] + _support(model, geom, -data.geom_xmat[geom].reshape(3, 3)[2])
+        data.xpos[body, 2] - data.geom_xpos[geom, 2] + support(model, geom, -data.geom_xmat[geom].reshape(3, 3)[2])
         for geom in range(first, first + count)
         if model.geom_contype[geom] or model.geom_conaffinity[geom]
     )
-
-
-def _support(model: mujoco.MjModel, geom: int, direction: np.ndarray) -> float:
-    """How far a shape reaches from its centre in a direction of its own frame."""
-    size, kind, geoms = model.geom_size[geom], model.geom_type[geom], mujoco.mjtGeom
-    if kind == geoms.mjGEOM_SPHERE:
-        return size[0]
-    if kind == geoms.mjGEOM_CAPSULE:
-        return size[0] + size[1] * abs(direction[2])
-    if kind == geoms.mjGEOM_CYLINDER:
-        return size[0] * np.hypot(direction[0], direction[1]) + size[1] * abs(direction[2])
-    if kind == geoms.mjGEOM_ELLIPSOID:
-        return float(np.linalg.norm(size * direction))
-    if kind == geoms.mjGEOM_MESH:
-        mesh = model.geom_dataid[geom]
-        first = model.mesh_vertadr[mesh]
-        vertices = model.mesh_vert[first : first + model.mesh_vertnum[mesh]]
-        return float((vertices @ direction).max())
-    # A box, and the box around anything else.
-    half = size if kind == geoms.mjGEOM_BOX else model.geom_aabb[geom, 3:]
-    return float(half @ np.abs(direction))

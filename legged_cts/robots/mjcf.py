@@ -30,6 +30,11 @@ def robot_model(spec: RobotSpec) -> mujoco.MjModel:
     return robot_mjspec(spec).compile()
 
 
+def body_mass(spec: RobotSpec, body: str) -> float:
+    """Return the mass of a body [kg]."""
+    return float(robot_model(spec).body(body).mass[0])
+
+
 def nominal_state(spec: RobotSpec) -> tuple[mujoco.MjModel, mujoco.MjData]:
     """Put a robot in its nominal pose, the base level at the origin.
 
@@ -50,6 +55,68 @@ def sideways_joints(spec: RobotSpec) -> tuple[str, ...]:
     """Return the joints that move a leg sideways or turn it: those whose axis is not lateral in the nominal pose."""
     model, data = nominal_state(spec)
     return tuple(joint for joint in spec.joints if abs(data.xaxis[model.joint(joint).id, 1]) < 0.5)
+
+
+def add_geom(body: mujoco.MjsBody, **words: object) -> mujoco.MjsGeom:
+    """Add a geom with MuJoCo's own defaults, whatever the robot's MJCF sets for its geoms."""
+    geom = body.add_geom()
+    _factory_settings(geom, _FACTORY.default.geom, _OF_GEOMS)
+    for name, value in words.items():
+        setattr(geom, name, value)
+    return geom
+
+
+def add_motors(robot: mujoco.MjSpec, spec: RobotSpec, prefix: str = "") -> None:
+    """Add the PD controller of each joint, named after it and in the spec's order; its control is the target [rad]."""
+    gains = zip(spec.joints, spec.stiffness, spec.damping, spec.effort_limit, strict=True)
+    for joint, kp, kd, limit in gains:
+        motor = robot.add_actuator()
+        _factory_settings(motor, _FACTORY.default.actuator, _OF_MOTORS)
+        motor.name, motor.target, motor.trntype = prefix + joint, joint, mujoco.mjtTrn.mjTRN_JOINT
+        motor.gaintype, motor.biastype = mujoco.mjtGain.mjGAIN_FIXED, mujoco.mjtBias.mjBIAS_AFFINE
+        motor.gainprm[0] = kp
+        motor.biasprm[:3] = (0.0, -kp, -kd)
+        motor.forcelimited, motor.forcerange = True, (-limit, limit)
+
+
+def _factory_settings(element: mujoco.MjsGeom | mujoco.MjsActuator, factory: object, names: str) -> None:
+    """Undo what the defaults of the robot's MJCF have set: they are about the robot, not about what is added to it."""
+    for name in names.split():
+        value = getattr(factory, name)
+        if isinstance(value, np.ndarray):
+            getattr(element, name)[:] = value
+        else:
+            setattr(element, name, value)
+
+
+# Kept alive, since its defaults are views.
+_FACTORY = mujoco.MjSpec()
+_OF_GEOMS = "contype conaffinity condim priority friction solmix solref solimp margin gap group rgba material"
+_OF_MOTORS = (
+    "gear ctrllimited ctrlrange actlimited actrange dyntype dynprm gainprm biasprm actearly actdim group cranklength "
+    "lengthrange inheritrange damping armature delay nsample interp"
+)
+
+
+def support(model: mujoco.MjModel, geom: int, direction: np.ndarray) -> float:
+    """Return how far [m] a shape reaches from its centre in a direction [3] of its own frame."""
+    size, kind, geoms = model.geom_size[geom], model.geom_type[geom], mujoco.mjtGeom
+    if kind == geoms.mjGEOM_SPHERE:
+        return float(size[0])
+    if kind == geoms.mjGEOM_CAPSULE:
+        return float(size[0] + size[1] * abs(direction[2]))
+    if kind == geoms.mjGEOM_CYLINDER:
+        return float(size[0] * np.hypot(direction[0], direction[1]) + size[1] * abs(direction[2]))
+    if kind == geoms.mjGEOM_ELLIPSOID:
+        return float(np.linalg.norm(size * direction))
+    if kind == geoms.mjGEOM_MESH:
+        mesh = model.geom_dataid[geom]
+        first = model.mesh_vertadr[mesh]
+        vertices = model.mesh_vert[first : first + model.mesh_vertnum[mesh]]
+        return float((vertices @ direction).max())
+    # A box, and the box around anything else.
+    half = size if kind == geoms.mjGEOM_BOX else model.geom_aabb[geom, 3:]
+    return float(half @ np.abs(direction))
 
 
 def fused_mjspec(mjcf: Path, locked: Mapping[str, float]) -> mujoco.MjSpec:

@@ -90,6 +90,7 @@ def _convert(spec: RobotSpec, scratch: Path, path: Path) -> None:
     stage = Usd.Stage.Open(asset.path)
     model = robot_model(spec)
     _drop_visuals(stage)
+    _name_joints(stage)
     _weld_locked(stage, spec, model)
     for prim in stage.Traverse():
         if prim.HasAPI(UsdPhysics.ArticulationRootAPI):
@@ -131,6 +132,17 @@ def _drop_visuals(stage: Usd.Stage) -> None:
         visuals.append(materials.GetPath())
     for path in visuals:
         stage.RemovePrim(path)
+
+
+def _name_joints(stage: Usd.Stage) -> None:
+    """Give joints their own names, where a shape to look at, which is dropped, had the same one in the same body."""
+    editor = Usd.NamespaceEditor(stage)
+    for prim in [prim for prim in stage.Traverse() if prim.IsA(UsdPhysics.RevoluteJoint)]:
+        title = _name(prim)
+        beside = prim.GetParent().GetChild(title)
+        if prim.GetName() != title and not beside and Sdf.Path.IsValidIdentifier(title):
+            editor.RenamePrim(prim, title)
+            editor.ApplyEdits()
 
 
 def _weld_locked(stage: Usd.Stage, spec: RobotSpec, model: mujoco.MjModel) -> None:

@@ -125,7 +125,13 @@ def test_randomised_physics_reaches_the_simulator(inner):
     assert (scale > 0.899).all() and (scale < 1.101).all() and scale.std() > 0.03
     shift = data.body_com_pos_b.torch[:, base] - torch.tensor(default.ipos, dtype=torch.float32)
     torch.testing.assert_close(shift, params.com_shift, atol=1e-6, rtol=1e-4)
-    ranges = {"friction": (0.3, 1.7), "added_mass": (-1, 1), "com_shift": (-0.03, 0.03), "joint_zero": (-0.035, 0.035)}
+    added = 0.15 * default.mass[0]
+    ranges = {
+        "friction": (0.3, 1.7),
+        "added_mass": (-added, added),
+        "com_shift": (-0.03, 0.03),
+        "joint_zero": (-0.035, 0.035),
+    }
     for name, (low, high) in ranges.items():
         values = getattr(params, name)
         assert low <= values.min() and values.max() <= high and values.std() > 0.2 * (high - low)

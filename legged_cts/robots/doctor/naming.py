@@ -11,6 +11,7 @@ import mujoco
 
 from legged_cts.robots.doctor.report import Row, Status, names
 from legged_cts.robots.doctor.subject import Subject
+from legged_cts.robots.feet import foot_pairs
 from legged_cts.robots.mjcf import robot_mjspec
 from legged_cts.robots.spec import RobotSpec, RobotSpecError
 
@@ -30,19 +31,54 @@ def check(subject: Subject, usd: bool) -> Iterator[Row]:
     yield Row("names", Status.OK, f"{bodies} bodies, {len(spec.joints)} joints{locked}, {len(spec.feet)} feet")
     yield _order(spec.joints, in_mjcf)
     yield _sides(spec)
+    yield _legs(spec)
+    yield _one_hinge_each(subject.model)
     if usd:
         yield _articulation(spec, [subject.body_name(i) for i in range(1, bodies + 1)])
     yield _sdk(spec)
 
 
 def _alone(spec: RobotSpec) -> Row:
-    model = robot_mjspec(spec).compile()
+    """The MJCF must hold nothing that each scene adds itself, and nothing that training cannot keep."""
+    name, model = "robot alone in its MJCF", robot_mjspec(spec).compile()
     shapes = int((model.geom_bodyid == 0).sum())
     measured = f"{model.nu} actuators, {shapes} shapes of the world"
     if model.nu or shapes:
         hint = f"take <actuator> and the worldbody's own geoms out of {spec.mjcf.name}: each scene adds its own"
-        return Row("robot alone in its MJCF", Status.FAIL, measured, "0 and 0", hint)
-    return Row("robot alone in its MJCF", Status.OK, measured, "0 and 0")
+        return Row(name, Status.FAIL, measured, "0 and 0", hint)
+    if model.neq or model.ntendon:
+        loops = sum(int(kind) in (mujoco.mjtEq.mjEQ_CONNECT, mujoco.mjtEq.mjEQ_WELD) for kind in model.eq_type)
+        measured = f"{loops} closed loops, {model.neq - loops} couplings of joints, {model.ntendon} tendons"
+        hint = (
+            "training drops <equality> and <tendon>, while sim2sim and these checks keep them: open the loop, lock or "
+            "drive the joint, and take them out"
+        )
+        return Row(name, Status.FAIL, measured, "none", hint)
+    return Row(name, Status.OK, measured, "0 and 0")
+
+
+def _legs(spec: RobotSpec) -> Row:
+    """Whether the feet are as many, and paired, as the morphology's clock and rewards take for granted."""
+    name = f"feet of a {spec.morphology.replace('_', ' ')}"
+    try:
+        pairs = foot_pairs(spec)
+    except ValueError as error:
+        hint = "mirror.swap must map the joints of its leg to those of another foot"
+        return Row(name, Status.WARN, str(error).removeprefix(f"{spec.name}: "), "pairs", hint)
+    measured = f"{len(spec.feet)} feet, {len(pairs)} left and right"
+    if spec.morphology != "quadruped" and (len(spec.feet), len(pairs)) != (2, 1):
+        hint = "this morphology walks on one left and one right foot: mend feet or mirror.swap, or choose another one"
+        return Row(name, Status.FAIL, measured, "2 feet, 1 pair", hint)
+    return Row(name, Status.OK, measured)
+
+
+def _one_hinge_each(model: mujoco.MjModel) -> Row:
+    name = "one joint in each body"
+    many = [model.body(i).name for i in range(1, model.nbody) if model.body_jntnum[i] > 1]
+    if many:
+        hint = "Isaac Lab wants a link for each joint: make a chain of bodies, each with a mass (new_robot.py does)"
+        return Row(name, Status.FAIL, f"more in {names(many)}", "at most 1", hint)
+    return Row(name, Status.OK, f"{model.njnt} joints in {model.nbody - 1} bodies")
 
 
 def _order(joints: Sequence[str], in_mjcf: Sequence[str]) -> Row:
@@ -83,19 +119,21 @@ def _articulation(spec: RobotSpec, bodies: Sequence[str]) -> Row:
     except (RobotSpecError, ValueError, RuntimeError) as error:
         hint = "Isaac Lab cannot load this robot: mend or simplify what the message names"
         return Row(name, Status.FAIL, f"no USD: {error}", "", hint)
+    # Isaac Lab goes by the prims' own names; the display name is that of the MJCF.
     prims = list(stage.Traverse())
-    joints = [_title(prim) for prim in prims if prim.IsA(pxr.UsdPhysics.RevoluteJoint)]
-    rigid = [_title(prim) for prim in prims if prim.HasAPI(pxr.UsdPhysics.RigidBodyAPI)]
-    wrong = sorted(set(joints) ^ set(spec.joints)) + sorted(set(rigid) ^ set(bodies))
-    if wrong:
-        hint = "names are changed or lost on the way to USD: use letters, digits and underscores, no name twice"
-        return Row(name, Status.FAIL, f"only on one side: {names(wrong)}", "the names of the MJCF", hint)
+    joints = [prim.GetName() for prim in prims if prim.IsA(pxr.UsdPhysics.RevoluteJoint)]
+    rigid = [prim.GetName() for prim in prims if prim.HasAPI(pxr.UsdPhysics.RigidBodyAPI)]
+    missing = sorted(set(spec.joints) - set(joints)) + sorted(set(bodies) - set(rigid))
+    wrong = sorted(set(joints) - set(spec.joints)) + sorted(set(rigid) - set(bodies))
+    if wrong or missing:
+        hint = (
+            "names are changed or lost on the way to USD: use letters, digits and underscores, no digit first, no name "
+            "twice, and no joint named like a shape or a child of its own body (new_robot.py names so)"
+        )
+        measured = f"missing {names(missing)}; instead {names(wrong)}"
+        return Row(name, Status.FAIL, measured, "the names of the MJCF", hint)
     order = "as in the spec" if joints == list(spec.joints) else "differs, taken by name"
     return Row(name, Status.OK, f"{len(rigid)} bodies, {len(joints)} joints; order in the USD {order}")
-
-
-def _title(prim) -> str:
-    return prim.GetDisplayName() or prim.GetName()
 
 
 def _sdk(spec: RobotSpec) -> Row:

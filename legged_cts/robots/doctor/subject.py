@@ -10,7 +10,7 @@ from functools import cached_property
 import mujoco
 import numpy as np
 
-from legged_cts.robots.mjcf import robot_mjspec
+from legged_cts.robots.mjcf import add_geom, add_motors, robot_mjspec
 from legged_cts.robots.spec import RobotSpec
 
 PHYSICS_DT = 0.005
@@ -136,16 +136,10 @@ def _scene(spec: RobotSpec, free: bool) -> mujoco.MjModel:
     mjcf.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     mjcf.option.cone = mujoco.mjtCone.mjCONE_PYRAMIDAL
     mjcf.option.iterations, mjcf.option.ls_iterations = 100, 50
-    for joint, kp, kd, limit in zip(spec.joints, spec.stiffness, spec.damping, spec.effort_limit, strict=True):
-        actuator = mjcf.add_actuator(name=f"doctor {joint}", target=joint, trntype=mujoco.mjtTrn.mjTRN_JOINT)
-        actuator.gaintype, actuator.biastype = mujoco.mjtGain.mjGAIN_FIXED, mujoco.mjtBias.mjBIAS_AFFINE
-        actuator.gainprm[0] = kp
-        actuator.biasprm[:3] = (0.0, -kp, -kd)
-        actuator.forcelimited, actuator.forcerange = True, (-limit, limit)
+    add_motors(mjcf, spec, "doctor ")
     if free:
-        mjcf.worldbody.add_geom(
-            name=_GROUND, type=mujoco.mjtGeom.mjGEOM_PLANE, size=(0, 0, 1), friction=(0.8, 0.005, 1e-4)
-        )
+        plane, friction = mujoco.mjtGeom.mjGEOM_PLANE, (0.8, 0.005, 1e-4)
+        add_geom(mjcf.worldbody, name=_GROUND, type=plane, size=(0, 0, 1), friction=friction)
     else:
         for joint in mjcf.body(spec.base).joints:
             mjcf.delete(joint)

@@ -69,7 +69,9 @@ def _positions(subject: Subject) -> Row:
         anchors, feet = subject.data.xanchor[subject.joint_ids].copy(), subject.foot_positions()
         subject.place(mirror_joints(spec, pose))
         now, feet_now = subject.data.xanchor[subject.joint_ids], subject.foot_positions()
-        errors = np.linalg.norm(now - MIRROR * anchors[partner], axis=1)
+        # From the line of the axis: where along it a file puts the anchor moves nothing.
+        offsets = np.cross(now - MIRROR * anchors[partner], subject.data.xaxis[subject.joint_ids])
+        errors = np.linalg.norm(offsets, axis=1)
         foot_errors = np.linalg.norm(feet_now - MIRROR * feet[foot_partner], axis=1)
         worst = max(worst, (float(errors.max()), spec.joints[int(errors.argmax())]))
         worst = max(worst, (float(foot_errors.max()), spec.feet[int(foot_errors.argmax())]))
