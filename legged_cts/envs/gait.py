@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from legged_cts.envs.checks import check_keys
 from legged_cts.robots.gait import Gait
 from legged_cts.robots.spec import RobotSpec
+from legged_cts.trust.patterns import matching
 
 
 def task_gait(env: Mapping[str, Any], spec: RobotSpec) -> Gait | None:
@@ -47,13 +47,13 @@ def task_gait(env: Mapping[str, Any], spec: RobotSpec) -> Gait | None:
 def _by_pattern(offsets: Mapping[str, Any], spec: RobotSpec) -> list[Any]:
     found = []
     for foot in spec.feet:
-        matching = [pattern for pattern in offsets if re.fullmatch(pattern, foot)]
-        if len(matching) != 1:
+        fitting = [pattern for pattern in offsets if matching(pattern, [foot])]
+        if len(fitting) != 1:
             raise ValueError(
-                f"env.gait.offsets: {len(matching)} of the patterns {list(offsets)} match the foot '{foot}'"
+                f"env.gait.offsets: {len(fitting)} of the patterns {list(offsets)} match the foot '{foot}'"
             )
-        found.append(offsets[matching[0]])
+        found.append(offsets[fitting[0]])
     for pattern in offsets:
-        if not any(re.fullmatch(pattern, foot) for foot in spec.feet):
+        if not matching(pattern, spec.feet):
             raise ValueError(f"env.gait.offsets: '{pattern}' matches no foot; they are {', '.join(spec.feet)}")
     return found

@@ -11,6 +11,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from legged_cts.trust.plain import building
+
 
 @contextmanager
 def make_env(
@@ -35,7 +37,8 @@ def make_env(
 
             from legged_cts.envs.builder import build_env_cfg
 
-            env_cfg = build_env_cfg(cfg)
+            with building("the task cannot be built from its configuration"):
+                env_cfg = build_env_cfg(cfg)
             stack.enter_context(launch_simulation(env_cfg, args))
             from isaaclab_rl.rsl_rl import RslRlVecEnvWrapper
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,6 +15,7 @@ from legged_cts.robots.feet import foot_frames, foot_pairs, upright_weights
 from legged_cts.robots.gait import Gait
 from legged_cts.robots.mjcf import sideways_joints
 from legged_cts.robots.spec import RobotSpec
+from legged_cts.trust.patterns import matching
 
 NARROW = 0.6
 """Share of the feet's lateral distance in the nominal pose that they should keep, unless a distance is given."""
@@ -154,7 +154,8 @@ _RESOLVED: dict[str, Callable[[str, Params, RobotSpec], Params | None]] = {
 
 
 def _matching(pattern: str, spec: RobotSpec) -> list[int]:
-    return [i for i, joint in enumerate(spec.joints) if re.fullmatch(pattern, joint)]
+    fitting = matching(pattern, spec.joints)
+    return [i for i, joint in enumerate(spec.joints) if joint in fitting]
 
 
 def _no_joint(path: str, patterns: Any, spec: RobotSpec) -> ValueError:

@@ -25,6 +25,7 @@ from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint
 from legged_cts.training.compose import apply_overrides, compose_task, plain
 from legged_cts.training.env_info import task_info
 from legged_cts.training.random_state import seed_everything
+from legged_cts.trust.plain import building
 
 MAX_ENVS = 256
 
@@ -68,28 +69,29 @@ def evaluate(options: EvaluateOptions, overrides: Sequence[str], console: Consol
     from legged_cts.envs.launch import make_env
     from legged_cts.robots.usd import cache_dir
 
-    if options.policy:
-        source = Path(options.policy)
-        student = OnnxBatch(source)
-        contract = student.contract
-        config = plain(compose_task([*contract_overrides(contract), *overrides]))
-        info = task_info(config)
-        check_task(info, contract)
-        policies: dict[str, Any] = {"student": student}
-    else:
-        source = latest_checkpoint(str(options.checkpoint))
-        checkpoint = load_checkpoint(source)
-        config = plain(apply_overrides(checkpoint["config"], overrides))
-        info = task_info(config)
-        contract = None
-        # `runner.average_iterations=0` asks for the newest weights in place of their mean.
-        asked_for = {**checkpoint["config"], "runner": config["runner"]}
-        policies = checkpoint_policies({**checkpoint, "config": asked_for}, info["device"])
-    policies = check_roles(policies, options.role)
-    asked = any(word.startswith("env.scene.num_envs=") for word in overrides)
-    num_envs = config["env"]["scene"]["num_envs"] if asked else min(options.episodes, MAX_ENVS)
-    config = evaluation_config(config, num_envs, options.duration_s)
-    seed = config["seed"]
+    with building("the task cannot be built from what the file says"):
+        if options.policy:
+            source = Path(options.policy)
+            student = OnnxBatch(source)
+            contract = student.contract
+            config = plain(compose_task([*contract_overrides(contract), *overrides]))
+            info = task_info(config)
+            check_task(info, contract)
+            policies: dict[str, Any] = {"student": student}
+        else:
+            source = latest_checkpoint(str(options.checkpoint))
+            checkpoint = load_checkpoint(source)
+            config = plain(apply_overrides(checkpoint["config"], overrides))
+            info = task_info(config)
+            contract = None
+            # `runner.average_iterations=0` asks for the newest weights in place of their mean.
+            asked_for = {**checkpoint["config"], "runner": config["runner"]}
+            policies = checkpoint_policies({**checkpoint, "config": asked_for}, info["device"])
+        policies = check_roles(policies, options.role)
+        asked = any(word.startswith("env.scene.num_envs=") for word in overrides)
+        num_envs = config["env"]["scene"]["num_envs"] if asked else min(options.episodes, MAX_ENVS)
+        config = evaluation_config(config, num_envs, options.duration_s)
+        seed = config["seed"]
     seed_everything(seed)
     table: list[Row] = []
     with make_env(config, log=cache_dir() / "setup.log") as env:

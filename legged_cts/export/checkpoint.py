@@ -24,7 +24,9 @@ from legged_cts.export.onnx import export_policy, policy_state_size
 from legged_cts.robots.spec import load_robot
 from legged_cts.training.average import averaged
 from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint
+from legged_cts.training.foreign import check_weights
 from legged_cts.trust.names import resolve
+from legged_cts.trust.plain import building
 
 
 def export_checkpoint(path: str | Path, output: str | Path | None = None) -> tuple[Path, PolicyContract]:
@@ -59,9 +61,10 @@ def checkpoint_contract(checkpoint: Mapping[str, Any]) -> PolicyContract:
         checkpoint: with `config`, `env_info` and `total_steps`.
 
     Raises:
-        ContractError: if the robot's files changed since training, or naming the entry that is missing.
+        ContractError: if the robot's files changed since training, or an entry is of the wrong kind.
+        ValueError: naming the entry that is missing.
     """
-    try:
+    with building("checkpoint: it says too little for a contract"):
         config, info = checkpoint["config"], checkpoint["env_info"]
         env = config["env"]
         spec = load_robot(config["robot"])
@@ -96,8 +99,6 @@ def checkpoint_contract(checkpoint: Mapping[str, Any]) -> PolicyContract:
             terrain=config["terrain"]["name"],
             gait=task_gait(env, spec),
         )
-    except KeyError as error:
-        raise ContractError(f"the checkpoint has no entry {error}: it was not written by this version") from error
 
 
 class BlindPolicy(nn.Module):
@@ -146,10 +147,15 @@ def trained_algorithm(checkpoint: Mapping[str, Any]) -> Any:
 
     Args:
         checkpoint: with `config`, `env_info` and the algorithm's state.
+
+    Raises:
+        ValueError: if the weights are not finite, or the networks cannot be built or are not those of the weights.
     """
+    check_weights(checkpoint)
     algorithm = construct_algorithm(checkpoint)
-    algorithm.load(averaged(checkpoint), {"actor": True}, True)
-    algorithm.eval_mode()
+    with building("checkpoint: its weights do not fit its networks"):
+        algorithm.load(averaged(checkpoint), {"actor": True}, True)
+        algorithm.eval_mode()
     return algorithm
 
 
@@ -158,7 +164,15 @@ def construct_algorithm(checkpoint: Mapping[str, Any]) -> Any:
 
     Args:
         checkpoint: with `config` and `env_info`.
+
+    Raises:
+        ValueError: if it cannot be built from what the checkpoint says.
     """
+    with building("checkpoint: its algorithm cannot be built"):
+        return _construct(checkpoint)
+
+
+def _construct(checkpoint: Mapping[str, Any]) -> Any:
     config, info = checkpoint["config"], checkpoint["env_info"]
     # Enough environments for both roles to occur at any sensible share of teachers.
     count, n = 64, info["proprioception"]

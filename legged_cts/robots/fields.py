@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import difflib
-import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
+
+from legged_cts.trust.patterns import PatternError, matching
+from legged_cts.trust.plain import show
+
+LARGEST = 1.0e6
+"""No quantity of a robot is larger, in SI units."""
 
 
 class RobotSpecError(ValueError):
@@ -50,27 +54,28 @@ class Fields:
     def mapping(self, field: str, value: object, empty: bool = False) -> dict[str, Any]:
         """Return a mapping with names as keys."""
         if not isinstance(value, dict) or not all(isinstance(key, str) for key in value) or not (value or empty):
-            self.fail(field, f"must be a mapping with names as keys, got {value!r}")
+            self.fail(field, f"must be a mapping with names as keys, got {show(value)}")
         return value
 
     def string(self, field: str, value: object) -> str:
         """Return a string that is not empty."""
         if not isinstance(value, str) or not value:
-            self.fail(field, f"must be a string, got {value!r}")
+            self.fail(field, f"must be a string, got {show(value)}")
         return value
 
     def strings(self, field: str, value: object, empty: bool = False) -> tuple[str, ...]:
         """Return a list of strings."""
         if not isinstance(value, list) or not (value or empty):
-            self.fail(field, f"must be a list of strings, got {value!r}")
+            self.fail(field, f"must be a list of strings, got {show(value)}")
         return tuple(self.string(f"{field}[{i}]", item) for i, item in enumerate(value))
 
-    def number(self, field: str, value: object, positive: bool = False, minimum: float = -math.inf) -> float:
+    def number(self, field: str, value: object, positive: bool = False, minimum: float = -LARGEST) -> float:
         """Return a finite number within its bounds."""
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            self.fail(field, f"must be a finite number, got {value!r}")
+        # A whole number of 400 digits is finite for Python, but no float; a NaN is within no bounds.
+        if isinstance(value, bool) or not isinstance(value, int | float) or not -LARGEST <= value <= LARGEST:
+            self.fail(field, f"must be a finite number, at most {LARGEST:g}, got {show(value)}")
         if (positive and value <= 0) or value < minimum:
-            self.fail(field, f"must be {'positive' if positive else f'at least {minimum}'}, got {value!r}")
+            self.fail(field, f"must be {'positive' if positive else f'at least {minimum}'}, got {show(value)}")
         return float(value)
 
     def member(self, field: str, value: object, allowed: Sequence[str]) -> str:
@@ -105,10 +110,9 @@ class Fields:
         found: dict[str, tuple[str, str]] = {}
         for pattern, tag in patterns:
             try:
-                expression = re.compile(pattern)
-            except re.error as error:
-                self.fail(field, f"{pattern!r} is not a regular expression: {error}")
-            matched = [joint for joint in joints if expression.fullmatch(joint)]
+                matched = matching(pattern, joints)
+            except PatternError as error:
+                self.fail(field, str(error))
             if not matched:
                 self.fail(field, f"{pattern!r} matches no joint{suggest(pattern, joints)}")
             for joint in matched:

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import mujoco
-import yaml
 
-from legged_cts.robots.fields import Fields, RobotSpecError, suggest
+from legged_cts.robots.fields import LARGEST, Fields, RobotSpecError, suggest
 from legged_cts.robots.mjcf import fused_mjspec
+from legged_cts.robots.mjcf_check import check_mjcf, check_model
+from legged_cts.trust.plain import check_identifier, one_line, read_bounded
+from legged_cts.trust.yaml_file import MAX_BYTES, parse_yaml
 
 __all__ = ["ActuatorSpec", "RobotSpec", "RobotSpecError", "assets_dir", "load_robot"]
 
@@ -134,13 +136,12 @@ def load_robot(name_or_path: str | Path) -> RobotSpec:
     """
     path = _spec_path(name_or_path)
     try:
-        text = path.read_bytes()
+        text = read_bounded(path, MAX_BYTES)
+        content = parse_yaml(text)
     except OSError as error:
         raise RobotSpecError(f"{path}: cannot read the robot spec: {error.strerror}") from error
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RobotSpecError(f"{path}: not valid YAML: {error}") from error
+    except ValueError as error:
+        raise RobotSpecError(f"{path}: {error}") from error
     return _Parser(path, text, content).parse()
 
 
@@ -172,6 +173,10 @@ class _Parser(Fields):
     def parse(self) -> RobotSpec:
         content = self.content
         self.fields("", content, _FIELDS, _OPTIONAL)
+        try:
+            name = check_identifier("name", content["name"])
+        except ValueError as error:
+            self.fail("", str(error))
         morphology = self.member("morphology", content["morphology"], _MORPHOLOGIES)
         mjcf, model = self.model()
         bodies = [model.body(i).name for i in range(1, model.nbody)]
@@ -190,7 +195,7 @@ class _Parser(Fields):
         swap, sign = self.mirror(pose, locked)
         by_joint = {joint: actuator for actuator in actuators for joint in actuator.joints}
         return RobotSpec(
-            name=self.string("name", content["name"]),
+            name=name,
             mjcf=mjcf,
             morphology=morphology,
             base=base,
@@ -222,9 +227,12 @@ class _Parser(Fields):
         if not mjcf.is_file():
             self.fail("mjcf", f"no file {str(mjcf)!r}{suggest(mjcf.name, self.siblings())}")
         try:
-            return mjcf, mujoco.MjModel.from_xml_path(str(mjcf))
-        except ValueError as error:
-            self.fail("mjcf", f"MuJoCo cannot load {str(mjcf)!r}: {error}")
+            check_mjcf(mjcf)
+            model = mujoco.MjModel.from_xml_path(str(mjcf))
+            check_model(model)
+            return mjcf, model
+        except (ValueError, OSError, MemoryError, mujoco.FatalError) as error:
+            self.fail("mjcf", f"MuJoCo cannot load {str(mjcf)!r}: {one_line(error)}")
 
     def siblings(self) -> list[str]:
         return sorted(path.name for path in self.path.parent.glob("*.xml"))
@@ -282,6 +290,8 @@ class _Parser(Fields):
             if not model.jnt_limited[index]:
                 self.fail("joints", f'{joint!r} has no range in the MJCF; add range="lower upper"')
             low, high = model.jnt_actfrcrange[index]
+            if not 0 < high <= LARGEST and model.jnt_actfrclimited[index]:
+                self.fail("joints", f"{joint!r} has the torque limit {high:g} N m in the MJCF; it must be above 0")
             if not model.jnt_actfrclimited[index] or not math.isclose(-low, high):
                 self.fail("joints", f'{joint!r} needs a symmetric actuatorfrcrange="-limit limit" [N m] in the MJCF')
             lower, upper = model.jnt_range[index]

@@ -13,6 +13,9 @@ from typing import Any
 
 import torch
 
+from legged_cts.training.foreign import check_archive, check_content, check_tree
+from legged_cts.trust.plain import one_line
+
 CHECKPOINT_VERSION = 1
 REQUIRED = ("version", "config", "env_info", "iter", "total_steps", "actor_state_dict")
 """What every checkpoint holds. ``iter`` counts finished iterations, so it is also the index of the next one."""
@@ -100,6 +103,10 @@ def load_checkpoint(path: str | Path, map_location: str = "cpu") -> dict[str, An
             f"checkpoint: {path} has format {version}, this code reads up to {CHECKPOINT_VERSION}; update legged_cts"
         )
     _require(content, path)
+    try:
+        check_content(content)
+    except ValueError as error:
+        raise CheckpointError(f"checkpoint: {path}: {error}") from error
     return content
 
 
@@ -143,15 +150,17 @@ def read_plain(path: Path, map_location: str = "cpu") -> Any:
         CheckpointError: If it is damaged, or holds anything else.
     """
     try:
-        return torch.load(path, map_location=map_location, weights_only=True)
+        check_archive(path)
+        content = torch.load(path, map_location=map_location, weights_only=True)
+        check_tree(content)
+        return content
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"checkpoint: {path} is no checkpoint, is damaged, or holds objects beside tensors and plain values, which "
             "are never loaded because they could run code"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = str(error).partition("\n")[0] or repr(error)
-        raise CheckpointError(f"checkpoint: {path} is not a checkpoint or is damaged: {reason}") from error
+    except Exception as error:  # a damaged pickle makes torch raise anything
+        raise CheckpointError(f"checkpoint: {path} is not a checkpoint or is damaged: {one_line(error)}") from error
 
 
 def checkpoint_iteration(path: Path) -> int:

@@ -1,7 +1,7 @@
 """Worlds whose numbers are not finite: kept out of the learner, counted, and written down so that they can be replayed.
 
-Numbers whose square is not finite (beyond 1.8e19 in single precision) count as not finite, because they would end the
-running variances of the normalisers.
+Numbers beyond :data:`LIMIT` count as not finite: a single 1e15 in an observation would end the running variance of the
+normalisers for good, though it is finite.
 
 A world is quarantined for as long as it takes the environment to reset it. What the learner stores of it meanwhile is
 harmless: the observation is that of a sound world, and the transition ends an episode by time-out without a reward, so
@@ -27,8 +27,10 @@ FAULTS = "faults"
 MAX_DUMPS = 20
 """Dumps per run; further faults are only counted."""
 FAULT_VERSION = 1
+LIMIT = 1.0e6
+"""Largest magnitude of a sound observation, reward or action; forces reach 1e4 N."""
 KINDS = ("simulation", "obs", "rewards", "actions")
-"""What was not finite. The simulation of a world has also failed where its state is absurdly large."""
+"""What was beyond the limit. The simulation of a world has also failed where its state is absurdly large."""
 
 _log = logging.getLogger(__name__)
 
@@ -91,9 +93,9 @@ class FaultGuard:
             NetworkFault: If the policy's output is finite in no world, or not even on the observation of a sound one.
         """
         actions = alg.act(obs)
-        if bool(torch.isfinite(actions).all()):
+        if _sound(actions):
             return obs, actions
-        bad = ~torch.isfinite(actions).all(dim=1)
+        bad = _unsound_rows(actions)
         if bool(bad.all()):
             raise NetworkFault
         self._note("actions", bad, {"observation": obs, "output": actions, "action": torch.zeros_like(actions)})
@@ -103,7 +105,7 @@ class FaultGuard:
             obs, actions = alg.act_anew(obs, bad, began)  # type: ignore[attr-defined]
         else:
             actions = alg.act(obs)
-        if not bool(torch.isfinite(actions).all()):
+        if not _sound(actions):
             raise NetworkFault
         self._quarantine(bad)
         return obs, actions.masked_fill(bad[:, None], 0.0)
@@ -137,8 +139,8 @@ class FaultGuard:
                 self._seen_resets = resets
             if not finite:
                 after = {**before, "observation_after": obs, "reward": rewards}
-                unseen = torch.stack([_not_finite(obs[group]) for group in obs.keys()]).any(dim=0)
-                unpaid = _not_finite(rewards)
+                unseen = torch.stack([_unsound_rows(obs[group]) for group in obs.keys()]).any(dim=0)
+                unpaid = _unsound_rows(rewards)
                 self._note("obs", unseen, after)
                 self._note("rewards", unpaid, after)
                 bad = unseen | unpaid
@@ -162,16 +164,15 @@ class FaultGuard:
         return obs, rewards, dones, extras
 
     def _look(self, obs: TensorDict, rewards: torch.Tensor) -> tuple[bool, int]:
-        """Whether all numbers are finite, and how many worlds blew up so far; waits for the device once."""
-        # A sum is not finite if an entry is not. It may also overflow; then the entries themselves are looked at.
-        sums = [value.square().sum() for value in (*obs.values(), rewards)]
+        """Whether all numbers are sound, and how many worlds blew up so far; waits for the device once."""
+        largest = [value.abs().max().float() for value in (*obs.values(), rewards)]
         counter = getattr(self._env.unwrapped, "nan_resets", None)
         if isinstance(counter, torch.Tensor):
-            sums.append(counter.float())
-        *totals, last = torch.stack(sums).tolist()
+            largest.append(counter.float())
+        *values, last = torch.stack(largest).tolist()
         if isinstance(counter, torch.Tensor):
-            return all(abs(total) < float("inf") for total in totals), int(last)
-        return all(abs(total) < float("inf") for total in (*totals, last)), self._seen_resets
+            return all(value <= LIMIT for value in values), int(last)
+        return all(value <= LIMIT for value in (*values, last)), self._seen_resets
 
     def _quarantine(self, worlds: torch.Tensor) -> None:
         worlds = worlds.to(self._env.device)
@@ -214,9 +215,14 @@ class FaultGuard:
         return f"see {self._folder}; " if self._folder else ""
 
 
-def _not_finite(value: torch.Tensor) -> torch.Tensor:
-    """Which rows [N] of a tensor [N, ...] are not finite, or too large to be squared."""
-    return ~torch.isfinite(value.square()).view(len(value), -1).all(dim=1)
+def _sound(value: torch.Tensor) -> bool:
+    """Whether all numbers are within the limit; a NaN is not."""
+    return bool((value.abs() <= LIMIT).all())
+
+
+def _unsound_rows(value: torch.Tensor) -> torch.Tensor:
+    """Which rows [N] of a tensor [N, ...] hold a number that is not finite or beyond the limit."""
+    return ~(value.abs() <= LIMIT).view(len(value), -1).all(dim=1)
 
 
 def _with_donor(obs: TensorDict, bad: torch.Tensor) -> TensorDict:

@@ -12,7 +12,9 @@ import torch
 
 from legged_cts.training.checkpoint import CheckpointError, read_plain
 from legged_cts.training.compose import apply_overrides, plain
-from legged_cts.training.faults import FAULT_VERSION
+from legged_cts.training.faults import FAULT_VERSION, KINDS
+from legged_cts.training.foreign import check_config
+from legged_cts.trust.plain import building, check_number, show
 
 ENDLESS_S = 1.0e9
 
@@ -39,13 +41,33 @@ def load_fault(path: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise CheckpointError(f"file: there is no file {path}; a run's faults are in its folder faults/")
     content = read_plain(path)
-    if not isinstance(content, dict) or not {"kind", "world", "state", "config"} <= content.keys():
+    if not isinstance(content, dict):
         raise CheckpointError(f"file: {path} is no dump of a fault")
-    if content["version"] > FAULT_VERSION:
-        raise CheckpointError(f"file: {path} has format {content['version']}, this code reads up to {FAULT_VERSION}")
-    if not content["state"]:
-        raise CheckpointError(f"file: {path} holds no state of a world, because its environment could not give one")
+    try:
+        _check_fault(content)
+    except ValueError as error:
+        raise CheckpointError(f"file: {path} is no dump of a fault that can be replayed: {error}") from error
     return content
+
+
+def _check_fault(content: Mapping[str, Any]) -> None:
+    for key in ("version", "kind", "world", "iteration", "config", "state", "action"):
+        if key not in content:
+            raise ValueError(f"it lacks {key}")
+    if content["kind"] not in KINDS:
+        raise ValueError(f"kind: must be one of {', '.join(KINDS)}, got {show(content['kind'])}")
+    check_number("version", content["version"], 1, FAULT_VERSION, whole=True)
+    check_number("world", content["world"], 0, 2**31, whole=True)
+    check_number("iteration", content["iteration"], 0, 2**53, whole=True)
+    if not isinstance(content["action"], torch.Tensor) or content["action"].dim() != 1:
+        raise ValueError("action: must be a row of numbers")
+    state = content["state"]
+    if not state:
+        raise ValueError("it holds no state of a world, because its environment could not give one")
+    if not isinstance(state, Mapping) or not all(isinstance(state.get(key), Mapping) for key in ("physics", "before")):
+        raise ValueError("state: must hold seed, physics and before")
+    check_number("state.seed", state.get("seed"), 0, 2**32 - 1, whole=True)
+    check_config(content["config"])
 
 
 def replay_config(config: Mapping[str, Any], seed: int) -> dict[str, Any]:
@@ -83,14 +105,16 @@ def replay(content: Mapping[str, Any], overrides: Sequence[str] = ()) -> Replay:
     from legged_cts.envs.world_state import write_physics, write_world
     from legged_cts.robots.usd import cache_dir
 
-    config = plain(apply_overrides(content["config"], overrides))
-    friction = config["env"]["randomization"].get("friction") is not None
     state = content["state"]
-    config = replay_config(config, state["seed"])
+    with building("the task cannot be built from what the dump says"):
+        config = plain(apply_overrides(content["config"], overrides))
+        friction = config["env"]["randomization"].get("friction") is not None
+        config = replay_config(config, state["seed"])
     with make_env(config, log=cache_dir() / "setup.log") as env, torch.inference_mode():
         inner = env.unwrapped
-        write_physics(inner, state["physics"], friction)
-        write_world(inner, 0, state["before"])
+        with building("the dump's state is not one of this robot's"):
+            write_physics(inner, state["physics"], friction)
+            write_world(inner, 0, state["before"])
         obs, rewards, _, _ = env.step(content["action"].to(inner.device)[None])
         exploded = bool(inner.exploded[0])
         speed = inner.scene["robot"].data.joint_vel.torch[0].abs().max()

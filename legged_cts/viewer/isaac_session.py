@@ -23,6 +23,7 @@ from legged_cts.robots.usd import cache_dir
 from legged_cts.terrain.heights import Heightfield
 from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint
 from legged_cts.training.compose import apply_overrides, plain
+from legged_cts.trust.plain import building
 from legged_cts.viewer.session import State, require
 
 ENDLESS = 1.0e9
@@ -54,8 +55,9 @@ def isaac_session(
         ValueError: if there is no such terrain.
     """
     content = load_checkpoint(latest_checkpoint(checkpoint))
-    config = play_config(content["config"], physics, terrain, difficulty, device, seed)
-    policies = checkpoint_policies(content, resolve_device(device))
+    with building("the task cannot be built from what the checkpoint says"):
+        config = play_config(content["config"], physics, terrain, difficulty, device, seed)
+        policies = checkpoint_policies(content, resolve_device(device))
     check_roles(policies, role)
     with make_env(config, log=cache_dir() / "setup.log") as env:
         yield IsaacSession(env, policies, content, config, role)

@@ -28,7 +28,7 @@ class FaultyEnv(LineEnv):
         self.given: list[torch.Tensor] = []
 
     def fault_state(self, world):
-        return {"seed": 0, "x": self.x[world].clone()}
+        return {"seed": 0, "before": {"x": self.x[world].clone()}, "physics": {}}
 
     def step(self, actions):
         self.received.append(actions.clone())
@@ -159,13 +159,21 @@ def test_acting_anew_takes_back_what_the_student_remembered(step):
         assert not once[0].count_nonzero() == 0
 
 
-def test_large_finite_numbers_are_no_fault_even_if_their_sum_overflows(tmp_path):
-    runner = broken(tmp_path, {2: ("rewards", [1, 2, 3, 4], 1.5e19)})
+@pytest.mark.parametrize("kind", ["obs", "rewards"])
+@pytest.mark.parametrize("value", [1e15, -1e15, 1e7])
+def test_a_finite_spike_is_a_fault_and_does_not_reach_the_normalisers(tmp_path, kind, value):
+    runner = broken(tmp_path, {3: (kind, [1, 2], value)})
+    runner.learn(2)
+    assert counts(runner) == {kind: 2.0} and sound(runner)
+    parts = [part for part in runner.alg.save().values() if isinstance(part, dict)]
+    variances = [tensor for part in parts for name, tensor in part.items() if "normalizer._var" in str(name)]
+    assert variances and all(float(variance.max()) < 1e4 for variance in variances)
+
+
+def test_large_numbers_within_the_limit_are_no_fault(tmp_path):
+    runner = broken(tmp_path, {3: ("rewards", [1, 2], 9e5)})
     runner.learn(1)
     assert "rewards" not in counts(runner)
-    # What cannot be learned from is skipped: the square of the value's error is not finite.
-    assert counts(runner)["skipped_updates"] > 0
-    assert runner._rollback.sound()
 
 
 def test_several_faults_at_once_and_in_a_row(tmp_path):
@@ -212,6 +220,34 @@ def test_what_cannot_be_replayed_is_refused(tmp_path):
     make_runner(tmp_path).learn(1)
     with pytest.raises(CheckpointError, match="no dump of a fault"):
         load_fault(tmp_path / "model_1.pt")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"version": None}, "it lacks version"),
+        ({"iteration": None}, "it lacks iteration"),
+        ({"action": None}, "it lacks action"),
+        ({"state": {"physics": {}, "before": {}}}, "state.seed: must be a whole number"),
+        ({"state": {"seed": 1}}, "state: must hold seed, physics and before"),
+        ({"state": {}}, "holds no state of a world"),
+        ({"kind": "evil"}, "kind: must be one of simulation"),
+        ({"action": 3.0}, "action: must be a row"),
+        ({"world": -1}, "world: must be a whole number"),
+        ({"config": []}, "config: must be a mapping"),
+        ({"config": {"algorithm": {"class_name": "os:system"}}}, "algorithm.class_name 'os:system' is none of"),
+    ],
+)
+def test_a_malformed_dump_is_one_line_that_names_the_entry(tmp_path, change, message):
+    state = {"seed": 0, "physics": {}, "before": {}}
+    sound = {"version": 1, "kind": "obs", "world": 0, "iteration": 3, "config": {}, "state": state}
+    content = {**sound, "action": torch.zeros(1), **change}
+    path = tmp_path / "0_0.pt"
+    torch.save({**sound, "action": torch.zeros(1)}, path)
+    assert load_fault(path)["iteration"] == 3
+    torch.save({key: value for key, value in content.items() if value is not None}, path)
+    with pytest.raises(CheckpointError, match=message):
+        load_fault(path)
 
 
 def test_a_loss_that_is_not_finite_skips_its_update_alone(tmp_path, monkeypatch):

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import mujoco
 import numpy as np
-import yaml
 
 from legged_cts.robots.doctor.report import Row, Status, judge, names
 from legged_cts.robots.doctor.subject import MIRROR, Subject
 from legged_cts.robots.mjcf import robot_mjspec
+from legged_cts.robots.mjcf_check import check_mjcf
 from legged_cts.robots.spec import assets_dir
+from legged_cts.trust.yaml_file import load_yaml
 
 # A body whose radius of gyration is this share of the distance from its centre of mass to the end of its shapes is a
 # point in its middle; legs measure 0.3, a ball 0.63, a shell 1.
@@ -47,8 +48,10 @@ def of_unloaded(robot: str | Path) -> list[Row]:
         path = assets_dir() / "robots" / robot
     path = path / "robot.yaml" if path.is_dir() else path
     try:
-        return list(_written(mujoco.MjSpec.from_file(str(path.parent / yaml.safe_load(path.read_text())["mjcf"]))))
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        mjcf = path.parent / load_yaml(path)["mjcf"]
+        check_mjcf(mjcf)
+        return list(_written(mujoco.MjSpec.from_file(str(mjcf))))
+    except (OSError, ValueError, TypeError, KeyError):
         return []
 
 
