@@ -7,7 +7,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from legged_cts.deploy.contract import CONTRACT_KEY, ObservationTerm, PolicyContract
+from legged_cts.deploy.contract import ObservationTerm, PolicyContract
+from legged_cts.export.onnx import write_contract
 from legged_cts.robots.gait import Gait
 from legged_cts.robots.spec import load_robot
 
@@ -133,7 +134,7 @@ def _write(
     graph = helper.make_graph(nodes, "policy", *values, tensors)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     if contract is not None:
-        helper.set_model_props(model, {CONTRACT_KEY: contract.to_json()})
+        write_contract(model, contract)
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString())
     return path

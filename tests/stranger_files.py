@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from task_files import algorithm_file
 
 from legged_cts.deploy.contract import term_sizes
 from legged_cts.envs.privileged import resolve_privileged
 from legged_cts.export.checkpoint import construct_algorithm
 from legged_cts.robots.spec import load_robot
+from legged_cts.training.compose import compose_task, plain
 
 PRIVILEGED = 50
 
 
 def checkpoint_content(algorithm: str = "cts") -> dict[str, Any]:
-    """What a checkpoint of a fresh policy for the Go2 holds: tiny networks, and of the task what an export reads."""
+    """What a checkpoint of a fresh policy for the Go2 holds: tiny networks, and the whole task."""
     return copy.deepcopy(_content(algorithm))
 
 
@@ -27,19 +27,9 @@ def checkpoint_content(algorithm: str = "cts") -> dict[str, Any]:
 def _content(algorithm: str) -> dict[str, Any]:
     torch.manual_seed(0)
     spec = load_robot("go2")
-    config = algorithm_file(algorithm)
+    config = plain(compose_task([f"algorithm={algorithm}", "robot=go2", "runner.average_iterations=0"]))
     for network in config["networks"].values():
         network["hidden_dims"] = [8]
-    config |= {
-        "robot": "go2",
-        "terrain": {"name": "flat", "type": "plane"},
-        "env": {
-            "decimation": 4,
-            "sim": {"dt": 0.005},
-            "actions": {"scale": None, "clip": 100.0},
-            "observations": {"privileged": {}},
-        },
-    }
     resolve_privileged(config)
     info = {
         "robot": "go2",

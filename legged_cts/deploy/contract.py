@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from legged_cts.robots.gait import Gait
+from legged_cts.trust.plain import check_identifier, check_plain, show
 
 if TYPE_CHECKING:
     from legged_cts.robots.spec import RobotSpec
@@ -16,14 +18,28 @@ if TYPE_CHECKING:
 CONTRACT_KEY = "legged_cts_contract"
 """The key of the ONNX `metadata_props` entry which holds the contract."""
 
-CONTRACT_VERSION = 3
+CONTRACT_VERSION = 4
 """The format written; older ones are still read."""
 
-ADDED_IN = {"gait": 2, "state_size": 3}
+HASH_SINCE = 4
+"""The version since which a file must hold the hash of its network; in older ones nothing vouches for the weights."""
+
+ADDED_IN = {"gait": 2, "state_size": 3, "network_hash": HASH_SINCE}
 """The version that brought each field which version 1 did not have; before it, the field has its default."""
 
 HISTORY_RESETS = ("backfill", "zero")
 """What a reset may do to the history; `zero` came with version 3."""
+
+CONTROL_DT = (1e-3, 1.0)
+PHYSICS_DT = (1e-5, 0.1)
+"""Bounds of both steps [s]; control runs at 50 Hz, physics at 200 Hz and more."""
+
+MAX_TICKS = 1000
+MAX_TEXT = 10**6
+"""Characters of a contract, which has some thousand."""
+
+LARGEST = 1.0e6
+"""No quantity of a contract is larger, in SI units."""
 
 GAIT_PHASE = "gait_phase"
 """The observation term of the gait's clock, sine and cosine of its phase; it goes with a gait and only with one."""
@@ -89,6 +105,7 @@ class PolicyContract:
         state_size: numbers S in the state of a recurrent policy, 0 for a feed-forward one. The network then has one
             more input, `state` [batch, S], and one more output, `next_state`, which is the next step's state; a reset
             sets it to zeros.
+        network_hash: sha256 over the ONNX file without its metadata, see `legged_cts.deploy.onnx_file.network_hash`.
     """
 
     version: int
@@ -115,6 +132,7 @@ class PolicyContract:
     terrain: str
     gait: Gait | None = None
     state_size: int = 0
+    network_hash: str = ""
 
     def __post_init__(self) -> None:
         """Checks every field and brings it to its exact type.
@@ -123,19 +141,27 @@ class PolicyContract:
             ContractError: naming the first field that is wrong.
         """
         put = object.__setattr__
-        for name in ("robot", "robot_hash", "history_order", "history_reset", "git_revision", "algorithm", "terrain"):
+        for name in ("robot_hash", "history_order", "history_reset", "git_revision"):
             put(self, name, _text(name, getattr(self, name)))
-        for name, low in (("version", 1), ("history_length", 1), ("trained_steps", 0), ("state_size", 0)):
-            put(self, name, _integer(name, getattr(self, name), low))
+        for name in ("robot", "algorithm", "terrain"):  # they become paths, words and part of a page
+            put(self, name, _identifier(name, getattr(self, name)))
+        for name, low, high in (
+            ("version", 1, 1000), ("history_length", 1, 1000), ("trained_steps", 0, 2**63), ("state_size", 0, 10**5)
+        ):  # fmt: skip
+            put(self, name, _integer(name, getattr(self, name), low, high))
         for name in ("action_clip", "control_dt", "physics_dt"):
             put(self, name, _number(name, getattr(self, name), positive=True))
         put(self, "parity_error", _number("parity_error", self.parity_error))
         _known_version(self.version)
+        if not isinstance(self.network_hash, str) or not re.fullmatch(r"([0-9a-f]{64})?", self.network_hash):
+            raise ContractError(f"network_hash: expected 64 hex digits, got {show(self.network_hash)}")
         put(self, "gait", _gait(self.gait))
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.name in _unknown_to(self.version) and value != field.default:
-                raise ContractError(f"{field.name}: expected {field.default} in version {self.version}, got {value!r}")
+                raise ContractError(
+                    f"{field.name}: expected {field.default!r} in version {self.version}, got {show(value)}"
+                )
         _expect("history_order", self.history_order, "oldest_first")
         _expect("history_reset", self.history_reset, *HISTORY_RESETS[: 1 if self.version < 3 else 2])
         joints = tuple(_text(f"joints[{i}]", joint) for i, joint in enumerate(_sequence("joints", self.joints)))
@@ -153,7 +179,12 @@ class PolicyContract:
         put(self, "action_scale", _action_scale(self.action_scale, joints))
         put(self, "observations", _observations(self.observations, len(joints), self.gait is not None))
         put(self, "command_ranges", _command_ranges(self.command_ranges))
+        for name, (low, high) in (("control_dt", CONTROL_DT), ("physics_dt", PHYSICS_DT)):
+            if not low <= getattr(self, name) <= high:
+                raise ContractError(f"{name}: expected a step of {low:g} to {high:g} s, got {getattr(self, name)!r}")
         ticks = self.control_dt / self.physics_dt
+        if ticks > MAX_TICKS:
+            raise ContractError(f"physics_dt: {ticks:.0f} physics ticks per action, at most {MAX_TICKS} are allowed")
         if round(ticks) < 1 or not math.isclose(ticks, round(ticks), rel_tol=1e-6):
             raise ContractError(
                 f"control_dt: {self.control_dt} s is no whole number of physics ticks of {self.physics_dt} s"
@@ -185,9 +216,16 @@ class PolicyContract:
             ContractError: naming the field that is missing, unknown, or of the wrong type or length.
         """
         try:
-            fields = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ContractError(f"the contract is not valid JSON: {error}") from error
+            if len(text) > MAX_TEXT:
+                raise ContractError(f"the contract has {len(text):,} characters, at most {MAX_TEXT:,} are allowed")
+            fields = json.loads(text, object_pairs_hook=_unique)
+        except (ValueError, RecursionError) as error:
+            reason = "too many levels" if isinstance(error, RecursionError) else error
+            raise ContractError(f"the contract is not valid JSON: {reason}") from error
+        try:
+            check_plain(fields)
+        except ValueError as error:
+            raise ContractError(str(error)) from error
         version = fields.get("version") if isinstance(fields, dict) else None
         unknown = set() if version is None else _unknown_to(_known_version(version))
         _keys("contract", fields, [field.name for field in dataclasses.fields(cls) if field.name not in unknown])
@@ -238,7 +276,7 @@ def check(contract: PolicyContract, spec: RobotSpec) -> None:
 
 def _known_version(version: Any) -> int:
     if version not in range(1, CONTRACT_VERSION + 1):
-        raise ContractError(f"version: expected 1 to {CONTRACT_VERSION}, got {version!r}")
+        raise ContractError(f"version: expected 1 to {CONTRACT_VERSION}, got {show(version)}")
     return version
 
 
@@ -249,26 +287,48 @@ def _unknown_to(version: int) -> set[str]:
 
 def _expect(name: str, value: object, *wanted: object) -> None:
     if value not in wanted:
-        raise ContractError(f"{name}: expected {' or '.join(map(repr, wanted))}, got {value!r}")
+        raise ContractError(f"{name}: expected {' or '.join(map(repr, wanted))}, got {show(value)}")
 
 
 def _text(name: str, value: Any) -> str:
     if not isinstance(value, str) or not value:
-        raise ContractError(f"{name}: expected a text that is not empty, got {value!r}")
+        raise ContractError(f"{name}: expected a text that is not empty, got {show(value)}")
+    if len(value) > 100 or not value.isprintable():
+        raise ContractError(f"{name}: expected at most 100 printable characters, got {show(value)}")
     return value
 
 
-def _integer(name: str, value: Any, low: int) -> int:
+def _identifier(name: str, value: Any) -> str:
+    try:
+        return check_identifier(name, _text(name, value))
+    except ContractError:
+        raise
+    except ValueError as error:
+        raise ContractError(str(error)) from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise ValueError("a field is there twice")
+    return fields
+
+
+def _integer(name: str, value: Any, low: int, high: int = 10**6) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < low:
-        raise ContractError(f"{name}: expected a whole number of at least {low}, got {value!r}")
+        raise ContractError(f"{name}: expected a whole number of at least {low}, got {show(value)}")
+    if value > high:
+        raise ContractError(f"{name}: expected a whole number of at most {high}, got {show(value)}")
     return value
 
 
 def _number(name: str, value: Any, positive: bool = False) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ContractError(f"{name}: expected a finite number, got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < math.inf:
+        raise ContractError(f"{name}: expected a finite number, got {show(value)}")
+    if abs(value) > LARGEST:
+        raise ContractError(f"{name}: expected a number of at most {LARGEST:g}, got {show(value)}")
     if positive and value <= 0:
-        raise ContractError(f"{name}: expected a number above 0, got {value!r}")
+        raise ContractError(f"{name}: expected a number above 0, got {show(value)}")
     return float(value)
 
 
@@ -283,19 +343,19 @@ def _action_scale(value: Any, joints: tuple[str, ...]) -> float | tuple[float, .
 
 def _sequence(name: str, value: Any) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple):
-        raise ContractError(f"{name}: expected a list, got {value!r}")
+        raise ContractError(f"{name}: expected a list, got {show(value)}")
     return tuple(value)
 
 
 def _keys(name: str, value: Any, wanted: list[str]) -> None:
     if not isinstance(value, dict):
-        raise ContractError(f"{name}: expected an object with the fields {wanted}, got {value!r}")
+        raise ContractError(f"{name}: expected an object with the fields {wanted}, got {show(value)}")
     for key in wanted:
         if key not in value:
             raise ContractError(f"{name}: the field '{key}' is missing")
     for key in value:
         if key not in wanted:
-            raise ContractError(f"{name}: the field '{key}' is unknown")
+            raise ContractError(f"{name}: the field {show(key)} is unknown")
 
 
 def _observations(value: Any, joints: int, gait: bool) -> tuple[ObservationTerm, ...]:

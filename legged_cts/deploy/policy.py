@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from legged_cts.deploy.contract import CONTRACT_KEY, ContractError, PolicyContract
+from legged_cts.deploy.contract import CONTRACT_KEY, HASH_SINCE, ContractError, PolicyContract
+from legged_cts.deploy.onnx_file import first_run, network_hash, open_session, read_onnx
 from legged_cts.deploy.robot import Array
+from legged_cts.trust.plain import one_line
 
 
 class OnnxNetwork:
@@ -28,21 +30,25 @@ class OnnxNetwork:
         path = Path(path)
         if not path.is_file():
             raise FileNotFoundError(f"policy: there is no file {path}; write one with scripts/export.py checkpoint=...")
-        options = onnxruntime.SessionOptions()
-        # The networks are small: handing work to threads costs more than it saves.
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
         try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            data = read_onnx(path)
+            self._session = open_session(data)
+            metadata = self._session.get_modelmeta().custom_metadata_map
         except Exception as error:  # onnxruntime raises classes of its own that it does not export
-            raise ContractError(f"policy: {path} is no ONNX file that onnxruntime can read: {error}") from error
-        metadata = self._session.get_modelmeta().custom_metadata_map
+            reason = one_line(error)
+            raise ContractError(f"policy: {path} is no ONNX file that can be read: {reason}") from error
         if CONTRACT_KEY not in metadata:
             raise ContractError(f"policy: {path} carries no contract ('{CONTRACT_KEY}'); export it with legged_cts")
-        self.contract = PolicyContract.from_json(metadata[CONTRACT_KEY])
-        inputs, outputs = network_shapes(self.contract)
-        self._check("input", self._session.get_inputs(), inputs)
+        try:
+            self.contract = PolicyContract.from_json(metadata[CONTRACT_KEY])
+        except ContractError as error:
+            raise ContractError(f"policy: {path}: {error}") from error
+        if self.contract.version >= HASH_SINCE and self.contract.network_hash != network_hash(data):
+            raise ContractError(f"policy: {path} is damaged: its network is not the one that its contract was made for")
+        self._inputs, outputs = network_shapes(self.contract)
+        self._check("input", self._session.get_inputs(), self._inputs)
         self._check("output", self._session.get_outputs(), outputs)
+        self._try_out(path, outputs)
 
     def initial_state(self, batch: int) -> Array:
         """The state after a reset, zeros float32 [B, S]; S is 0 for a feed-forward policy."""
@@ -60,10 +66,24 @@ class OnnxNetwork:
             Actions [B, d], not clipped, and the next state [B, S].
         """
         feed = {"proprioception": proprioception, "history": history}
-        if not self.contract.state_size:
-            return np.asarray(self._session.run(["actions"], feed)[0]), state
-        actions, next_state = self._session.run(["actions", "next_state"], {**feed, "state": state})
+        try:
+            if not self.contract.state_size:
+                return np.asarray(self._session.run(["actions"], feed)[0]), state
+            actions, next_state = self._session.run(["actions", "next_state"], {**feed, "state": state})
+        except Exception as error:
+            raise ContractError(f"policy: its network failed: {one_line(error)}") from error
         return np.asarray(actions), np.asarray(next_state)
+
+    def _try_out(self, path: Path, outputs: dict[str, tuple[int, ...]]) -> None:
+        """Run the network once on zeros, so that what cannot run fails here and not on the robot."""
+        feed = {name: np.zeros((1, *shape), dtype=np.float32) for name, shape in self._inputs.items()}
+        try:
+            results = first_run(self._session, list(outputs), feed)
+        except Exception as error:
+            raise ContractError(f"policy: {path}: its network failed: {one_line(error)}") from error
+        for (name, shape), result in zip(outputs.items(), results, strict=True):
+            if np.shape(result) != (1, *shape):
+                raise ContractError(f"policy: {path}: '{name}' came out as {np.shape(result)}, not as {(1, *shape)}")
 
     def _check(self, kind: str, nodes: Sequence[onnxruntime.NodeArg], wanted: dict[str, tuple[int, ...]]) -> None:
         present = {node.name: node for node in nodes}

@@ -146,10 +146,11 @@ class VideoWriter:
     """Writes an mp4 (H.264) frame by frame; use it as a context manager.
 
     Args:
-        path: file to write; its folder is made.
+        path: file to write, in a folder that is there.
         fps: frames per second.
 
     Raises:
+        ValueError: if the file is no .mp4, or there is no such folder.
         RuntimeError: if the package that writes videos is missing.
     """
 
@@ -162,7 +163,8 @@ class VideoWriter:
         self.path = Path(path)
         if self.path.suffix != ".mp4":
             raise ValueError(f"video: the file must end in .mp4, got {self.path.name}")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if not self.path.parent.is_dir():
+            raise ValueError(f"video: there is no folder {self.path.parent}; make it first")
         self._fps = fps
         self._stream: Any = None
         self._shape: tuple[int, ...] = ()

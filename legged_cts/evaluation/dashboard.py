@@ -12,12 +12,16 @@ from typing import Any
 
 from legged_cts.training.alarms import Alarms
 from legged_cts.training.panels import PAGES, Panel
+from legged_cts.training.writers import MAX_TABLE
+from legged_cts.trust.plain import read_bounded
 
 METRICS_FILE = "metrics.csv"
 PICTURE = "diagnostics.png"
 COLUMNS = 4
 POINTS = 600
 """Most points of a line; more cannot be told apart, and finding a free place for the legend gets slow."""
+LARGEST = 1.0e39
+"""No number of single precision is larger."""
 LINE_STYLES = ("-", "--", ":", "-.")
 """Runs differ by their lines, roles by their colours."""
 SMOOTHING = 50
@@ -90,21 +94,32 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
     Raises:
         ValueError: If the file is no table of numbers by iteration.
     """
-    text = path.read_text()
-    lines = text.splitlines()
-    if text and not text.endswith("\n"):
-        lines = lines[:-1]  # is being written
-    reader = csv.DictReader(lines)
-    if "iteration" not in (reader.fieldnames or []):
-        raise ValueError(f"{path} has no column 'iteration'; give a run's folder or its {METRICS_FILE}")
     try:
-        rows = [{name: float(cell) for name, cell in row.items() if cell} for row in reader]
-    except (TypeError, ValueError) as error:
+        text = read_bounded(path, MAX_TABLE).decode("utf-8-sig")
+        lines = text.splitlines()
+        if text and not text.endswith("\n"):
+            lines = lines[:-1]  # is being written
+        reader = csv.DictReader(lines)
+        if "iteration" not in (reader.fieldnames or []):
+            raise ValueError(f"it has no column 'iteration'; give a run's folder or its {METRICS_FILE}")
+        rows = [_numbers(row, number) for number, row in enumerate(reader, start=2)]
+    except (TypeError, ValueError, csv.Error) as error:
         raise ValueError(f"{path} is no table of numbers: {error}") from error
     for row in rows:  # of runs that were begun before it was a column
         if "gap/return" not in row and {"teacher/return", "student/return"} <= row.keys():
             row["gap/return"] = row["teacher/return"] - row["student/return"]
     return rows
+
+
+def _numbers(row: Mapping[str, str], number: int) -> dict[str, float]:
+    numbers = {name: float(cell) for name, cell in row.items() if cell}
+    for name, value in numbers.items():
+        if not abs(value) <= LARGEST:
+            raise ValueError(f"row {number}: {name} must be a finite number, got {row[name]!r:.40}")
+    iteration = numbers.get("iteration", -1.0)
+    if not (0 <= iteration <= 2**53 and iteration == int(iteration)):
+        raise ValueError(f"row {number}: iteration must be a whole number, got {row['iteration']!r:.40}")
+    return numbers
 
 
 def warnings_in(rows: Sequence[Mapping[str, float]]) -> list[tuple[int, str]]:

@@ -17,7 +17,8 @@ import onnxruntime
 import torch
 from torch import nn
 
-from legged_cts.deploy.contract import CONTRACT_KEY, ContractError, PolicyContract
+from legged_cts.deploy.contract import CONTRACT_KEY, HASH_SINCE, ContractError, PolicyContract
+from legged_cts.deploy.onnx_file import network_hash
 from legged_cts.deploy.policy import OnnxPolicy, network_shapes
 
 OPSET = 18
@@ -79,7 +80,7 @@ def export_policy(policy: nn.Module, contract: PolicyContract, path: str | Path)
     model = onnx.load_model_from_string(buffer.getvalue())
     _declare_inputs(model, contract)
     contract = dataclasses.replace(contract, parity_error=parity(module, model.SerializeToString(), contract))
-    onnx.helper.set_model_props(model, {CONTRACT_KEY: contract.to_json()})
+    write_contract(model, contract)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, draft = tempfile.mkstemp(suffix=".onnx", prefix=f".{path.stem}-", dir=path.parent)
     try:
@@ -93,6 +94,13 @@ def export_policy(policy: nn.Module, contract: PolicyContract, path: str | Path)
         Path(draft).unlink(missing_ok=True)
         raise
     return written
+
+
+def write_contract(model: onnx.ModelProto, contract: PolicyContract) -> None:
+    """Writes a contract with the hash of the network into an ONNX model, in place of what it had."""
+    if contract.version >= HASH_SINCE:
+        contract = dataclasses.replace(contract, network_hash=network_hash(model.SerializeToString()))
+    onnx.helper.set_model_props(model, {CONTRACT_KEY: contract.to_json()})
 
 
 def policy_state_size(policy: nn.Module) -> int:

@@ -13,8 +13,9 @@ from torch import nn
 class Encoder(nn.Module):
     """What all encoders have in common.
 
-    A class of one's own may take an encoder's place through ``class_name`` in the configuration. Its constructor takes
-    ``input_shape``, ``latent_dim`` and ``unit_latent`` and what the configuration gives. A feed-forward one has
+    A class of one's own may take an encoder's place through ``class_name`` in the configuration, with the word
+    ``trust=<its module>`` on the command line of every script that builds it. Its constructor takes ``input_shape``,
+    ``latent_dim`` and ``unit_latent`` and what the configuration gives. A feed-forward one has
     ``state_size`` 0 and ``forward(x [B, *input_shape]) -> latent [B, latent_dim]``; a recurrent one has the interface
     of ``legged_cts.models.recurrent.RecurrentEncoder``.
     """

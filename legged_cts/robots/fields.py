@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -71,9 +72,10 @@ class Fields:
 
     def number(self, field: str, value: object, positive: bool = False, minimum: float = -LARGEST) -> float:
         """Return a finite number within its bounds."""
-        # A whole number of 400 digits is finite for Python, but no float; a NaN is within no bounds.
-        if isinstance(value, bool) or not isinstance(value, int | float) or not -LARGEST <= value <= LARGEST:
-            self.fail(field, f"must be a finite number, at most {LARGEST:g}, got {show(value)}")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < math.inf:
+            self.fail(field, f"must be a finite number, got {show(value)}")
+        if abs(value) > LARGEST:
+            self.fail(field, f"must be at most {LARGEST:g}, got {show(value)}")
         if (positive and value <= 0) or value < minimum:
             self.fail(field, f"must be {'positive' if positive else f'at least {minimum}'}, got {show(value)}")
         return float(value)

@@ -23,7 +23,8 @@ from legged_cts.training.compose import TASKS, apply_overrides, plain
 from legged_cts.training.distributed import Processes, from_environment, leave, run_time, single_environment
 from legged_cts.training.interrupt import STOPPED, on_interrupt, run_child
 from legged_cts.training.random_state import seed_everything
-from legged_cts.training.writers import check_logger
+from legged_cts.training.writers import check_logger, read_metrics_rows
+from legged_cts.trust.plain import building
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
@@ -95,10 +96,12 @@ def choose_morphology(argv: Sequence[str]) -> list[str]:
     words = [word for word in argv[1:] if not word.startswith("-")]
     resumed = [word.partition("=")[2].strip("'\"") for word in words if word.startswith("resume=")]
     if resumed and resumed[-1] not in ("", "null"):
-        words.append(f"robot='{load_checkpoint(latest_checkpoint(resumed[-1]))['config']['robot']}'")
+        with building("resume: the checkpoint's configuration is not whole"):
+            words.append(f"robot='{load_checkpoint(latest_checkpoint(resumed[-1]))['config']['robot']}'")
     return morphology_override(words)
 
 
+@building("the configuration is not whole")
 def resolve_task(cfg: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
     """Resolve and check the configuration of a run before anything heavy starts.
 
@@ -120,6 +123,8 @@ def resolve_task(cfg: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
         own = [word for word in overrides if not word.lstrip("+").startswith(("resume=", "checkpoint="))]
         config = plain(apply_overrides(load_checkpoint(path)["config"], own))
         config["resume"], config["checkpoint"] = str(path), None
+        if path.with_name("metrics.csv").is_file():
+            read_metrics_rows(path.with_name("metrics.csv"))
     load_robot(config["robot"])
     if robot_name(config["robot"]) != config["robot"]:
         # The checkpoint is evaluated and exported from other folders too.

@@ -34,6 +34,7 @@ from legged_cts.training.display import Display, NoDisplay, make_display, say
 from legged_cts.training.distributed import Processes, fingerprint, join, own_state, to_cpu
 from legged_cts.training.env_state import capture_env, has_own_state, restore_env
 from legged_cts.training.faults import FaultGuard, NetworkFault
+from legged_cts.training.foreign import check_weights
 from legged_cts.training.interrupt import GracefulStop
 from legged_cts.training.random_state import random_state, seed_everything, set_random_state
 from legged_cts.training.rates import apply_new_rates
@@ -44,6 +45,7 @@ from legged_cts.training.statistics import RoleStatistics, student_score
 from legged_cts.training.teachers import supply_teachers
 from legged_cts.training.widen import widen_inputs
 from legged_cts.training.writers import CsvWriter, Writer, make_writer
+from legged_cts.trust.plain import building
 
 _log = logging.getLogger(__name__)
 
@@ -242,6 +244,7 @@ class Runner(OnPolicyRunner):
             },
         )
 
+    @building("checkpoint: what it holds does not fit this run")
     def load(
         self, path: str, load_cfg: dict | None = None, strict: bool = True, map_location: str | None = None
     ) -> dict[str, Any]:
@@ -260,8 +263,10 @@ class Runner(OnPolicyRunner):
 
         Raises:
             CheckpointError: If the file is no checkpoint, or its networks are not those of this configuration.
+            ValueError: If its networks are not finite, or another entry is of the wrong kind.
         """
         content = load_checkpoint(path, map_location or self.device)
+        check_weights(content)
         if load_cfg is not None:
             content = self._with_new_inputs(content)
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import os
 from collections.abc import Mapping
@@ -11,7 +12,10 @@ from typing import Any, Protocol
 
 from legged_cts.training.checkpoint import DRAFT
 from legged_cts.training.panels import tensorboard_layout
+from legged_cts.trust.plain import read_bounded
 
+MAX_TABLE = 128 * 2**20
+"""Bytes of a table; 50,000 iterations with 150 columns have half of it."""
 LOGGERS = ("tensorboard", "wandb", "none")
 
 
@@ -44,7 +48,7 @@ class CsvWriter:
         self._columns: list[str] = []
         rows: list[dict[str, str]] = []
         if start and path.is_file():
-            self._columns, rows = read_rows(path)
+            self._columns, rows = read_metrics_rows(path)
             rows = [row for row in rows if row["iteration"].isdigit() and int(row["iteration"]) <= start]
         self._rewrite(rows)
 
@@ -80,12 +84,37 @@ class CsvWriter:
 
 
 def read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Return the columns and the whole rows of a table, such as ``metrics.csv``."""
-    with path.open(newline="") as file:
-        reader = csv.DictReader(file)
-        # A row that a killed process left half written is shorter than the others, which shows as None.
-        rows = [row for row in reader if None not in row.values()]
-        return list(reader.fieldnames or []), rows
+    """Return the columns and the whole rows of a table, such as ``metrics.csv``.
+
+    Raises:
+        ValueError: If it is no table with commas, a column is there twice, or a row has more cells than the first.
+    """
+    try:
+        text = read_bounded(path, MAX_TABLE).decode("utf-8-sig")
+        reader = csv.DictReader(io.StringIO(text, newline=""))
+        columns = list(reader.fieldnames or [])
+        rows = list(reader)
+    except (csv.Error, ValueError) as error:
+        raise ValueError(f"{path} is no table: {error}") from error
+    if len(set(columns)) < len(columns):
+        raise ValueError(f"{path} is no table: a column is there twice")
+    for number, row in enumerate(rows, start=2):
+        if None in row:
+            raise ValueError(f"{path} is no table: row {number} has more cells than the first")
+    # A row that a killed process left half written is shorter than the others, which shows as None.
+    return columns, [row for row in rows if None not in row.values()]
+
+
+def read_metrics_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Return what :func:`read_rows` does of a ``metrics.csv`` that a run can go on with.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    columns, rows = read_rows(path)
+    if columns[:1] not in ([], ["iteration"]):
+        raise ValueError(f"{path} does not begin with the column 'iteration'; move it away to begin a new one")
+    return columns, rows
 
 
 class TensorBoardWriter:

@@ -39,9 +39,11 @@ def matching(pattern: str, names: Iterable[str]) -> list[str]:
     if len(pattern) > MAX_PATTERN:
         raise PatternError(f"a pattern of {len(pattern)} characters, at most {MAX_PATTERN} are allowed")
     try:
-        tree = list(parser.parse(pattern))
+        tree = parser.parse(pattern)
     except (re.error, RecursionError, OverflowError) as error:
         raise PatternError(f"{pattern!r} is not a regular expression: {error}") from error
+    if tree.state.flags & ~re.UNICODE:
+        raise PatternError(f"{pattern!r}: flags such as (?i) are not allowed")
     _sequence(tree, "")  # also where there are no names
     return [name for name in names if len(name) <= MAX_NAME and len(name) in _sequence(tree, name)(0)]
 

@@ -21,7 +21,9 @@ IDENTIFIER = r"[A-Za-z_][\w-]{0,63}"
 
 BUILDING_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError)
 
-show = reprlib.Repr(maxstring=80, maxother=80, maxlong=40).repr
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
+show = _SHORT.repr
 """Like ``repr``, but short whatever the value is."""
 
 

@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-import viser
 
 from legged_cts.deploy.contract import COMMANDS
 from legged_cts.deploy.robot import Array
+from legged_cts.viewer.own_page import open_server
 from legged_cts.viewer.scene import Scene
 from legged_cts.viewer.session import Simulation, State
 
@@ -21,6 +21,8 @@ LABELS = {
     "lin_vel_y": ("v_y [m/s]", "to the left"),
     "ang_vel_z": ("yaw [rad/s]", "turning left"),
 }
+PUSHES = (0.1, 2.0)
+"""Smallest and largest push [m/s]."""
 FRAME = 1 / 30
 READOUT = 0.2
 SMOOTHING = 0.4
@@ -52,9 +54,8 @@ class App:
         self._speed = 1.0
         self._falls = 0
         self._lying = 0.0
-        self._server = viser.ViserServer(host=host, port=port, label="legged_cts", verbose=False)
+        self._server = open_server(host, port, "legged_cts")
         self.url = f"http://{host}:{self._server.get_port()}"
-        # The share button would relay the page through a server of others.
         self._server.gui.configure_theme(show_logo=False, show_share_button=False, control_width="medium")
         self._server.initial_camera.position = (1.1, -1.7, 0.6)
         self._server.initial_camera.look_at = (0.0, 0.0, -0.05)
@@ -85,13 +86,13 @@ class App:
                 disabled=len(session.roles) < 2,
                 hint="the teacher needs checkpoint=... role=teacher",
             )
-            self._role.on_update(lambda _: self._jobs.put(lambda: session.set_role(self._role.value)))
+            self._role.on_update(lambda _: self._jobs.put(self._change_role))
         with gui.add_folder("World"):
             self._terrain = gui.add_dropdown(
                 "Terrain", session.terrains, initial_value=session.terrain, disabled=len(session.terrains) < 2
             )
             self._terrain.on_update(lambda _: self._jobs.put(self._change_terrain))
-            self._push_speed = gui.add_slider("Push [m/s]", 0.1, 2.0, 0.1, 0.8)
+            self._push_speed = gui.add_slider("Push [m/s]", *PUSHES, 0.1, 0.8)
             gui.add_button("Push", hint="from a random side").on_click(lambda _: self._jobs.put(self._push))
             self._pause = gui.add_checkbox("Pause", initial_value=False)
             gui.add_button("Reset").on_click(lambda _: self._jobs.put(self._reset))
@@ -104,7 +105,11 @@ class App:
     @property
     def command(self) -> Array:
         """(v_x, v_y, yaw rate) as the sliders stand [m/s, m/s, rad/s] [3]."""
-        return np.array([slider.value for slider in self._sliders], dtype=np.float64)
+        # What a page sends is not bound to the ends of the slider.
+        ranges = [self._session.command_ranges[name] for name in COMMANDS]
+        sent = [float(slider.value) for slider in self._sliders]
+        low, high = np.array([(min(low, 0.0), max(high, 0.0)) for low, high in ranges]).T
+        return np.clip(np.nan_to_num(sent, posinf=0.0, neginf=0.0), low, high)
 
     def set_command(self, command: Array) -> None:
         """Moves the sliders, as far as they go."""
@@ -175,13 +180,18 @@ class App:
 
     def _push(self) -> None:
         angle = self._rng.uniform(-np.pi, np.pi)
-        self._session.push(self._push_speed.value * np.array([np.cos(angle), np.sin(angle), 0.0]))
+        speed = float(np.clip(np.nan_to_num(self._push_speed.value), *PUSHES))
+        self._session.push(speed * np.array([np.cos(angle), np.sin(angle), 0.0]))
 
     def _stand_still(self) -> None:
         self.set_command(np.zeros(3))
 
+    def _change_role(self) -> None:
+        if self._role.value in self._session.roles:
+            self._session.set_role(self._role.value)
+
     def _change_terrain(self) -> None:
-        if self._terrain.value != self._session.terrain:
+        if self._terrain.value in self._session.terrains and self._terrain.value != self._session.terrain:
             self._session.set_terrain(self._terrain.value)
             self._reset()
             self._scene.remove()

@@ -10,8 +10,13 @@ from pathlib import Path
 
 from legged_cts.deploy.words import option
 from legged_cts.robots.spec import assets_dir
+from legged_cts.trust.plain import check_number
 from legged_cts.viewer.session import TERRAINS, MujocoSession, Simulation, require
 
+LONGEST = 86_400.0
+"""Longest play [s]."""
+WIDEST = 4096
+"""Largest picture [pixels]."""
 SHIPPED = "policies/go2_flat/policy.onnx"
 """The policy that plays where none is named, in the assets folder."""
 
@@ -47,10 +52,13 @@ class PlayOptions:
         require("role", self.role, ("student", "teacher"))
         if not 0.0 <= self.difficulty <= 1.0:
             raise ValueError(f"difficulty must lie in [0, 1], got {self.difficulty}")
-        if self.seconds is not None and self.seconds <= 0:
-            raise ValueError(f"seconds must be above 0, got {self.seconds}")
-        if self.width < 2 or self.height < 2 or self.width % 2 or self.height % 2:
-            raise ValueError(f"width and height must be even and above 0, got {self.width} x {self.height}")
+        check_number("seed", self.seed, 0, 2**32 - 1, whole=True)
+        check_number("port", self.port, 0, 65535, whole=True)
+        if self.seconds is not None and not 0 < self.seconds <= LONGEST:
+            raise ValueError(f"seconds must be above 0 and at most {LONGEST:g}, got {self.seconds}")
+        if not (2 <= self.width <= WIDEST and 2 <= self.height <= WIDEST) or self.width % 2 or self.height % 2:
+            size = f"{self.width} x {self.height}"
+            raise ValueError(f"width and height must be even and above 0, at most {WIDEST}, got {size}")
         if self.video and Path(self.video).suffix != ".mp4":
             raise ValueError(f"video: the file must end in .mp4, got {self.video}")
         if self.policy and self.checkpoint:

@@ -10,8 +10,10 @@ from deploy_policies import (
     write_linear_policy,
 )
 
-from legged_cts.deploy.contract import ContractError, PolicyContract
+from legged_cts.deploy.contract import CONTRACT_VERSION, ContractError, PolicyContract
+from legged_cts.deploy.onnx_file import network_hash
 from legged_cts.deploy.policy import OnnxNetwork, OnnxPolicy
+from legged_cts.robots.spec import assets_dir
 
 
 def test_history_is_filled_with_the_first_frame_then_moves(zero_policy: Path) -> None:
@@ -166,3 +168,57 @@ def test_the_network_takes_batches_and_remembers_nothing(tmp_path: Path) -> None
         np.testing.assert_array_equal(following, [[1, 1], [5, 3], [8, 1]])
         np.testing.assert_allclose(actions, np.repeat([[0.001], [0.005], [0.008]], 12, axis=1), rtol=1e-6)
     assert network.initial_state(3).shape == (3, 2) and not network.initial_state(3).any()
+
+
+def test_a_network_that_is_not_the_contract_s_is_noticed(tmp_path: Path) -> None:
+    contract = make_contract(version=CONTRACT_VERSION)
+    path = write_linear_policy(tmp_path / "a.onnx", contract, now=np.full((45, 12), 0.5))
+    whole = path.read_bytes()
+    OnnxPolicy(path)
+    begin = whole.index(np.full(100, 0.5, dtype=np.float32).tobytes())
+    for place in range(begin, begin + 2000, 100):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(ContractError, match="is damaged: its network is not the one"):
+            OnnxPolicy(path)
+    path.write_bytes(whole.replace(b'"network_hash": "', b'"network_hash": "0', 1))
+    with pytest.raises(ContractError):
+        OnnxPolicy(path)
+
+
+def test_shipped_policies_hold_the_hash_of_their_network() -> None:
+    for path in (assets_dir() / "policies").glob("*/policy.onnx"):
+        assert OnnxPolicy(path).contract.network_hash == network_hash(path.read_bytes())
+
+
+def _respell(path: Path, operator: str, inputs: list[str], weights: dict[str, np.ndarray]) -> Path:
+    """A policy of version 1, which holds no hash, whose actions come out of another operator."""
+    write_linear_policy(path, make_contract())
+    model = onnx.load(path)
+    model.graph.node[-1].CopyFrom(onnx.helper.make_node(operator, inputs, ["actions"]))
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(value, name) for name, value in weights.items())
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def test_a_network_that_fails_or_would_fill_the_memory_is_one_line(tmp_path: Path) -> None:
+    for size in (10**10, 10**12):
+        shape = {"shape": np.array([size // 12, 12], dtype=np.int64)}
+        path = _respell(tmp_path / "a.onnx", "Expand", ["a", "shape"], shape)
+        with pytest.raises(ContractError, match="its network failed|cannot|came out") as caught:
+            OnnxPolicy(path)
+        assert "\n" not in str(caught.value)
+
+
+def test_operators_that_no_policy_has_and_weights_in_other_files_are_refused(tmp_path: Path) -> None:
+    path = _respell(tmp_path / "a.onnx", "RandomNormalLike", ["a"], {})
+    with pytest.raises(ContractError, match="the operator 'RandomNormalLike', which no policy has"):
+        OnnxPolicy(path)
+    model = onnx.load(write_linear_policy(tmp_path / "a.onnx", make_contract()))
+    model.graph.initializer[0].data_location = onnx.TensorProto.EXTERNAL
+    model.graph.initializer[0].external_data.add(key="location", value="/etc/passwd")
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ContractError, match="its weights lie in another file"):
+        OnnxPolicy(path)
+    path.write_bytes(b"\xff" * 100)
+    with pytest.raises(ContractError, match="no protocol buffer"):
+        OnnxPolicy(path)

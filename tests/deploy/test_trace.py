@@ -39,7 +39,7 @@ def test_a_wrong_action_and_a_trace_of_another_policy_are_refused(
     np.savez(trace, **content)
     assert main([f"policy={policy}"]) == 2
     assert "an action differs by 1.0e-02" in capsys.readouterr().err
-    write_linear_policy(policy, make_contract(trained_steps=7))
+    write_linear_policy(policy, make_contract(), now=np.full((45, 12), 0.01))
     assert main([f"policy={policy}"]) == 2
     assert "the trace of another policy" in capsys.readouterr().err
     trace.write_bytes(b"nonsense")

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
 
 from legged_cts.evaluation.report import METRICS
+from legged_cts.trust.names import check_names
+from legged_cts.trust.plain import one_line, show
+from legged_cts.trust.yaml_file import load_yaml
 
 DIRECTIONS = ("lower", "higher")
 PROMOTED = "promoted"
@@ -27,6 +32,9 @@ MAX_SEEDS = 16
 """The exact permutation test goes through 2^seeds signs."""
 OWN_KEYS = ("seed", "resume", "max_minutes", "solver.threads", "evaluation.enabled")
 """Overrides that no comparison may set, because seeds, resuming, equal steps and cores are up to the script."""
+FORBIDDEN = ("hydra", "trust", "policy", "output", "role", "episodes", "duration_s")
+"""First parts of keys that are no part of a task: what they mean to Hydra or to a script is up to the command line."""
+MAX_WORD, MAX_WORDS, MAX_ARMS = 500, 200, 64
 
 
 class ComparisonError(ValueError):
@@ -72,9 +80,9 @@ def load_comparison(path: str | Path) -> Comparison:
     if not path.is_file():
         raise ComparisonError(f"there is no comparison file {path}; tasks/compare has some")
     try:
-        content = yaml.load(path.read_text(), Loader=_UniqueKeys)  # a SafeLoader: builds plain values only
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ComparisonError(f"{path}: {' '.join(str(error).split())}") from error
+        content = load_yaml(path)
+    except ValueError as error:
+        raise ComparisonError(f"{path}: {error}") from error
     return parse_comparison(content, path.stem)
 
 
@@ -89,14 +97,14 @@ def parse_comparison(content: Any, name: str) -> Comparison:
         raise ComparisonError(f"a comparison is a mapping with the keys {', '.join(known)}")
     for key in content:
         if key not in known:
-            raise ComparisonError(f"'{key}' is unknown. Allowed: {', '.join(known)}")
+            raise ComparisonError(f"{show(key)} is unknown. Allowed: {', '.join(known)}")
     for key in ("arms", "seeds", "baseline", "metrics"):
         if not content.get(key):
             raise ComparisonError(f"{key}: is missing or empty")
     arms = _arms(content["arms"])
     baseline = content["baseline"]
-    if baseline not in arms:
-        raise ComparisonError(f"baseline: '{baseline}' is no arm. Allowed: {', '.join(arms)}")
+    if not isinstance(baseline, str) or baseline not in arms:
+        raise ComparisonError(f"baseline: {show(baseline)} is no arm. Allowed: {', '.join(arms)}")
     return Comparison(
         name=name,
         common=_overrides("common", content.get("common") or []),
@@ -110,12 +118,12 @@ def parse_comparison(content: Any, name: str) -> Comparison:
 
 
 def _arms(value: Any) -> dict[str, tuple[str, ...]]:
-    if not isinstance(value, dict):
-        raise ComparisonError("arms: expected a mapping from names to lists of overrides")
+    if not isinstance(value, dict) or len(value) > MAX_ARMS:
+        raise ComparisonError(f"arms: expected a mapping from at most {MAX_ARMS} names to lists of overrides")
     arms: dict[str, tuple[str, ...]] = {}
     for name, words in value.items():
-        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
-            raise ComparisonError(f"arms: '{name}' names a folder: letters, digits, '_', '-' and '.' only")
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,63}", name, re.ASCII):
+            raise ComparisonError(f"arms: {show(name)} names a folder: letters, digits, '_', '-' and '.' only")
         arms[name] = _overrides(f"arms.{name}", words or [])
         if not arms[name]:
             raise ComparisonError(f"arms.{name}: is empty; give at least the override that makes it this arm")
@@ -126,26 +134,44 @@ def _arms(value: Any) -> dict[str, tuple[str, ...]]:
 
 
 def _overrides(field: str, value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+    if not isinstance(value, list) or len(value) > MAX_WORDS or not all(isinstance(word, str) for word in value):
         raise ComparisonError(f"{field}: expected a list of overrides such as algorithm.teacher_fraction=0.5")
     seen: set[str] = set()
     for word in value:
-        key, sign, _ = word.lstrip("+~").partition("=")
-        if not sign and not word.startswith("~"):
-            raise ComparisonError(f"{field}: '{word}' is no key=value override")
-        if key in OWN_KEYS or key.startswith("hydra."):
-            raise ComparisonError(f"{field}: '{key}' is set by the comparison itself; leave it out")
+        override = _parse(field, word)
+        key = override.key_or_group
+        first = re.split(r"[./]", key)[0]
+        own_word = first in FORBIDDEN or (field, key) == ("evaluation", "checkpoint")
+        if own_word or any(f"{own}.".startswith(f"{key}.") or key.startswith(f"{own}.") for own in OWN_KEYS):
+            raise ComparisonError(f"{field}: '{key}' is set by the comparison itself or the command line; leave it out")
         if key in seen:
             raise ComparisonError(f"{field}: '{key}' is given twice")
         seen.add(key)
+        try:
+            check_names({key.rpartition(".")[2]: None if override.is_delete() else override.value()})
+        except ValueError as error:
+            raise ComparisonError(f"{field}: {show(word)}: {error}") from error
     return tuple(value)
 
 
+def _parse(field: str, word: str) -> Override:
+    """Read a word as Hydra will, and refuse what is more than a value for one key of the task."""
+    if not re.match(r"(\+{0,2}|~)[A-Za-z_]", word) or len(word) > MAX_WORD or not word.isprintable() or "${" in word:
+        raise ComparisonError(f"{field}: {show(word)} is no key=value override of the task")
+    try:
+        override = OverridesParser.create().parse_override(word)
+        if override.is_sweep_override() or override.package is not None:
+            raise ComparisonError(f"{field}: {show(word)} gives no single value to a key of the task")
+    except (HydraException, RecursionError) as error:
+        raise ComparisonError(f"{field}: {show(word)} is no key=value override: {one_line(error, 120)}") from error
+    return override
+
+
 def _seeds(value: Any) -> tuple[int, ...]:
-    if not isinstance(value, list) or not all(type(seed) is int and seed >= 0 for seed in value):
-        raise ComparisonError(f"seeds: expected a list of whole numbers such as [1, 2, 3], got {value!r}")
+    if not isinstance(value, list) or not all(type(seed) is int and 0 <= seed < 2**32 for seed in value):
+        raise ComparisonError(f"seeds: expected a list of whole numbers such as [1, 2, 3], got {show(value)}")
     if len(set(value)) < len(value):
-        raise ComparisonError(f"seeds: a seed is given twice in {value}")
+        raise ComparisonError(f"seeds: a seed is given twice in {show(value)}")
     if len(value) > MAX_SEEDS:
         raise ComparisonError(f"seeds: at most {MAX_SEEDS}, got {len(value)}")
     return tuple(value)
@@ -159,10 +185,10 @@ def _contrasts(value: Any, arms: Mapping[str, Any], baseline: str) -> tuple[tupl
     pairs: list[tuple[str, str]] = []
     for pair in value:
         if not isinstance(pair, list) or len(pair) != 2 or pair[0] == pair[1]:
-            raise ComparisonError(f"contrasts: {pair!r} is no pair of two different arms")
+            raise ComparisonError(f"contrasts: {show(pair)} is no pair of two different arms")
         for arm in pair:
-            if arm not in arms:
-                raise ComparisonError(f"contrasts: '{arm}' is no arm. Allowed: {', '.join(arms)}")
+            if not isinstance(arm, str) or arm not in arms:
+                raise ComparisonError(f"contrasts: {show(arm)} is no arm. Allowed: {', '.join(arms)}")
         if any(set(pair) == set(other) for other in pairs):
             raise ComparisonError(f"contrasts: {pair[0]} and {pair[1]} are compared twice")
         pairs.append((pair[0], pair[1]))
@@ -174,19 +200,9 @@ def _metrics(value: Any) -> dict[str, str]:
         raise ComparisonError("metrics: expected a mapping from metrics to lower or higher, whichever is better")
     for metric, direction in value.items():
         if metric not in TITLES:
-            raise ComparisonError(f"metrics: '{metric}' is unknown. Allowed: {', '.join(TITLES)}")
+            raise ComparisonError(f"metrics: {show(metric)} is unknown. Allowed: {', '.join(TITLES)}")
         if direction not in DIRECTIONS:
-            raise ComparisonError(f"metrics.{metric}: must be lower or higher, whichever is better, got {direction!r}")
+            raise ComparisonError(
+                f"metrics.{metric}: must be lower or higher, whichever is better, got {show(direction)}"
+            )
     return dict(value)
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML lets a later key replace an earlier one of the same name; here that would lose an arm silently."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for index, key in enumerate(keys):
-            if key in keys[:index]:
-                line = node.value[index][0].start_mark.line + 1
-                raise ComparisonError(f"'{key}' in line {line} is there twice")
-        return super().construct_mapping(node, deep)

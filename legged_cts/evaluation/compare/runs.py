@@ -13,6 +13,7 @@ from legged_cts.evaluation.compare.comparison import Comparison, ComparisonError
 from legged_cts.training.checkpoint import BEST, latest_checkpoint, load_checkpoint, numbered_checkpoints
 from legged_cts.training.compose import compose_task, plain
 from legged_cts.training.revision import git_revision
+from legged_cts.trust.yaml_file import load_yaml
 
 RECORD = "run.yaml"
 """What a run was made with, in its folder."""
@@ -114,12 +115,7 @@ def check_record(run: Run) -> bool:
         if numbered_checkpoints(run.folder) or (run.folder / EVALUATION).is_file():
             raise ComparisonError(f"{run.folder} holds a run that no comparison made; give another folder=")
         return False
-    try:
-        record = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise ComparisonError(f"{path}: {' '.join(str(error).split())}") from error
-    if not isinstance(record, dict):
-        raise ComparisonError(f"{path}: is no record of a run")
+    record = _record(path)
     for field in ("overrides", "evaluation"):
         then, now = by_key(record.get(field) or []), by_key(getattr(run, field))
         for key in {**then, **now}:
@@ -142,7 +138,22 @@ def write_record(run: Run) -> None:
 def revisions(run: Run) -> list[str]:
     """Return the revisions of the code that a run was made by, oldest first."""
     path = run.folder / RECORD
-    return list(yaml.safe_load(path.read_text()).get("revisions", [])) if path.is_file() else []
+    return _record(path).get("revisions") or [] if path.is_file() else []
+
+
+def _record(path: Path) -> dict[str, list[str]]:
+    """Read what a run was made with: lists of texts, beside the arm and its seed."""
+    try:
+        record = load_yaml(path)
+    except ValueError as error:
+        raise ComparisonError(f"{path}: {error}") from error
+    if not isinstance(record, dict):
+        raise ComparisonError(f"{path}: is no record of a run")
+    for field in ("overrides", "evaluation", "revisions"):
+        words = record.get(field) or []
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise ComparisonError(f"{path}: {field} is no list of texts")
+    return record
 
 
 def by_key(overrides: Sequence[str]) -> dict[str, str]:

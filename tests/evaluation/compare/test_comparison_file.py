@@ -88,3 +88,33 @@ def test_shipped_comparisons_are_valid():
     assert files
     for file in files:
         assert load_comparison(file).name == file.stem
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"common": ["+hydra={callbacks:{x:{_target_:os.mkdir}}}"]}, "common: 'hydra' is set by"),
+        ({"common": ["hydra/launcher=basic"]}, "common: 'hydra/launcher' is set by"),
+        ({"common": ["--config-dir=evil"]}, "is no key=value override of the task"),
+        ({"common": ["-m=1"]}, "is no key=value"),
+        ({"common": ["="]}, "is no key=value"),
+        ({"common": ["solver={threads:3}"]}, "common: 'solver' is set by the comparison itself"),
+        ({"common": ["evaluation={enabled:true}"]}, "common: 'evaluation' is set by the comparison itself"),
+        ({"common": ["algorithm.class_name=os:system"]}, "class_name 'os:system' is none of the classes"),
+        ({"common": ["+x={class_name:os.system}"]}, "class_name 'os.system' is none of the classes"),
+        ({"common": ["+x._target_=os.mkdir"]}, "_target_"),
+        ({"common": ["wandb_project=${oc.env:HOME}"]}, "is no key=value"),
+        ({"common": ["trust=os"]}, "common: 'trust' is set by the comparison itself or the command line"),
+        ({"common": ["env.decimation=1,2"]}, "gives no single value"),
+        ({"common": ["algorithm@hydra.x=cts"]}, "gives no single value"),
+        ({"common": ["x=" + "[" * 300]}, "is no key=value"),
+        ({"evaluation": ["output=/tmp"]}, "evaluation: 'output' is set by"),
+        ({"evaluation": ["checkpoint=x.pt"]}, "evaluation: 'checkpoint' is set by"),
+        ({"baseline": [["a"]]}, r"baseline: \[\['a'\]\] is no arm"),
+        ({"contrasts": [[["a"], "b"]]}, "is no arm"),
+        ({"seeds": [2**40]}, "seeds: expected a list"),
+    ],
+)
+def test_words_are_judged_by_what_hydra_makes_of_them(fields, message):
+    with pytest.raises(ComparisonError, match=message):
+        parse_comparison(changed(**fields), "name")
