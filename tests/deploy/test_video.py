@@ -132,3 +132,9 @@ def test_a_missing_writer_says_what_to_install() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode != 0 and "pip install 'legged-cts[video]'" in done.stderr
+
+
+def test_a_typing_error_in_a_path_makes_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="video: there is no folder"):
+        VideoWriter(tmp_path / "nowhere" / "a.mp4")
+    assert not list(tmp_path.iterdir())

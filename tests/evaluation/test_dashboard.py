@@ -131,3 +131,22 @@ def test_script_draws_and_names_what_is_wrong(tmp_path):
     assert done.returncode == 0 and done.stdout == f"picture: {run / 'diagnostics.png'}\n"
     wrong = subprocess.run([sys.executable, str(SCRIPT), "nowhere"], capture_output=True, text=True, check=False)
     assert wrong.returncode == 2 and wrong.stderr.startswith("error: nowhere is neither a run's folder")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("iteration,a\n,1\n", "row 2: iteration must be a whole number|no table of numbers"),
+        ("iteration,a\n1,nan\n", "row 2: a must be a finite number"),
+        ("iteration,a\n1,1e999\n", "row 2: a must be a finite number"),
+        ("iteration,a\n1.5,1\n", "row 2: iteration must be a whole number"),
+        ("iteration,a\n1,1,1\n", "is no table of numbers"),
+        ('iteration,a\n1,"' + "x" * 200_000 + '"\n', "field larger than field limit"),
+        ("iteration;a\n1;2\n", "no column 'iteration'"),
+    ],
+)
+def test_a_malformed_table_is_one_line(tmp_path, text, message):
+    path = tmp_path / METRICS_FILE
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_metrics(path)

@@ -110,7 +110,10 @@ def test_flipped_bytes_are_noticed_wherever_they_are(tmp_path):
     whole = path.read_bytes()
     with zipfile.ZipFile(path) as archive:
         entries = [entry for entry in archive.infolist() if entry.file_size > 100]
-    places = [entry.header_offset + 300 + entry.file_size // 2 for entry in entries]
+    # A local header of 30 bytes, then its name and padding, whose lengths are its last four bytes.
+    lengths = [whole[entry.header_offset + 26 : entry.header_offset + 30] for entry in entries]
+    begins = [30 + int.from_bytes(part[:2], "little") + int.from_bytes(part[2:], "little") for part in lengths]
+    places = [e.header_offset + begin + e.file_size // 2 for e, begin in zip(entries, begins, strict=True)]
     assert len(places) >= 10
     for place in places:
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])

@@ -3,6 +3,7 @@
 import csv
 import math
 
+import pytest
 from tensorboard.backend.event_processing.event_accumulator import STORE_EVERYTHING_SIZE_GUIDANCE, EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
 
@@ -76,3 +77,30 @@ def _matched(patterns, tags):
     import re
 
     return {tag for tag in tags for pattern in patterns if re.compile(pattern).match(tag)}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n1,2\n", "does not begin with the column 'iteration'"),
+        ("iteration;b\n1;2\n", "does not begin with the column 'iteration'"),
+        ("iteration,b\n1,2,3\n", "row 2 has more cells than the first"),
+        ("iteration,b,b\n1,2,3\n", "a column is there twice"),
+        ('iteration,b\n1,"' + "x" * 200_000 + '"\n', "is no table: field larger"),
+    ],
+)
+def test_a_table_that_a_run_cannot_go_on_with_is_one_line(tmp_path, text, message):
+    path = tmp_path / "metrics.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        CsvWriter(path, 5)
+    assert path.read_text() == text
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path):
+    path = tmp_path / "metrics.csv"
+    path.write_text("\ufeffiteration,b\n1,2\n")
+    writer = CsvWriter(path, 5)
+    writer.write({"b": 3.0}, 2)
+    writer.close()
+    assert path.read_text().splitlines() == ["iteration,b", "1,2", "2,3"]
