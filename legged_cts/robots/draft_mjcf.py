@@ -131,10 +131,15 @@ def _solid(source: Source, notes: Notes) -> set[int]:
         notes.changed.append("shapes that touch only by contact pairs are colliders")
     solid |= paired
     if not solid:
-        raise DraftError(
-            f"{source.path}: no shape of the robot can touch anything (contype and conaffinity are 0, or meshes "
-            "could not be read): add colliders"
+        # Group 3 is where vendors put colliders whose masks a scene sets; else what there is to look at must do.
+        shapes = {g for g in own if model.geom_group[g] == 3} or set(own)
+        solid = shapes
+        notes.warnings.append(
+            "no shape of the file can touch anything (all contype and conaffinity are 0, or the meshes of colliders "
+            f"could not be read): {len(solid)} shapes that it has are taken for colliders: look at them"
         )
+    if not solid:
+        raise DraftError(f"{source.path}: the robot has no shapes that MuJoCo reads (.stl, .obj, .msh): add colliders")
     return solid
 
 

@@ -142,9 +142,8 @@ def main(argv: list[str]) -> int:
     table = Path(words.get("table", "gauntlet.csv"))
     work = Path(words.get("work", f"{table.with_suffix('')}_work")).resolve()
     limit = float(words.get("limit", 600))
-    common = Path(os.path.commonpath(folders))
     rows = load(table)
-    paths = {str(path.relative_to(common)): path for path in robots(folders)}
+    paths = {os.path.relpath(path): path for path in robots(folders)}
     for name in paths:
         rows.setdefault(name, dict.fromkeys(COLUMNS, "") | {"file": name})
     for stage in words.get("stages", ",".join(STAGES)).split(","):
