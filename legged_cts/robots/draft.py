@@ -21,7 +21,7 @@ from legged_cts.robots.doctor.examine import examine_spec
 from legged_cts.robots.doctor.report import Row, Status
 from legged_cts.robots.draft_mjcf import clean, servos
 from legged_cts.robots.draft_plain import Plain, numbers
-from legged_cts.robots.draft_source import DraftError, Notes, Source, read_source
+from legged_cts.robots.draft_source import DraftError, Notes, Source, listed, read_source
 from legged_cts.robots.draft_stance import (
     Array,
     Stance,
@@ -116,9 +116,33 @@ def draft_robot(path: str | Path, name: str | None = None, morphology: str | Non
     plain, base, feet = clean(source, notes)
     writer = _Writer(source, plain.compile(), notes, base, feet, morphology)
     plain.body(base).set("pos", numbers((0.0, 0.0, writer.height)))
+    _even_motors(plain, writer)
     draft = Draft(name, source, plain, "", notes, writer.guesses)
     _stiffen(draft, writer)
     return draft
+
+
+def _even_motors(plain: Plain, writer: _Writer) -> None:
+    """Give left and right the same motors: the larger armature and the smaller torque limit of a pair."""
+    stance, model = writer.stance, writer.stance.model
+    armature, effort = model.dof_armature[stance.dofs], model.jnt_actfrcrange[stance.ids, 1]
+    place = {joint: i for i, joint in enumerate(stance.joints)}
+    elements = {joint.get("name", ""): joint for joint in plain.root.iter("joint")}
+    uneven = []
+    for joint, i in place.items():
+        other = place[writer.mirror.partner[joint]]
+        turned, limit = max(armature[i], armature[other]), min(effort[i], effort[other])
+        if (turned, limit) == (armature[i], effort[i]):
+            continue
+        uneven.append(joint)
+        elements[joint].set("armature", numbers([turned]))
+        elements[joint].set("actuatorfrcrange", numbers((-limit, limit)))
+        model.dof_armature[stance.dofs[i]], model.jnt_actfrcrange[stance.ids[i]] = turned, (-limit, limit)
+    if uneven:
+        writer.notes.warnings.append(
+            f"motors differ left and right in the file; a pair gets the larger armature and the smaller torque limit: "
+            f"{listed(uneven)}"
+        )
 
 
 def _stiffen(draft: Draft, writer: _Writer) -> None:

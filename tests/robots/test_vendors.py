@@ -465,6 +465,20 @@ def test_drafted_gains_pass_the_doctors_own_test(tmp_path: Path):
     assert not failures(spec), draft.summary()
 
 
+def test_motors_are_even_left_and_right(tmp_path: Path):
+    text = dog().replace('name="FL_hip" axis', 'name="FL_hip" armature="0.02" axis')
+    draft, spec = drafted(tmp_path, text.replace('joint="FR_hip"', 'joint="FR_hip" ctrlrange="-20 20"'))
+    assert spec.armature[0] == spec.armature[3] == 0.02 and spec.effort_limit[0] == spec.effort_limit[3] == 20
+    assert any("motors differ left and right" in line for line in draft.notes.warnings)
+    assert not failures(spec)
+
+
+def test_shapes_that_only_a_scene_lets_collide_are_colliders(tmp_path: Path):
+    off = 'contype="0" conaffinity="0"'
+    draft, spec = drafted(tmp_path, dog(geom=off))
+    assert len(spec.feet) == 4 and any("taken for colliders" in line for line in draft.notes.warnings)
+
+
 def test_a_vendors_servo_gains_stand_beside_the_guess(tmp_path: Path):
     draft, _ = drafted(tmp_path, dog().replace("<motor joint", '<position kp="77" kv="3" joint'))
     assert "the file's own servos have 77 and 3" in draft.yaml
