@@ -105,7 +105,7 @@ def first_run(session: onnxruntime.InferenceSession, outputs: list[str], feed: d
     timer = threading.Timer(FIRST_RUN_S, end)
     timer.start()
     try:
-        return session.run(outputs, feed, options)
+        return list(session.run(outputs, feed, options))
     finally:
         timer.cancel()
 

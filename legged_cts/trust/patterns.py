@@ -48,7 +48,7 @@ def matching(pattern: str, names: Iterable[str]) -> list[str]:
     return [name for name in names if len(name) <= MAX_NAME and len(name) in _sequence(tree, name)(0)]
 
 
-def _sequence(items: Iterable[Any], name: str) -> Ends:
+def _sequence(items: Any, name: str) -> Ends:
     parts = [_part(kind, argument, name) for kind, argument in items]
 
     def ends(start: int) -> frozenset[int]:

@@ -29,9 +29,9 @@ def open_server(host: str, port: int, label: str) -> viser.ViserServer:
     """Start a server that answers requests to this machine by name or number, and of these only its own page's."""
     with _own_page_only(host):
         server = viser.ViserServer(host=host, port=port, label=label, verbose=False)
-    interface = server._websock_server
+    handlers: Any = server._websock_server._incoming_handlers
     for message in UNUSED:
-        interface._incoming_handlers.pop(message, None)
+        handlers.pop(message, None)
     server.request_share_url = _no_tunnel  # type: ignore[method-assign]
     update = server.gui._handle_gui_updates
 
@@ -40,7 +40,7 @@ def open_server(host: str, port: int, label: str) -> viser.ViserServer:
         if set(message.updates) == {"value"} and _is_plain(message.updates["value"]):
             await update(client, message)
 
-    interface._incoming_handlers[_messages.GuiUpdateMessage] = [checked]
+    handlers[_messages.GuiUpdateMessage] = [checked]
     return server
 
 
