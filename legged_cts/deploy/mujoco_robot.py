@@ -212,6 +212,21 @@ class MujocoRobot:
             speeds.append(float(np.linalg.norm(velocity[3:])))
         return np.array(speeds)
 
+    @property
+    def tilt_rate(self) -> Array:
+        """Roll and pitch rate of the base in its own frame [rad/s] [2]."""
+        return self.data.qvel[self._root_dof + 3 : self._root_dof + 5].copy()
+
+    @property
+    def foot_contact(self) -> Array:
+        """Whether each foot touches the ground, bool [F]."""
+        return self._touching(self._feet)
+
+    @property
+    def foot_pos(self) -> Array:
+        """Positions of the feet in the world [m] [F, 3]."""
+        return self.data.xpos[self._feet].copy()
+
     def ground_height(self, x: Array | float, y: Array | float) -> Array:
         """Height of the ground [m] at points (x, y) [m]."""
         return np.zeros(np.shape(x)) if self.terrain is None else self.terrain.height_at(x, y)

@@ -13,6 +13,7 @@ from legged_cts.deploy.contract import check
 from legged_cts.deploy.evaluate import Conditions, Episode, evaluate, make_robot, run_episode
 from legged_cts.deploy.mujoco_robot import MujocoRobot
 from legged_cts.deploy.policy import OnnxPolicy
+from legged_cts.deploy.response import as_record, describe, plain_responses
 from legged_cts.deploy.robot import Array
 from legged_cts.deploy.video import write_video
 from legged_cts.deploy.words import option
@@ -43,6 +44,7 @@ class Sim2SimOptions:
     seed: int = option(0, "of the first episode; the next one has the next seed")
     randomize: bool = option(True, "noise, delays, friction and mass drawn for each episode")
     push: float = option(0.0, "largest velocity of a push every 5 s [m/s]")
+    response: bool = option(True, "also measure standing, and commanded against achieved speed, on level ground")
     workers: int | None = option(None, "processes; none is one per core")
     output: str | None = option(None, "file for the metrics, .json or .csv")
     video: str | None = option(None, "mp4 of the first episode")
@@ -77,6 +79,10 @@ def sim2sim(options: Sim2SimOptions) -> dict[str, Any]:
     conditions = options.conditions()
     result = evaluate(path, robot, conditions, options.episodes, options.seed, options.duration, options.workers)
     print(table(result))
+    if options.response:
+        responses = plain_responses(policy, spec, options.seed)
+        result["response"] = [as_record(response) for response in responses]
+        print(describe(responses))
     if output is not None:
         write_metrics(result, output)
         print(f"metrics: {output}")

@@ -33,7 +33,9 @@ def _run(*words: str) -> subprocess.CompletedProcess[str]:
 
 def test_it_runs_without_torch_and_isaaclab(zero_policy: Path, tmp_path: Path) -> None:
     output = tmp_path / "out" / "metrics.json"
-    done = _run(f"policy={zero_policy}", "episodes=2", "duration=1.5", "workers=1", f"output={output}")
+    done = _run(
+        f"policy={zero_policy}", "episodes=2", "duration=1.5", "workers=1", f"output={output}", "response=false"
+    )
     assert done.returncode == 0, done.stderr
     assert "go2 (CTS, 1000 steps) on flat: 2 episodes of 1.5 s, seeds 0 to 1" in done.stdout
     result = json.loads(output.read_text())
@@ -43,15 +45,16 @@ def test_it_runs_without_torch_and_isaaclab(zero_policy: Path, tmp_path: Path) -
 
 def test_a_policy_with_a_gait_runs(tmp_path: Path) -> None:
     policy = write_linear_policy(tmp_path / "p.onnx", make_gait_contract())
-    done = _run(f"policy={policy}", "episodes=1", "duration=1.2", "workers=1")
+    done = _run(f"policy={policy}", "episodes=1", "duration=1.2", "workers=1", "response=false")
     assert done.returncode == 0, done.stderr
+    assert "standing" not in done.stdout
     assert "go2 (CTS, 1000 steps) on flat: 1 episodes" in done.stdout
 
 
 def test_a_recurrent_policy_runs_and_is_filmed_from_a_fresh_state(tmp_path: Path) -> None:
     policy, output = write_counting_policy(tmp_path / "p.onnx"), tmp_path / "m.json"
     words = ["episodes=2", "duration=1.2", "workers=1", f"output={output}", f"video={tmp_path / 'a.mp4'}"]
-    done = _run(f"policy={policy}", *words, "renderer=cpu")
+    done = _run(f"policy={policy}", *words, "renderer=cpu", "response=false")
     assert done.returncode == 0, done.stderr
     rates = [episode["action_rate"] for episode in json.loads(output.read_text())["episodes"]]
     assert rates == pytest.approx([COUNT_GAIN] * 2, rel=1e-4)
@@ -61,7 +64,8 @@ def test_a_recurrent_policy_runs_and_is_filmed_from_a_fresh_state(tmp_path: Path
 def test_rough_ground_csv_and_video(zero_policy: Path, tmp_path: Path) -> None:
     output, video = tmp_path / "metrics.csv", tmp_path / "a.mp4"
     words = ["terrain=rough", "difficulty=0.2", "episodes=2", "duration=1.2", "workers=1", "randomize=false"]
-    done = _run(f"policy={zero_policy}", "robot=go2", *words, f"output={output}", f"video={video}", "renderer=cpu")
+    words += [f"output={output}", f"video={video}", "renderer=cpu", "response=false"]
+    done = _run(f"policy={zero_policy}", "robot=go2", *words)
     assert done.returncode == 0, done.stderr
     assert "on rough, difficulty 0.2" in done.stdout
     with output.open() as file:
