@@ -109,3 +109,11 @@ def test_proprioception_terms():
         ("joint_vel", 12, 0.05),
         ("last_action", 12, 1.0),
     ]
+
+
+def test_a_mass_that_would_leave_a_base_without_any_is_refused_by_name():
+    """The Go2's base has 6.9 kg."""
+    with pytest.raises(ValueError, match=r"env\.randomization\.added_mass: .*'base' of 6.92 kg.*down to -"):
+        build("env.randomization.added_mass=[-6.5,1.0]")
+    with pytest.raises(ValueError, match=r"env\.randomization\.base_mass_scale: .*'base'"):
+        build("env.randomization.base_mass_scale=[0.05,1.0]")

@@ -10,6 +10,7 @@ from pathlib import Path
 import mujoco
 import numpy as np
 import pytest
+from vendor_files import biped, dog, drafted
 
 from legged_cts.deploy.mujoco_robot import MujocoRobot
 from legged_cts.robots import draft_plain
@@ -19,7 +20,6 @@ from legged_cts.robots.draft import DraftError, draft_robot
 from legged_cts.robots.feet import upright_weights
 from legged_cts.robots.mjcf import add_geom, add_motors, robot_mjspec, robot_model
 from legged_cts.robots.spec import RobotSpec, load_robot
-from tests.robots.vendor_files import biped, dog, drafted
 
 
 def failures(spec: RobotSpec, usd: bool = False) -> list[str]:
