@@ -171,6 +171,8 @@ class CTS(PPO):
         if student_encoder_gradient == "auto":
             self.student_encoder_gradient = "reconstruction" if len(self.teacher_ids) else "surrogate"
         self.student_optimizer = torch.optim.Adam(self._student_encoder.parameters(), lr=student_learning_rate)
+        for group in self.optimizer.param_groups + self.student_optimizer.param_groups:
+            group["fused"] = True  # one pass over each parameter instead of ten
         self._student_modules: list[nn.Module] = [self._student_encoder]
         self._student = StudentPolicy(actor, self._student_encoder, history_group, history_shape)
         self._teacher = TeacherPolicy(actor)
@@ -634,7 +636,8 @@ class CTS(PPO):
         """Update the statistics after the update, so that they are constant within an iteration."""
         obs = self.storage.observations.flatten(0, 1)
         finite = torch.stack([value.isfinite().all(-1) for value in obs.values()]).all(0)
-        obs = obs[finite]  # one bad state must not poison the running statistics for good
+        if not bool(finite.all()):
+            obs = obs[finite]  # one bad state must not poison the running statistics for good
         # The statistics are joint ones, so all processes update them, or none does.
         if all_agree(len(obs) > 0, self.device):
             self._raw_actor.update_normalization(obs)  # type: ignore[arg-type]

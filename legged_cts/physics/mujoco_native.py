@@ -86,7 +86,6 @@ class NativeMujocoSolver(SolverMuJoCo):
         self._pool = rollout.Rollout(nthread=self._threads)
         self._thread_data = [mujoco.MjData(base) for _ in range(self._threads)]
         self._num_state = mujoco.mj_stateSize(base, mujoco.mjtState.mjSTATE_FULLPHYSICS)
-        self._warmstart = np.zeros((num_worlds, base.nv))
         self._state_in = np.zeros((num_worlds, self._num_state))
         self._map_actuators()
         self._states = np.zeros((num_worlds, 0, self._num_state))
@@ -96,10 +95,6 @@ class NativeMujocoSolver(SolverMuJoCo):
         """Take over changed model parameters; the worlds' own models follow before the next step."""
         super().notify_model_changed(flags)
         self._models_dirty = True
-
-    def reset_worlds(self, world_mask: np.ndarray) -> None:
-        """Forget the warm start of the worlds in ``world_mask`` (bool [num_worlds])."""
-        self._warmstart[world_mask] = 0.0
 
     def step_ticks(
         self,
@@ -140,18 +135,12 @@ class NativeMujocoSolver(SolverMuJoCo):
         first = self._state_in
         first[:, 1 : 1 + nq] = qpos
         first[:, 1 + nq : 1 + nq + nv] = qvel
-        states = self._roll(first, commands, spec, ticks)
-        last = states[:, -1]
-        # The rollout does not return its warm start, but the acceleration of the last tick is in the velocities.
-        before = states[:, -2] if ticks > 1 else first
-        np.subtract(last[:, 1 + nq : 1 + nq + nv], before[:, 1 + nq : 1 + nq + nv], out=self._warmstart)
-        self._warmstart /= dt
+        last = self._roll(first, commands, spec, ticks)[:, -1]
         # MuJoCo stops a world that diverges; NaN is what the environment looks for.
         coordinates = last[:, 1 : 1 + nq + nv]
         bad = ~(np.abs(coordinates).max(1) < DIVERGED)
         if bad.any():
             last[bad, 1 : 1 + nq + nv] = np.nan
-            self._warmstart[bad] = 0.0
             self._sensordata[bad] = 0.0
         qpos[:], qvel[:] = last[:, 1 : 1 + nq], last[:, 1 + nq : 1 + nq + nv]
         self._update_newton_state(self.model, state, data, state_prev=state)
@@ -254,7 +243,6 @@ class NativeMujocoSolver(SolverMuJoCo):
             control_spec=spec,
             skip_checks=True,
             nstep=states.shape[1],
-            initial_warmstart=self._warmstart,
             state=states,
             sensordata=sensordata,
         )
@@ -310,13 +298,6 @@ class NewtonNativeMujocoManager(NewtonMJWarpManager):
         solver = NewtonManager._solver
         assert isinstance(solver, NativeMujocoSolver)
         return solver
-
-    @classmethod
-    def _reset_solver_internals(cls, world_mask: wp.array | None) -> None:
-        super()._reset_solver_internals(world_mask)
-        if world_mask is not None:
-            # The last entry of the mask stands for global entities, which MuJoCo has none of.
-            cls._native().reset_worlds(world_mask.numpy()[:-1].astype(bool))
 
     @classmethod
     def _simulate_full(cls) -> None:

@@ -23,11 +23,16 @@ from legged_cts.robots.mjcf import robot_model
 from legged_cts.robots.spec import RobotSpec
 
 # Raise this when the code below writes something else from the same MJCF, so that old caches are not used.
-_FORMAT = 3
+_FORMAT = 4
 
 # MuJoCo, which trains, knows no limit of a joint's speed. PhysX would clamp it: a policy trained without then fell in
 # 7 % of episodes instead of 5 %. So it is free there too [deg/s].
 _FREE_SPEED = 1.0e5
+
+# Coulomb friction of a joint is one more constraint in every tick, which costs a sixth of MuJoCo's time (12 joints of a
+# Go2). Training takes a damping instead that does the same work at this typical speed of a walking leg [rad/s]; plain
+# MuJoCo keeps the friction, so that `sim2sim` judges what that leaves out.
+_FRICTION_SPEED = 5.0
 
 
 def cache_dir() -> Path:
@@ -55,9 +60,10 @@ def content_hash(spec: RobotSpec) -> str:
 def usd_path(spec: RobotSpec) -> Path:
     """Convert a robot's MJCF to USD, unless this very content has been converted before.
 
-    The USD holds the articulation (floating base, joints with limits, armature and PD drives, exact mass properties)
-    and its collision shapes; visual shapes and their materials are left out, which keeps cloning scenes fast. Processes
-    that convert at the same time do not disturb each other: each writes a folder of its own and renames it.
+    The USD holds the articulation (floating base, joints with limits, armature and PD drives, their friction as
+    damping, exact mass properties) and its collision shapes; visual shapes and their materials are left out, which
+    keeps cloning scenes fast. Processes that convert at the same time do not disturb each other: each writes a folder
+    of its own and renames it.
 
     Args:
         spec: Robot to convert.
@@ -186,6 +192,13 @@ def _author_drive(prim: Usd.Prim, spec: RobotSpec) -> None:
     drive.CreateStiffnessAttr(math.radians(spec.stiffness[index]))
     drive.CreateDampingAttr(math.radians(spec.damping[index]))
     drive.CreateMaxForceAttr(spec.effort_limit[index])
+    friction, damping = (prim.GetAttribute(f"mjc:{name}") for name in ("frictionloss", "damping"))
+    if friction and friction.Get():
+        total = (damping.Get() or 0.0) + friction.Get() / _FRICTION_SPEED
+        damping.Set(total)
+        friction.Set(0.0)
+        prim.GetAttribute("newton:damping").Set(math.radians(total))
+        prim.GetAttribute("newton:friction").Set(0.0)
     limits = {
         "physxJoint:armature": spec.armature[index],
         "physxJoint:maxJointVelocity": _FREE_SPEED,

@@ -105,8 +105,10 @@ def test_joints(stage: Usd.Stage, name: str):
     assert "PhysxJointAPI" in schemas(prim)
     # No engine clamps the speed, because the one that trains cannot.
     assert prim.GetAttribute("physxJoint:maxJointVelocity").Get() >= 1e5
-    assert prim.GetAttribute("mjc:damping").Get() == pytest.approx(0.05)
-    assert prim.GetAttribute("mjc:frictionloss").Get() == pytest.approx(0.05)
+    # The friction of 0.05 N m is a damping that takes as much at 5 rad/s.
+    assert prim.GetAttribute("mjc:damping").Get() == pytest.approx(0.06)
+    assert prim.GetAttribute("newton:damping").Get() == pytest.approx(0.06 * np.pi / 180)
+    assert prim.GetAttribute("mjc:frictionloss").Get() == prim.GetAttribute("newton:friction").Get() == 0.0
     drive = UsdPhysics.DriveAPI(prim, "angular")
     # A gain per degree is a gain per radian times pi / 180.
     assert drive.GetStiffnessAttr().Get() == pytest.approx(25.0 * np.pi / 180)
