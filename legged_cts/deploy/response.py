@@ -105,7 +105,7 @@ def respond(command: Array, traces: Sequence[Trace | None]) -> Response:
             [(t.contact[1:] & ~t.contact[:-1]).sum(axis=0) * 10.0 / s for t, s in zip(stood, seconds, strict=True)]
         ),
         tilt_rate=mean([np.sqrt(np.mean(np.square(trace.tilt_rate), axis=0)) for trace in stood]),
-        duty=mean([[trace.contact[:, side].mean() for side in (trace.left, ~trace.left)] for trace in stood]),
+        duty=mean([np.array([t.contact[:, side].mean() for side in (t.left, ~t.left)]) for t in stood]),
         fell=fell,
     )
 

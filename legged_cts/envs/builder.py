@@ -285,7 +285,7 @@ def _command(node: dict[str, Any]) -> AcrossVelocityCommandCfg:
     heading = bool(node["heading"])
     resampling = float(node["resampling_s"])
     return AcrossVelocityCommandCfg(
-        across=float(node["across"]),
+        across=float(node.get("across", 0.0)),  # checkpoints of before have none
         asset_name="robot",
         resampling_time_range=(resampling, resampling),
         rel_standing_envs=float(node["zero_probability"]),

@@ -117,3 +117,10 @@ def test_a_mass_that_would_leave_a_base_without_any_is_refused_by_name():
         build("env.randomization.added_mass=[-6.5,1.0]")
     with pytest.raises(ValueError, match=r"env\.randomization\.base_mass_scale: .*'base'"):
         build("env.randomization.base_mass_scale=[0.05,1.0]")
+
+
+def test_a_task_from_before_commands_could_lead_across_stairs_still_builds():
+    cfg = composed()
+    with open_dict(cfg):
+        del cfg.env.commands.across
+    assert build_env_cfg(cfg).commands.velocity.across == 0.0
