@@ -92,6 +92,7 @@ class Guards:
         self._upper = np.asarray(spec.joint_upper) + limits.joint_margin
         self._effort = limits.torque * np.asarray(spec.effort_limit)
         self._fresh: float | None = None
+        self._stamp: float | None = None
         self._strained: float | None = None
         self._misses = 0
 
@@ -104,12 +105,13 @@ class Guards:
             late: whether the last period missed its deadline.
         """
         self._misses = self._misses + 1 if late else 0
-        if reading is None:
+        # A state that is sent again and again is none.
+        if reading is None or reading.time == self._stamp:
             age = np.inf if self._fresh is None else now - self._fresh
             if age > self._limits.state_timeout:
                 return Fault("stale", f"no new state for {1e3 * age:.0f} ms")
             return self._late()
-        self._fresh = now
+        self._fresh, self._stamp = now, reading.time
         own = None if reading.fault is None else Fault(*reading.fault)
         return self._corrupt(reading) or own or self._posture(reading) or self._strain(now, reading) or self._late()
 

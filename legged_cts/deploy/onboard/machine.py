@@ -137,8 +137,18 @@ class Machine:
         elif self.mode is not Mode.DAMPING:
             self._follow(now)
         if self.mode is Mode.DAMPING:
-            return MotorCommand(self._limp_angles(), np.zeros_like(self._kp), self._limp)
+            return self.limp()
         return MotorCommand(self._target.copy(), self._kp, self._kd)
+
+    @property
+    def lies_next(self) -> bool:
+        """Whether the robot will lie down once it stands still."""
+        return self._then is Mode.LIE_DOWN
+
+    def limp(self) -> MotorCommand:
+        """Damping: no stiffness, and angles that mean nothing without one but are within the limits."""
+        q = self._stand if self._reading is None else self._reading.state.joint_pos
+        return MotorCommand(np.clip(q, self._lower, self._upper), np.zeros_like(self._kp), self._limp)
 
     # Transitions.
 
@@ -277,11 +287,6 @@ class Machine:
         reach = 0.9 * self._effort / self._kp
         q = self._reading.state.joint_pos
         self._target = np.clip(np.clip(point, q - reach, q + reach), self._lower, self._upper)
-
-    def _limp_angles(self) -> Array:
-        if self._reading is None:
-            return np.clip(self._stand, self._lower, self._upper)
-        return np.clip(self._reading.state.joint_pos, self._lower, self._upper)
 
 
 def _path(start: Array, goals: list[Array]) -> list[tuple[float, Array]]:

@@ -143,6 +143,9 @@ class UnitreeRobot:
         active: the robot's own controller that is active until it is released; none is empty.
     """
 
+    stamps = True
+    """Whether the time that is published arrives."""
+
     def __init__(self, wiring: Wiring, interface: str, domain: int = 1, active: str = "ai") -> None:
         """Join the wire."""
         self._node = Node(domain, interface)

@@ -1,0 +1,10 @@
+"""Says where a deployment's record differs: `python scripts/replay_deployment.py record=... policy=policy.onnx`."""
+
+from __future__ import annotations
+
+import sys
+
+from legged_cts.deploy.onboard.record import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
