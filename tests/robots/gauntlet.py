@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 STAGES = ("draft", "doctor", "train", "export", "sim2sim")
 COLUMNS = ("file", "hash", "kind", *STAGES, *(f"{stage}_s" for stage in STAGES), "said")
-_ROBOT = re.compile(rb"<(mujoco|robot)[\s>]")
+_ROBOT = re.compile(rb"<(mujoco|robot)[\s>/]")
 _NO_LEGS = ("no hinge joints", "only one limb", "move the base", "no shape of the robot", "nothing to train")
 
 
