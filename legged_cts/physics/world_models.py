@@ -205,6 +205,6 @@ def _with_arrays_of(compiled: mujoco.MjModel, model: mujoco.MjModel) -> mujoco.M
     # them, and contacts of bodies with several colliders would be missed.
     model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_MIDPHASE)
     # To ask whether the last tick's acceleration is a better start than the unconstrained one takes longer than the
-    # iterations that it saves: a tenth of a walking Go2's tick.
+    # iterations that it saves: a tenth of the tick of a Go2 under random actions.
     model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_WARMSTART)
     return model
