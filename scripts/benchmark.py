@@ -1,8 +1,10 @@
-"""Measure speed.
+"""Measures how fast this machine trains, three ways.
 
-python scripts/benchmark.py physics [terrains=flat,rough] [envs=256,1024] [steps=100]
-python scripts/benchmark.py train [against=<revision or folder>] [envs=default,1024] [iterations=10] [rounds=3] [...]
-python scripts/benchmark.py update [sizes=small,paper] [envs=256,1024] [repetitions=5] [student=mlp] [symmetry=none]
+`python scripts/benchmark.py physics [terrain=flat,rough] [environments=256,1024] [steps=100]`
+`python scripts/benchmark.py train [against=<revision or folder>] [environments=default,1024] [iterations=10]
+[rounds=3] [...]`
+`python scripts/benchmark.py update [size=small,paper] [environments=256,1024] [repetitions=5] [student=mlp]
+[symmetry=none]`
 
 `train` takes words of train.py as well.
 """
@@ -13,43 +15,100 @@ from legged_cts.training import ctrl_c  # noqa: F401
 
 # isort: split
 import sys
+from dataclasses import dataclass, fields
 
-DEFAULTS = {
-    "physics": {"terrains": "flat,rough", "envs": "256,1024", "steps": "100"},
-    "train": {"against": "", "envs": "default,1024", "iterations": "10", "rounds": "3"},
-    "update": {"sizes": "small,paper", "envs": "256,1024", "repetitions": "5", "student": "mlp", "symmetry": "none"},
-}
+from legged_cts.deploy.words import WordError, describe, option, parse_words, user_errors
+from legged_cts.task.words import check_overrides
+
+_STUDENTS = ("mlp", "gru", "lstm", "moe")
+_SYMMETRIES = ("none", "augment", "loss")
 
 
-def main(arguments: list[str]) -> None:
-    """Run the benchmark that the first word names."""
-    if not arguments or arguments[0] not in DEFAULTS:
-        sys.exit(f"error: name a benchmark: {', '.join(DEFAULTS)}\n{__doc__}")
-    words = dict(DEFAULTS[arguments[0]])
-    overrides = []
-    for argument in arguments[1:]:
-        key, _, value = argument.partition("=")
-        if arguments[0] == "train" and key not in words:
-            overrides.append(argument)
-            continue
-        if key not in words or not value:
-            sys.exit(f"error: '{argument}' is not one of {', '.join(f'{name}=...' for name in words)}")
-        words[key] = value
-    if arguments[0] == "train":
-        from legged_cts.benchmarks.train import compare as compare_trainings
+@dataclass(frozen=True)
+class PhysicsOptions:
+    """The words of `benchmark.py physics`."""
 
-        sizes, against = words["envs"].split(","), words["against"] or None
-        compare_trainings(overrides, sizes, int(words["iterations"]), int(words["rounds"]), against)
+    terrain: str = option("flat,rough", "flat, rough or both")
+    environments: str = option("256,1024", "numbers of environments")
+    steps: int = option(100, "control steps to measure")
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """The words of `benchmark.py train`; every other word is one of train.py."""
+
+    against: str | None = option(None, "revision or folder to compare with")
+    environments: str = option("default,1024", "numbers of environments, or default")
+    iterations: int = option(10, "iterations of each training")
+    rounds: int = option(3, "trainings of each")
+
+
+@dataclass(frozen=True)
+class UpdateOptions:
+    """The words of `benchmark.py update`."""
+
+    size: str = option("small,paper", "small, paper or both")
+    environments: str = option("256,1024", "numbers of environments")
+    repetitions: int = option(5, "updates of each")
+    student: str = option("mlp", ", ".join(_STUDENTS))
+    symmetry: str = option("none", ", ".join(_SYMMETRIES))
+
+
+def main(argv: list[str]) -> None:
+    """Run the benchmark that the first word names; a wrong word is one line on stderr and exit status 2."""
+    if {"help", "-h", "--help"} & set(argv):
+        print(f"{__doc__}\n{describe(PhysicsOptions)}\n\n{describe(TrainOptions)}\n\n{describe(UpdateOptions)}")
         return
-    envs = [int(size) for size in words["envs"].split(",")]
-    if arguments[0] == "physics":
-        from legged_cts.benchmarks.physics import compare
+    with user_errors():
+        which, words = (argv[0], argv[1:]) if argv else ("", [])
+        if which == "physics":
+            physics = parse_words(words, PhysicsOptions)
+            terrains = chosen("terrain", physics.terrain, ("flat", "rough"))
+            environments = numbers("environments", physics.environments)
+            numbers("steps", str(physics.steps))
+            from legged_cts.benchmarks.physics import compare
 
-        compare(words["terrains"].split(","), envs, int(words["steps"]))
-    else:
-        from legged_cts.benchmarks.update import compare_updates
+            compare(terrains, environments, physics.steps)
+        elif which == "train":
+            own = {field.name for field in fields(TrainOptions)}
+            train = parse_words([word for word in words if word.partition("=")[0] in own], TrainOptions)
+            sizes = train.environments.split(",")
+            numbers("environments", ",".join(size for size in sizes if size != "default") or "1")
+            numbers("iterations", f"{train.iterations},{train.rounds}")
+            overrides = [word for word in words if word.partition("=")[0] not in own]
+            check_overrides(overrides, own)
+            from legged_cts.benchmarks.train import compare as compare_trainings
 
-        compare_updates(words["sizes"].split(","), envs, int(words["repetitions"]), words["student"], words["symmetry"])
+            compare_trainings(overrides, sizes, train.iterations, train.rounds, train.against)
+        elif which == "update":
+            update = parse_words(words, UpdateOptions)
+            sizes = chosen("size", update.size, ("small", "paper"))
+            environments = numbers("environments", update.environments)
+            numbers("repetitions", str(update.repetitions))
+            (student,) = chosen("student", update.student, _STUDENTS, 1)
+            (symmetry,) = chosen("symmetry", update.symmetry, _SYMMETRIES, 1)
+            from legged_cts.benchmarks.update import compare_updates
+
+            compare_updates(sizes, environments, update.repetitions, student, symmetry)
+        else:
+            raise WordError(f"name a benchmark first: physics, train or update, got '{which}'")
+
+
+def chosen(key: str, text: str, allowed: tuple[str, ...], most: int = 100) -> list[str]:
+    """Split a list of words, all of them allowed."""
+    names = text.split(",")
+    for name in names:
+        if name not in allowed or len(names) > most:
+            raise WordError(f"{key}='{text}' is unknown. Allowed: {', '.join(allowed)}")
+    return names
+
+
+def numbers(key: str, text: str) -> list[int]:
+    """Split a list of whole numbers of at least 1."""
+    found = [int(part) if part.isdecimal() and len(part) < 10 else 0 for part in text.split(",")]
+    if min(found) < 1:
+        raise WordError(f"{key}: expected whole numbers of at least 1, got '{text}'")
+    return found
 
 
 if __name__ == "__main__":

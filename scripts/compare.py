@@ -1,4 +1,4 @@
-"""Compares ways of training: `python scripts/compare.py tasks/compare/cts_ablation.yaml [jobs=2] [folder=logs/...]`.
+"""Compares ways of training: `python scripts/compare.py tasks/compare/cts_ablation.yaml [jobs=2] [output=logs/...]`.
 
 The file names arms, seeds and what is measured. Every arm is trained with every seed, its student and teacher are
 measured, and results.csv, summary.csv, contrasts.csv, summary.md and summary.png say how they differ and how sure that
@@ -12,9 +12,8 @@ from legged_cts.training import ctrl_c  # noqa: F401
 # isort: split
 import sys
 
-from legged_cts.deploy.words import describe
-from legged_cts.evaluation.compare.app import CompareOptions, compare, split_words
-from legged_cts.training.app import user_errors
+from legged_cts.deploy.words import describe, user_errors
+from legged_cts.evaluation.compare.options import CompareOptions, split_words
 from legged_cts.trust.names import take_trust
 
 
@@ -25,6 +24,9 @@ def main(argv: list[str]) -> int:
         return 0 if argv else 2
     with user_errors():
         path, options = split_words(take_trust(argv))
+        # Late, because a wrong word should be answered before torch is imported.
+        from legged_cts.evaluation.compare.app import compare
+
         try:
             return compare(path, options)
         except KeyboardInterrupt:

@@ -11,8 +11,8 @@ from legged_cts.training import ctrl_c  # noqa: F401
 import sys
 import time
 
+from legged_cts.deploy.words import user_errors
 from legged_cts.evaluation.dashboard import draw, parse_options
-from legged_cts.training.app import user_errors
 
 PERIOD_S = 60.0
 

@@ -1,7 +1,7 @@
 """Measures a policy: `python scripts/evaluate.py checkpoint=logs/.../best_student.pt [terrain=rough] [episodes=100]`.
 
 Every other word overrides the configuration stored in the checkpoint: physics=newton_mjwarp randomization=none seed=7
-env.scene.num_envs=64 env.pushes.enabled=false runner.average_iterations=0 (the newest weights, not their mean) ...
+environments=64 pushes=0 runner.average_iterations=0 (the newest weights, not their mean) ...
 """
 
 from __future__ import annotations
@@ -11,11 +11,8 @@ from legged_cts.training import ctrl_c  # noqa: F401
 # isort: split
 import sys
 
-from rich.console import Console
-
-from legged_cts.deploy.words import describe
-from legged_cts.evaluation.app import EvaluateOptions, evaluate, split_words
-from legged_cts.training.app import user_errors
+from legged_cts.deploy.words import describe, user_errors
+from legged_cts.evaluation.options import EvaluateOptions, split_words
 from legged_cts.trust.names import take_trust
 
 
@@ -26,6 +23,11 @@ def main(argv: list[str]) -> None:
         return
     with user_errors():
         options, overrides = split_words(take_trust(argv))
+        # Late, because a wrong word should be answered before torch is imported.
+        from rich.console import Console
+
+        from legged_cts.evaluation.app import evaluate
+
         evaluate(options, overrides, Console())
 
 

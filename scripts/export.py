@@ -9,7 +9,6 @@ import sys
 from dataclasses import dataclass, field
 
 from legged_cts.deploy.words import describe, option, parse_words
-from legged_cts.export.checkpoint import export_checkpoint
 from legged_cts.trust.names import take_trust
 
 
@@ -17,7 +16,7 @@ from legged_cts.trust.names import take_trust
 class ExportOptions:
     """The words of this script."""
 
-    checkpoint: str = field(metadata={"help": "checkpoint of a training run"})
+    checkpoint: str = field(metadata={"help": "checkpoint of a training run, or the run's folder"})
     output: str | None = option(None, "ONNX file; none is policy.onnx beside the checkpoint")
 
 
@@ -28,6 +27,9 @@ def main(argv: list[str]) -> int:
         return 0
     try:
         options = parse_words(take_trust(argv), ExportOptions)
+        # Late, because a wrong word should be answered before torch is imported.
+        from legged_cts.export.checkpoint import export_checkpoint
+
         path, contract = export_checkpoint(options.checkpoint, options.output)
     except (ValueError, OSError) as error:
         print(f"export: {error}", file=sys.stderr)

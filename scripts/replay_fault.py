@@ -12,9 +12,8 @@ from legged_cts.training import ctrl_c  # noqa: F401
 import sys
 from dataclasses import dataclass
 
-from legged_cts.deploy.words import describe, option, parse_words
-from legged_cts.training.app import user_errors
-from legged_cts.training.replay import load_fault, replay
+from legged_cts.deploy.words import describe, option, parse_words, user_errors
+from legged_cts.task.words import check_overrides
 from legged_cts.trust.names import take_trust
 
 
@@ -33,7 +32,12 @@ def main(argv: list[str]) -> None:
     with user_errors():
         argv = take_trust(argv)
         own = [word for word in argv if word.startswith("file=")]
-        fault = load_fault(parse_words(own, ReplayOptions).file)
+        check_overrides([word for word in argv if word not in own], ("file",))
+        options = parse_words(own, ReplayOptions)
+        # Late, because a wrong word should be answered before torch is imported.
+        from legged_cts.training.replay import load_fault, replay
+
+        fault = load_fault(options.file)
         where = f"iteration {fault['iteration']}, world {fault['world']}, seed {fault['state']['seed']}"
         print(f"{fault['kind']} not finite: {where}")
         if fault["kind"] == "actions":

@@ -1,7 +1,7 @@
 """Trains a policy: `python scripts/train.py robot=go2 terrain=flat [max_iterations=500] [resume=logs/...]`.
 
-Any leaf of tasks/train.yaml can be overridden; `--multirun seed=1,2,3` trains one run after the other. Several
-processes train one policy together with `torchrun --nproc-per-node=2 scripts/train.py ...`: docs/many_processes.md.
+Any leaf of tasks/train.yaml can be overridden; `seed=1,2,3 -m` trains one run after the other. Several processes train
+one policy together with `torchrun --nproc-per-node=2 scripts/train.py ...`: docs/many_processes.md.
 """
 
 from __future__ import annotations
@@ -17,18 +17,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from legged_cts.training.app import (
-    check_options,
-    choose_morphology,
-    resolve_task,
-    resume_into_run_dir,
-    run_jobs_apart,
-    train,
-    user_errors,
-)
-from legged_cts.training.distributed import rank_words, together
+from legged_cts.deploy.words import user_errors
+from legged_cts.training.command_line import CommandLine, check, in_run_dir, read
 from legged_cts.trust.names import take_trust
 
+GIVEN = CommandLine([])
+"""The command line."""
 CHOSEN: list[str] = []
 """Words that nobody gave, but that follow from the robot."""
 
@@ -36,6 +30,8 @@ CHOSEN: list[str] = []
 @hydra.main(config_path="../tasks", config_name="train", version_base="1.3")
 def main(cfg: DictConfig) -> None:
     """Check the configuration, then train."""
+    from legged_cts.training.app import resolve_task, run_job_apart, train
+
     job = HydraConfig.get()
     # Without the chosen pack: it is for composition, and must not replace what a checkpoint to resume was trained with.
     overrides = [word for word in job.overrides.task if word not in CHOSEN]
@@ -43,16 +39,22 @@ def main(cfg: DictConfig) -> None:
     with user_errors():
         config = resolve_task(cfg, overrides)
         if job.mode == RunMode.MULTIRUN:
-            run_jobs_apart(sys.argv, overrides, run_dir)
+            run_job_apart(GIVEN, overrides, run_dir)
         else:
             train(config, run_dir)
 
 
 if __name__ == "__main__":
     with user_errors():
-        sys.argv = take_trust(sys.argv)
-        check_options(sys.argv[1:])
-        CHOSEN += choose_morphology(sys.argv)
+        GIVEN = read(take_trust(sys.argv[1:]))
+        # Before torch and Isaac Lab are imported, which takes seconds.
+        check(GIVEN)
+    with user_errors():
+        from legged_cts.training.app import pack_word
+        from legged_cts.training.distributed import rank_words, together
+
+        CHOSEN += pack_word(GIVEN)
     with user_errors(), together() as processes:
-        sys.argv = [*resume_into_run_dir(sys.argv), *CHOSEN, *rank_words(processes)]
+        words = [*in_run_dir(GIVEN.words), *CHOSEN, *rank_words(processes)]
+        sys.argv = [sys.argv[0], *words, *GIVEN.flags]
         main()

@@ -14,17 +14,18 @@ APPLICATIONS = {"training", "evaluation", "export", "viewer", "benchmarks"}
 ALLOWED = {
     "roles": set(),
     "trust": set(),
+    "task": {"terrain"},
     "robots": set(),
     "terrain": set(),
     "physics": {"robots"},
-    "mdp": {"robots", "roles", "physics", "terrain"},
+    "mdp": {"robots", "roles", "physics", "terrain", "task"},
     "models": {"roles"},
     "distillation": {"roles"},
     "algorithms": {"models", "roles", "distillation"},
     "deploy": {"robots", "terrain"},
-    "envs": {"mdp", "robots", "physics", "algorithms", "terrain"},
+    "envs": {"mdp", "robots", "physics", "algorithms", "terrain", "task"},
     **{
-        name: {"terrain", "envs", "mdp", "robots", "physics", "algorithms", "models", "deploy", "roles"}
+        name: {"terrain", "envs", "mdp", "robots", "physics", "algorithms", "models", "deploy", "roles", "task"}
         for name in APPLICATIONS
     },
 }

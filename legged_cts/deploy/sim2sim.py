@@ -13,11 +13,12 @@ from legged_cts.deploy.contract import check
 from legged_cts.deploy.evaluate import Conditions, Episode, evaluate, make_robot, run_episode
 from legged_cts.deploy.mujoco_robot import MujocoRobot
 from legged_cts.deploy.policy import OnnxPolicy
+from legged_cts.deploy.policy_file import policy_file
 from legged_cts.deploy.response import as_record, describe, plain_responses
 from legged_cts.deploy.robot import Array
 from legged_cts.deploy.video import write_video
 from legged_cts.deploy.words import option
-from legged_cts.robots.spec import assets_dir, load_robot
+from legged_cts.robots.spec import load_robot
 
 UNITS = {
     "linear_error": "m/s",
@@ -35,7 +36,7 @@ FPS = 25.0
 class Sim2SimOptions:
     """The words of `scripts/sim2sim.py`."""
 
-    policy: str | None = option(None, "ONNX file of the policy; none takes assets/policies/go2_flat/policy.onnx")
+    policy: str | None = option(None, "ONNX file, a folder with one, or a shipped policy's name; none is go2_flat")
     robot: str | None = option(None, "name or robot.yaml of the robot; none takes the policy's")
     terrain: str = option("flat", "flat or rough")
     difficulty: float = option(0.5, "of rough terrain, 0 to 1")
@@ -43,7 +44,7 @@ class Sim2SimOptions:
     duration: float = option(20.0, "of an episode [s]")
     seed: int = option(0, "of the first episode; the next one has the next seed")
     randomize: bool = option(True, "noise, delays, friction and mass drawn for each episode")
-    push: float = option(0.0, "largest velocity of a push every 5 s [m/s]")
+    pushes: float = option(0.0, "largest velocity of a push every 5 s [m/s]")
     response: bool = option(True, "also measure standing, and commanded against achieved speed, on level ground")
     workers: int | None = option(None, "processes; none is one per core")
     output: str | None = option(None, "file for the metrics, .json or .csv")
@@ -53,7 +54,7 @@ class Sim2SimOptions:
     def conditions(self) -> Conditions:
         """What the episodes take place under."""
         make = Conditions if self.randomize else Conditions.ideal
-        return dataclasses.replace(make(self.terrain, self.difficulty), push_velocity=self.push)
+        return dataclasses.replace(make(self.terrain, self.difficulty), push_velocity=self.pushes)
 
 
 def sim2sim(options: Sim2SimOptions) -> dict[str, Any]:
@@ -71,7 +72,7 @@ def sim2sim(options: Sim2SimOptions) -> dict[str, Any]:
         raise ValueError(f"output: the file must end in .json or .csv, got {output.name}")
     if options.video and Path(options.video).suffix != ".mp4":
         raise ValueError(f"video: the file must end in .mp4, got {options.video}")
-    path = Path(options.policy) if options.policy else assets_dir() / "policies" / "go2_flat" / "policy.onnx"
+    path = policy_file(options.policy)
     policy = OnnxPolicy(path)
     robot = options.robot or policy.contract.robot
     spec = load_robot(robot)

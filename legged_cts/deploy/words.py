@@ -4,17 +4,61 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
+import os
 import sys
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+LARGEST = 2**31 - 1
+"""No whole number on a command line is larger."""
+
+
+@contextmanager
+def user_errors(name: str = "error") -> Iterator[None]:
+    """Turn errors about the user's input into one line on stderr and exit status 2.
+
+    ``HYDRA_FULL_ERROR=1`` shows the trace instead.
+
+    Args:
+        name: What the line begins with.
+    """
+    try:
+        yield
+    except Exception as error:
+        wandb = type(error).__module__.startswith("wandb.")
+        wrong = wandb or isinstance(error, (ValueError, OSError, FloatingPointError))
+        if os.environ.get("HYDRA_FULL_ERROR") == "1" or not wrong:
+            raise
+        rank = os.environ.get("RANK", "0")
+        who = "" if rank == "0" else f" (rank {rank})"
+        text = " ".join(str(error).split())
+        print(f"{name}{who}: {'wandb: ' if wandb else ''}{text}", file=sys.stderr)
+        sys.exit(2)
 
 
 class WordError(ValueError):
     """A word on the command line that cannot be understood."""
+
+
+RENAMED = {
+    "seconds": "duration",
+    "duration_s": "duration",
+    "length": "duration",
+    "push": "pushes",
+    "envs": "environments",
+    "num_envs": "environments",
+    "terrains": "terrain",
+    "sizes": "size",
+    "folder": "output",
+    "out": "output",
+    "model": "checkpoint",
+}
+"""Words of older versions and of other projects, and what they are called here."""
 
 
 def option(default: Any, text: str) -> Any:
@@ -36,12 +80,14 @@ def parse_words(argv: Sequence[str], options: type[T]) -> T:
     values: dict[str, Any] = {}
     for word in argv:
         key, sign, text = word.partition("=")
-        if not sign:
-            raise WordError(f"'{word}' is no key=value word; the keys are: {', '.join(kinds)}")
-        if key not in kinds:
-            close = difflib.get_close_matches(key, kinds, n=1)
-            hint = f"did you mean '{close[0]}'?" if close else f"the keys are: {', '.join(kinds)}"
-            raise WordError(f"unknown key '{key}' in '{word}'; {hint}")
+        if not sign or key not in kinds:
+            name = key.lstrip("-").replace("-", "_")
+            renamed = [RENAMED[name]] if RENAMED.get(name) in kinds else []
+            close = renamed or difflib.get_close_matches(name, kinds, n=1)
+            what = f"unknown key '{key}' in '{word}'" if sign else f"'{word}' is no key=value word"
+            meant = close[0] if close and sign else f"{close[0]}=..." if close else ""
+            hint = f"did you mean '{meant}'?" if meant else f"the keys are: {', '.join(kinds)}"
+            raise WordError(f"{what}; {hint}")
         if key in values:
             raise WordError(f"the key '{key}' is given twice")
         values[key] = _convert(key, text, kinds[key])
@@ -95,6 +141,11 @@ def _convert(key: str, text: str, kind: Any) -> Any:
             raise WordError(f"{key}: expected true or false, got '{text}'")
         return text.lower() == "true"
     try:
-        return kind(text)
+        value = kind(text)
     except ValueError as error:
-        raise WordError(f"{key}: expected {kind.__name__}, got '{text}'") from error
+        raise WordError(f"{key}: expected {kind.__name__}, got '{text:.80}'") from error
+    if isinstance(value, float) and not math.isfinite(value):
+        raise WordError(f"{key}: expected a finite number, got '{text}'")
+    if isinstance(value, int) and abs(value) > LARGEST:
+        raise WordError(f"{key}: expected a whole number of at most {LARGEST}, got '{text:.80}'")
+    return value

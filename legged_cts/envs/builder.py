@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import math
 import re
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import isaaclab.sim as sim_utils
 from isaaclab.actuators import ImplicitActuatorCfg
 from isaaclab.assets import ArticulationCfg, AssetBaseCfg
-from isaaclab.envs.mdp import modify_reward_weight
 from isaaclab.managers import (
     CurriculumTermCfg,
     EventTermCfg,
@@ -28,12 +27,12 @@ from isaaclab.terrains import TerrainImporterCfg
 from isaaclab.utils import configclass
 from omegaconf import DictConfig, OmegaConf
 
-from legged_cts.envs.checks import check_keys, optional_pair, pair
 from legged_cts.envs.env import LeggedEnvCfg
+from legged_cts.envs.fit import action_scale, check_task_and_robot
 from legged_cts.envs.gait import task_gait
 from legged_cts.envs.morphology import TASKS
 from legged_cts.envs.privileged import SCAN_GROUP
-from legged_cts.envs.rewards import later_weights, reward_terms
+from legged_cts.envs.rewards import reward_terms
 from legged_cts.envs.terrain import terrain_cfg
 from legged_cts.mdp import events
 from legged_cts.mdp import observations as obs
@@ -42,29 +41,11 @@ from legged_cts.mdp.commands import AcrossVelocityCommandCfg
 from legged_cts.mdp.curriculum import TerrainLevels
 from legged_cts.mdp.terminations import TERMINATIONS, TIME_OUTS
 from legged_cts.physics import physics_cfg
-from legged_cts.robots.mjcf import body_mass
 from legged_cts.robots.spec import RobotSpec, load_robot
 from legged_cts.robots.usd import usd_path
 
 AUTO_NUM_ENVS = {"cpu": 256, "cuda": 4096}
 """Environments where the configuration says ``auto``, by kind of device."""
-
-_ENV_KEYS = (
-    "scene",
-    "decimation",
-    "sim",
-    "episode_length_s",
-    "observations",
-    "actions",
-    "rewards",
-    "commands",
-    "gait",
-    "randomization",
-    "pushes",
-    "reset",
-    "terminations",
-    "curriculum",
-)
 
 
 def resolve_device(device: str) -> str:
@@ -77,16 +58,8 @@ def resolve_device(device: str) -> str:
 
 
 def resolve_num_envs(num_envs: Any, device: str) -> int:
-    """Return the number of environments, ``auto`` being one that suits the device.
-
-    Raises:
-        ValueError: If it is neither ``auto`` nor a whole number of at least 1.
-    """
-    if num_envs == "auto":
-        return AUTO_NUM_ENVS["cpu" if device == "cpu" else "cuda"]
-    if isinstance(num_envs, bool) or not isinstance(num_envs, int) or num_envs < 1:
-        raise ValueError(f"env.scene.num_envs must be 'auto' or a whole number of at least 1, got {num_envs!r}")
-    return num_envs
+    """Return the number of environments, ``auto`` being one that suits the device."""
+    return AUTO_NUM_ENVS["cpu" if device == "cpu" else "cuda"] if num_envs == "auto" else num_envs
 
 
 def build_env_cfg(cfg: DictConfig | Mapping[str, Any]) -> LeggedEnvCfg:
@@ -100,11 +73,10 @@ def build_env_cfg(cfg: DictConfig | Mapping[str, Any]) -> LeggedEnvCfg:
     """
     task: dict[str, Any] = OmegaConf.to_container(OmegaConf.create(cfg), resolve=True)  # type: ignore[assignment]
     env = task["env"]
-    check_keys("env", env, _ENV_KEYS)
-    spec = load_robot(task["robot"])
+    spec = check_task_and_robot(task)
     device = resolve_device(task["device"])
     gait = task_gait(env, spec)
-    rewards = reward_terms(env["rewards"], spec, gait)
+    rewards, schedules = reward_terms(env["rewards"], spec, gait)
     events_cfg = _events(env, spec)
     terrain = terrain_cfg(task["terrain"])
     scene = SceneCfg(
@@ -139,17 +111,12 @@ def build_env_cfg(cfg: DictConfig | Mapping[str, Any]) -> LeggedEnvCfg:
         rewards=_named(Terms(), **rewards),
         terminations=_named(Terms(), **_terminations(env["terminations"])),
         events=_named(Terms(), **events_cfg),
-        curriculum=_named(Terms(), **_curriculum(env, levels, rewards)),
+        curriculum=_named(Terms(), **_curriculum(levels), **schedules),
     )
 
 
-def _curriculum(env: Mapping[str, Any], levels: bool, rewards: Mapping[str, Any]) -> dict[str, CurriculumTermCfg]:
-    terms = {"terrain_levels": CurriculumTermCfg(func=cast(Any, TerrainLevels))} if levels else {}
-    for name, (after, weight) in later_weights(env["rewards"]).items():
-        if name in rewards:
-            params = {"term_name": name, "weight": weight, "num_steps": after}
-            terms[f"{name}_weight"] = CurriculumTermCfg(func=cast(Any, modify_reward_weight), params=params)
-    return terms
+def _curriculum(levels: bool) -> dict[str, CurriculumTermCfg]:
+    return {"terrain_levels": CurriculumTermCfg(func=cast(Any, TerrainLevels))} if levels else {}
 
 
 @configclass
@@ -230,23 +197,15 @@ def _contact_sensor(spec: RobotSpec, track_air_time: bool) -> ContactSensorCfg:
 
 
 def _action(node: dict[str, Any], spec: RobotSpec) -> DelayedJointPositionActionCfg:
-    check_keys("env.actions", node, ("scale", "clip", "delay_ms"))
-    if not node["delay_ms"]:
-        raise ValueError("env.actions.delay_ms needs at least one delay; [0] means no delay")
-    scale = spec.action_scale if node["scale"] is None else float(node["scale"])
     return DelayedJointPositionActionCfg(
-        scale=scale, clip=float(node["clip"]), delay_ms=[float(delay) for delay in node["delay_ms"]]
+        scale=action_scale(node["scale"], spec),
+        clip=float(node["clip"]),
+        delay_ms=[float(delay) for delay in node["delay_ms"]],
     )
 
 
 def _observations(node: dict[str, Any], uneven: bool) -> Terms:
-    check_keys("env.observations", node, ("history_length", "scales", "noise", "privileged"))
-    check_keys("env.observations.scales", node["scales"], obs.PROPRIOCEPTION)
-    check_keys("env.observations.noise", node["noise"], (*obs.NOISY, "enabled"))
-    check_keys("env.observations.privileged", node["privileged"], (*obs.PRIVILEGED, SCAN_GROUP))
     length = int(node["history_length"])
-    if length < 1:
-        raise ValueError(f"env.observations.history_length must be at least 1, got {length}")
     noise = {name: float(width) for name, width in node["noise"].items() if name != "enabled"}
     if not node["noise"].get("enabled", True):
         noise = {}
@@ -271,17 +230,6 @@ def _observations(node: dict[str, Any], uneven: bool) -> Terms:
 
 
 def _command(node: dict[str, Any]) -> AcrossVelocityCommandCfg:
-    keys = (
-        "lin_vel_x",
-        "lin_vel_y",
-        "ang_vel_z",
-        "heading",
-        "heading_stiffness",
-        "resampling_s",
-        "zero_probability",
-        "across",
-    )
-    check_keys("env.commands", node, keys)
     heading = bool(node["heading"])
     resampling = float(node["resampling_s"])
     return AcrossVelocityCommandCfg(
@@ -294,16 +242,15 @@ def _command(node: dict[str, Any]) -> AcrossVelocityCommandCfg:
         heading_control_stiffness=float(node["heading_stiffness"]),
         debug_vis=False,
         ranges=AcrossVelocityCommandCfg.Ranges(
-            lin_vel_x=pair("env.commands.lin_vel_x", node["lin_vel_x"]),
-            lin_vel_y=pair("env.commands.lin_vel_y", node["lin_vel_y"]),
-            ang_vel_z=pair("env.commands.ang_vel_z", node["ang_vel_z"]),
+            lin_vel_x=_range(node["lin_vel_x"]),
+            lin_vel_y=_range(node["lin_vel_y"]),
+            ang_vel_z=_range(node["ang_vel_z"]),
             heading=(-math.pi, math.pi) if heading else None,
         ),
     )
 
 
 def _terminations(node: dict[str, Any]) -> dict[str, TerminationTermCfg]:
-    check_keys("env.terminations", node, TERMINATIONS)
     terms = {}
     # nan_state goes first: it reads the state anew and clears what the others must not see.
     for name, function in TERMINATIONS.items():
@@ -311,42 +258,13 @@ def _terminations(node: dict[str, Any]) -> dict[str, TerminationTermCfg]:
         if params is False or params is None:
             continue
         params = {} if params is True else dict(params)
-        check_keys(f"env.terminations.{name}", params, tuple(inspect.signature(function).parameters)[1:])
         terms[name] = TerminationTermCfg(func=function, params=params, time_out=name in TIME_OUTS)
     return terms
 
 
-def _check_base_mass(path: str, drawn: Mapping[str, tuple[float, float] | None], spec: RobotSpec) -> None:
-    """Refuse ranges that may leave the base next to no mass."""
-    base = body_mass(spec, spec.base)
-    link, scale = ((drawn[key] or (1.0, 1.0))[0] for key in ("link_mass_scale", "base_mass_scale"))
-    added = (drawn["added_mass"] or (0.0, 0.0))[0]
-    left = base * (link + scale - 1.0) + added
-    if left < 0.1 * base:
-        least = 0.1 * base - base * (link + scale - 1.0)
-        allowed = f"added_mass may go down to {least:.2g} kg" if least <= 0 else "raise the lower ends of the factors"
-        raise ValueError(
-            f"{path}.{'added_mass' if added < 0 else 'base_mass_scale'}: these ranges may leave the base {spec.base!r} "
-            f"of {base:.3g} kg with {left:.3g} kg; {allowed}"
-        )
-
-
 def _events(env: dict[str, Any], spec: RobotSpec) -> dict[str, EventTermCfg]:
-    node, path = env["randomization"], "env.randomization"
-    keys = (
-        "friction",
-        "added_mass",
-        "base_mass_scale",
-        "link_mass_scale",
-        "com_shift",
-        "stiffness_scale",
-        "damping_scale",
-        "motor_strength",
-        "armature_scale",
-        "joint_zero",
-    )
-    check_keys(path, node, keys)
-    drawn = {key: optional_pair(path, node, key) for key in keys}
+    drawn: dict[str, Any] = defaultdict(lambda: None)
+    drawn |= {name: _range(bounds) for name, bounds in env["randomization"].items() if bounds is not None}
     terms: dict[str, EventTermCfg] = {}
 
     def startup(name: str, function: Any, **params: Any) -> None:
@@ -355,7 +273,6 @@ def _events(env: dict[str, Any], spec: RobotSpec) -> dict[str, EventTermCfg]:
 
     startup("friction", events.randomize_friction, bounds=drawn["friction"])
     masses = {"added": "added_mass", "base_scale": "base_mass_scale", "link_scale": "link_mass_scale"}
-    _check_base_mass(path, drawn, spec)
     startup("mass", events.randomize_mass, **{word: drawn[key] for word, key in masses.items()})
     startup("com", events.randomize_com, bounds=drawn["com_shift"])
     startup(
@@ -369,30 +286,33 @@ def _events(env: dict[str, Any], spec: RobotSpec) -> dict[str, EventTermCfg]:
     startup("joint_zero", events.randomize_joint_zero, bounds=drawn["joint_zero"])
 
     reset = env["reset"]
-    check_keys("env.reset", reset, ("position", "yaw", "velocity", "joint_pos", "joint_vel"))
     terms["reset_base"] = EventTermCfg(
         func=events.reset_base,
         mode="reset",
-        params={key: pair(f"env.reset.{key}", reset[key]) for key in ("position", "yaw", "velocity")},
+        params={key: _range(reset[key]) for key in ("position", "yaw", "velocity")},
     )
     terms["reset_joints"] = EventTermCfg(
         func=events.reset_joints,
         mode="reset",
         params={
-            "position": pair("env.reset.joint_pos", reset["joint_pos"]),
-            "velocity": pair("env.reset.joint_vel", reset["joint_vel"]),
+            "position": _range(reset["joint_pos"]),
+            "velocity": _range(reset["joint_vel"]),
         },
     )
     pushes = env["pushes"]
-    check_keys("env.pushes", pushes, ("enabled", "interval_s", "lin_vel", "ang_vel"))
     if pushes["enabled"]:
         terms["push"] = EventTermCfg(
             func=events.push,
             mode="interval",
-            interval_range_s=pair("env.pushes.interval_s", pushes["interval_s"]),
+            interval_range_s=_range(pushes["interval_s"]),
             params={"lin_vel": float(pushes["lin_vel"]), "ang_vel": float(pushes["ang_vel"])},
         )
     return terms
+
+
+def _range(bounds: Sequence[float]) -> tuple[float, float]:
+    low, high = bounds
+    return float(low), float(high)
 
 
 def proprioception_terms(cfg: DictConfig | Mapping[str, Any]) -> list[tuple[str, int, float]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from legged_cts.envs.checks import check_keys
 from legged_cts.robots.gait import Gait
 from legged_cts.robots.spec import RobotSpec
 from legged_cts.trust.patterns import matching
@@ -17,25 +16,15 @@ def task_gait(env: Mapping[str, Any], spec: RobotSpec) -> Gait | None:
     ``offsets`` may be a list in the order of the spec's feet, or a mapping from patterns of foot names.
 
     Raises:
-        ValueError: Naming the key, if one is unknown or missing, or its value is out of range.
+        ValueError: If the offsets are not those of the robot's feet.
     """
     node = env.get("gait")
     if node is None:
         return None
-    keys = ("frequency", "offsets", "duty", "foot_height")
-    if not isinstance(node, Mapping):
-        raise ValueError(f"env.gait must be null or have the keys {', '.join(keys)}, got {node!r}")
-    check_keys("env.gait", node, keys)
-    for key in keys:
-        if node.get(key) is None:
-            raise ValueError(f"env.gait.{key} is missing")
     offsets: Any = node["offsets"]
     if isinstance(offsets, Mapping):
         offsets = tuple(_by_pattern(offsets, spec))
-    try:
-        gait = Gait(node["frequency"], offsets, node["duty"], node["foot_height"])
-    except ValueError as error:
-        raise ValueError(f"env.{error}") from error
+    gait = Gait(node["frequency"], offsets, node["duty"], node["foot_height"])
     if len(gait.offsets) != len(spec.feet):
         raise ValueError(
             f"env.gait.offsets: {len(gait.offsets)} numbers for the {len(spec.feet)} feet of '{spec.name}': "

@@ -32,21 +32,21 @@ def make_env(
     """
     failure: Exception | None = None
     with ExitStack() as stack:
-        with setup_output(log):
-            from isaaclab.app import launch_simulation
-
-            from legged_cts.envs.builder import build_env_cfg
-
-            with building("the task cannot be built from its configuration"):
-                env_cfg = build_env_cfg(cfg)
-            stack.enter_context(launch_simulation(env_cfg, args))
-            from isaaclab_rl.rsl_rl import RslRlVecEnvWrapper
-
-            from legged_cts.envs.env import LeggedEnv
-
-            env = RslRlVecEnvWrapper(LeggedEnv(env_cfg))
-            stack.callback(env.close)
         try:
+            with setup_output(log):
+                from isaaclab.app import launch_simulation
+
+                from legged_cts.envs.builder import build_env_cfg
+
+                with building("the task cannot be built from its configuration"):
+                    env_cfg = build_env_cfg(cfg)
+                stack.enter_context(launch_simulation(env_cfg, args))
+                from isaaclab_rl.rsl_rl import RslRlVecEnvWrapper
+
+                from legged_cts.envs.env import LeggedEnv
+
+                env = RslRlVecEnvWrapper(LeggedEnv(env_cfg))
+                stack.callback(env.close)
             yield env
         except Exception as error:
             # Isaac Lab prints the trace of what passes through its launcher, a user's wrong word included.

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
 
 from legged_cts.robots.spec import load_robot
+from legged_cts.task.words import TASKS
 
-TASKS = Path(__file__).resolve().parents[2] / "tasks"
-"""The Hydra tree."""
 GROUP = "morphology"
 
 
-def morphology_override(words: Sequence[str]) -> list[str]:
+def morphology_override(words: Sequence[str], config_name: str = "train") -> list[str]:
     """Return the override that chooses the pack of the robot's morphology, as a list that may be empty.
 
     It is empty where the words choose a pack themselves, or where they sweep over robots of different morphologies:
@@ -24,6 +23,7 @@ def morphology_override(words: Sequence[str]) -> list[str]:
 
     Args:
         words: Overrides or a whole command line.
+        config_name: Root of the task.
 
     Raises:
         ValueError: If there is no such robot, or no pack for its morphology.
@@ -31,8 +31,9 @@ def morphology_override(words: Sequence[str]) -> list[str]:
     if any(word.lstrip("+").startswith(f"{GROUP}=") for word in words):
         return []
     # Nothing else can say which robot it is; other words may fit only the pack that is yet to be chosen.
-    choices = _sweep([word for word in words if word.lstrip("+").partition("=")[0] in ("robot", "experiment")])
-    found = {morphology_of(_robot(choice)) for choice in choices}
+    telling = ("robot", "experiment", "hydra.searchpath")
+    choices = _sweep([word for word in words if word.lstrip("+").partition("=")[0] in telling])
+    found = {morphology_of(_robot(choice, config_name)) for choice in choices}
     return [f"{GROUP}={found.pop()}"] if len(found) == 1 else []
 
 
@@ -64,9 +65,9 @@ def _sweep(words: Sequence[str]) -> list[list[str]]:
     return choices
 
 
-def _robot(words: Sequence[str]) -> str:
+def _robot(words: Sequence[str], config_name: str) -> str:
     with initialize_config_dir(str(TASKS), version_base="1.3"):
         try:
-            return str(compose("train", list(words))["robot"])
-        except HydraException as error:
+            return str(compose(config_name, list(words))["robot"])
+        except (HydraException, OmegaConfBaseException) as error:
             raise ValueError(" ".join(str(error).split())) from error

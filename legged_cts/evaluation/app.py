@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from legged_cts.deploy.contract import check
-from legged_cts.deploy.words import WordError, option, parse_words
+from legged_cts.deploy.policy_file import policy_file
+from legged_cts.envs.fit import check_task_and_robot
+from legged_cts.evaluation.options import EvaluateOptions
 from legged_cts.evaluation.policies import (
     OnnxBatch,
     check_roles,
@@ -21,6 +22,7 @@ from legged_cts.evaluation.policies import (
 from legged_cts.evaluation.report import Row, rows, summary_table, terrain_table, write_csv
 from legged_cts.evaluation.rollout import evaluation_config, run_episodes
 from legged_cts.mdp.terrain_columns import terrain_kinds
+from legged_cts.task.words import plain_words
 from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint
 from legged_cts.training.compose import apply_overrides, compose_task, plain
 from legged_cts.training.env_info import task_info
@@ -28,31 +30,6 @@ from legged_cts.training.random_state import seed_everything
 from legged_cts.trust.plain import building
 
 MAX_ENVS = 256
-
-
-@dataclass(frozen=True)
-class EvaluateOptions:
-    """The words of the script itself; every other word is an override of the task."""
-
-    checkpoint: str | None = option(None, "checkpoint, or the folder of a run")
-    policy: str | None = option(None, "ONNX file, in place of a checkpoint")
-    role: str = option("both", "student, teacher or both")
-    episodes: int = option(64, "episodes per role")
-    duration_s: float = option(20.0, "length of an episode [s]")
-    output: str | None = option(None, "folder for evaluation.csv; none is that of the policy")
-
-
-def split_words(argv: Sequence[str]) -> tuple[EvaluateOptions, list[str]]:
-    """Split the command line into the script's own words and overrides of the task.
-
-    Raises:
-        WordError: If a word is malformed, or not exactly one of ``checkpoint`` and ``policy`` is given.
-    """
-    own = {field.name for field in fields(EvaluateOptions)}
-    options = parse_words([word for word in argv if word.partition("=")[0] in own], EvaluateOptions)
-    if (options.checkpoint is None) == (options.policy is None):
-        raise WordError("give either checkpoint=<file or run folder> or policy=<file.onnx>")
-    return options, [word for word in argv if word.partition("=")[0] not in own]
 
 
 def evaluate(options: EvaluateOptions, overrides: Sequence[str], console: Console) -> list[Row]:
@@ -71,7 +48,7 @@ def evaluate(options: EvaluateOptions, overrides: Sequence[str], console: Consol
 
     with building("the task cannot be built from what the file says"):
         if options.policy:
-            source = Path(options.policy)
+            source = policy_file(options.policy)
             student = OnnxBatch(source)
             contract = student.contract
             config = plain(compose_task([*contract_overrides(contract), *overrides]))
@@ -88,9 +65,10 @@ def evaluate(options: EvaluateOptions, overrides: Sequence[str], console: Consol
             asked_for = {**checkpoint["config"], "runner": config["runner"]}
             policies = checkpoint_policies({**checkpoint, "config": asked_for}, info["device"])
         policies = check_roles(policies, options.role)
-        asked = any(word.startswith("env.scene.num_envs=") for word in overrides)
+        asked = any(word.startswith("env.scene.num_envs=") for word in plain_words(overrides))
         num_envs = config["env"]["scene"]["num_envs"] if asked else min(options.episodes, MAX_ENVS)
-        config = evaluation_config(config, num_envs, options.duration_s)
+        config = evaluation_config(config, num_envs, options.duration)
+        check_task_and_robot(config)
         seed = config["seed"]
     seed_everything(seed)
     table: list[Row] = []

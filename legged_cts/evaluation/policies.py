@@ -79,6 +79,7 @@ def contract_overrides(contract: PolicyContract) -> list[str]:
         f"robot={contract.robot}",
         f"terrain={contract.terrain}",
         f"env.observations.history_length={contract.history_length}",
+        f"env.actions.scale={_listed(contract.action_scale)!r}",
         f"env.actions.clip={contract.action_clip!r}",
         f"env.sim.dt={contract.physics_dt!r}",
         f"env.decimation={contract.decimation}",
@@ -86,6 +87,10 @@ def contract_overrides(contract: PolicyContract) -> list[str]:
         *scales,
         *ranges,
     ]
+
+
+def _listed(scale: float | tuple[float, ...]) -> float | list[float]:
+    return list(scale) if isinstance(scale, tuple) else scale
 
 
 def _gait_override(contract: PolicyContract) -> str:
@@ -113,7 +118,7 @@ def check_task(info: Mapping[str, Any], contract: PolicyContract) -> None:
     gait = contract.gait
     wanted = {
         "history_length": contract.history_length,
-        "action_scale": contract.action_scale,
+        "action_scale": _listed(contract.action_scale),
         "action_clip": contract.action_clip,
         "control_dt": contract.control_dt,
         "proprioception_terms": [list(term) for term in contract.observations],

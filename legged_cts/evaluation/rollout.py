@@ -32,7 +32,7 @@ COMMAND_PERIOD_S = 5.0
 ZERO_COMMANDS = 0.1
 
 
-def evaluation_config(config: Mapping[str, Any], num_envs: int, duration_s: float) -> dict[str, Any]:
+def evaluation_config(config: Mapping[str, Any], num_envs: int, duration: float) -> dict[str, Any]:
     """Return a task configuration with the commands, episodes and terrain levels of an evaluation.
 
     A new yaw rate, not a heading, is commanded every 5 s with v_x and v_y, from the usual ranges narrowed to those of
@@ -42,17 +42,17 @@ def evaluation_config(config: Mapping[str, Any], num_envs: int, duration_s: floa
     Args:
         config: Plain configuration of a training, not changed.
         num_envs: Number of environments.
-        duration_s: Length of an episode [s].
+        duration: Length of an episode [s].
 
     Raises:
         ValueError: If an episode is shorter than what is left out after each command.
     """
-    if not duration_s > SETTLING_S:
-        raise ValueError(f"duration_s must be above {SETTLING_S} s, which is not measured, got {duration_s}")
+    if not duration > SETTLING_S:
+        raise ValueError(f"duration must be above {SETTLING_S} s, which is not measured, got {duration}")
     config = deepcopy(dict(config))
     env, terrain = config["env"], config["terrain"]
     env["scene"]["num_envs"] = num_envs
-    env["episode_length_s"] = duration_s
+    env["episode_length_s"] = duration
     commands = env["commands"]
     for name, (low, high) in COMMAND_RANGES.items():
         trained_low, trained_high = commands[name]

@@ -18,6 +18,7 @@ from torch import nn
 
 from legged_cts.algorithms.config import runner_cfg
 from legged_cts.deploy.contract import CONTRACT_VERSION, ContractError, ObservationTerm, PolicyContract
+from legged_cts.envs.fit import action_scale
 from legged_cts.envs.gait import task_gait
 from legged_cts.envs.privileged import PRIVILEGED_GROUPS
 from legged_cts.export.onnx import export_policy, policy_state_size
@@ -73,7 +74,6 @@ def checkpoint_contract(checkpoint: Mapping[str, Any]) -> PolicyContract:
                 f"robot_hash: the files of '{spec.name}' changed since training ({info['robot_hash']} then, "
                 f"{spec.hash} now), so its gains and pose are not known for sure; export with the files of that time"
             )
-        scale = env["actions"]["scale"]
         return PolicyContract(
             version=CONTRACT_VERSION,
             robot=spec.name,
@@ -83,7 +83,7 @@ def checkpoint_contract(checkpoint: Mapping[str, Any]) -> PolicyContract:
             stiffness=spec.stiffness,
             damping=spec.damping,
             effort_limit=spec.effort_limit,
-            action_scale=spec.action_scale if scale is None else scale,
+            action_scale=action_scale(env["actions"]["scale"], spec),
             action_clip=env["actions"]["clip"],
             control_dt=env["decimation"] * env["sim"]["dt"],
             physics_dt=env["sim"]["dt"],

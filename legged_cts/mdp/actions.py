@@ -11,6 +11,7 @@ from isaaclab.managers import ActionTerm, ActionTermCfg
 from isaaclab.utils import configclass
 
 from legged_cts.mdp.delay_kernels import count_tick, hold_previous_targets
+from legged_cts.task.delays import delay_ticks
 
 if TYPE_CHECKING:
     from legged_cts.envs.env import LeggedEnv
@@ -36,6 +37,7 @@ class DelayedJointPositionAction(ActionTerm):
         self._choices = torch.tensor(ticks, dtype=torch.int32, device=self.device)
         self._decimation = decimation
         self._default = torch.tensor(env.robot_spec.nominal_pose, device=self.device)
+        self._scale = torch.tensor(cfg.scale, device=self.device)
         self._raw = torch.zeros(n, d, device=self.device)
         self.action = torch.zeros(n, d, device=self.device)
         """Clipped action [N, d] of this step, a_t; the two before it are ``previous_action`` and ``older_action``."""
@@ -81,12 +83,8 @@ class DelayedJointPositionAction(ActionTerm):
         self.previous_action.copy_(self.action)
         torch.clamp(actions, -self.cfg.clip, self.cfg.clip, out=self.action)
         self.previous_target.copy_(self.current_target)
-        torch.add(
-            self._default - self._env.physics_params.joint_zero,
-            self.action,
-            alpha=self.cfg.scale,
-            out=self.current_target,
-        )
+        rest = self._default - self._env.physics_params.joint_zero
+        torch.addcmul(rest, self.action, self._scale, out=self.current_target)
         self._tick_number = 0
         self._tick.zero_()
         if self._native_previous is not None:
@@ -155,26 +153,6 @@ class DelayedJointPositionAction(ActionTerm):
         NewtonManager.register_post_actuator_callback(hold)
 
 
-def delay_ticks(delay_ms: float, physics_dt: float, decimation: int) -> int:
-    """Convert a delay to physics ticks.
-
-    Args:
-        delay_ms: Delay [ms].
-        physics_dt: Length of a tick [s].
-        decimation: Ticks per control step.
-
-    Raises:
-        ValueError: If the delay is not a whole number of ticks in [0, decimation].
-    """
-    ticks = delay_ms / (1000.0 * physics_dt)
-    if abs(ticks - round(ticks)) > 1e-6 or not 0 <= round(ticks) <= decimation:
-        raise ValueError(
-            f"env.actions.delay_ms: {delay_ms} ms is not a whole number of {1000.0 * physics_dt:g} ms ticks "
-            f"between 0 and one control step ({1000.0 * physics_dt * decimation:g} ms)"
-        )
-    return round(ticks)
-
-
 @configclass
 class DelayedJointPositionActionCfg(ActionTermCfg):
     """Configuration of :class:`DelayedJointPositionAction`."""
@@ -182,8 +160,8 @@ class DelayedJointPositionActionCfg(ActionTermCfg):
     class_type = DelayedJointPositionAction
     asset_name: str = "robot"
 
-    scale: float = 0.25
-    """Radians per unit of action."""
+    scale: float | tuple[float, ...] = 0.25
+    """Radians per unit of action, for all joints or for each."""
 
     clip: float = 100.0
     """Actions are clipped to ``[-clip, clip]`` first."""

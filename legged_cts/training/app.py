@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-import re
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from legged_cts.deploy.words import user_errors
+from legged_cts.envs.fit import check_task_and_robot
 from legged_cts.envs.morphology import morphology_override
 from legged_cts.envs.privileged import resolve_privileged
-from legged_cts.robots.spec import load_robot
+from legged_cts.task.words import quoted
 from legged_cts.training.checkpoint import BEST, latest_checkpoint, load_checkpoint
-from legged_cts.training.compose import TASKS, apply_overrides, plain
+from legged_cts.training.command_line import CommandLine, given
+from legged_cts.training.compose import apply_overrides, hold_weights, plain
 from legged_cts.training.distributed import Processes, from_environment, leave, run_time, single_environment
 from legged_cts.training.interrupt import STOPPED, on_interrupt, run_child
 from legged_cts.training.random_state import seed_everything
-from legged_cts.training.writers import check_logger, read_metrics_rows
+from legged_cts.training.writers import read_metrics_rows
 from legged_cts.trust.plain import building
+
+__all__ = ["check_networks", "finish", "pack_word", "resolve_task", "resumed_config", "train", "user_errors"]
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
@@ -40,65 +43,44 @@ OmegaConf.register_new_resolver("robot_name", robot_name, replace=True)
 OmegaConf.register_new_resolver("run_time", run_time, replace=True)
 
 
-@contextmanager
-def user_errors() -> Iterator[None]:
-    """Turn errors about the user's input into one line on stderr and exit status 2.
+def pack_word(line: CommandLine) -> list[str]:
+    """Return the word that chooses the pack of the robot's morphology, if it is not given.
 
-    ``HYDRA_FULL_ERROR=1`` shows the trace instead.
-    """
-    try:
-        yield
-    except (ValueError, OSError, FloatingPointError) as error:
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
-            raise
-        rank = os.environ.get("RANK", "0")
-        who = "" if rank == "0" else f" (rank {rank})"
-        print(f"error{who}: {error}\n(HYDRA_FULL_ERROR=1 shows where)", file=sys.stderr)
-        sys.exit(2)
-
-
-def check_options(argv: Sequence[str]) -> None:
-    """Check the options that a command line chooses for groups of the task tree, where Hydra's own message is long.
+    The robot of a run to resume is the checkpoint's; that the run can go on is checked too, because Hydra writes into
+    its folder as soon as it starts.
 
     Raises:
-        ValueError: Naming the group and its options.
+        ValueError: If there is no such robot or checkpoint, no pack, or nothing to resume.
     """
-    for word in argv:
-        group, sign, names = word.partition("=")
-        if sign and (TASKS / group).is_dir() and group:
-            options = sorted(path.stem for path in (TASKS / group).glob("*.yaml"))
-            unknown = [name for name in names.split(",") if re.fullmatch(r"\w+", name) and name not in options]
-            if unknown and unknown != ["null"]:
-                close = difflib.get_close_matches(unknown[0], options, n=1)
-                hint = f"; did you mean '{close[0]}'?" if close else ""
-                raise ValueError(f"{group}='{unknown[0]}' is unknown{hint or '.'} Allowed: {', '.join(options)}")
+    resume = given(line.words, "resume")
+    words = [*(word for word in line.words if not word.startswith("hydra.")), *line.search]
+    if resume is not None:
+        config = resumed_config(resume, [word for word in line.words if not word.startswith("hydra.")])
+        words.append(quoted("robot", str(config["robot"])))
+    return morphology_override(words, line.options.config_name or "train")
 
 
-def resume_into_run_dir(argv: Sequence[str]) -> list[str]:
-    """Return the command line with ``hydra.run.dir`` set to the folder that ``resume=`` continues, unless given."""
-    argv = list(argv)
-    given = [word.partition("=")[2] for word in argv if word.startswith("resume=")]
-    if not given or given[-1] in ("", "null") or any(word.startswith("hydra.run.dir=") for word in argv):
-        return argv
-    path = Path(given[-1].strip("'\""))
-    folder = path if path.is_dir() else path.parent
-    return [*argv, f"hydra.run.dir='{folder}'"] if folder.is_dir() else argv
-
-
-def choose_morphology(argv: Sequence[str]) -> list[str]:
-    """Return what to append to a command line so that the robot's morphology chooses its pack; nothing if it is given.
-
-    The robot of a run to resume is the checkpoint's.
+@building("resume: the checkpoint's configuration is not whole")
+def resumed_config(path: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """Return the configuration of a run to resume, with the command line's overrides on top, checked.
 
     Raises:
-        ValueError: If there is no such robot, or no pack for its morphology.
+        ValueError: If a word is wrong, there is no such checkpoint, or it has had all its iterations.
     """
-    words = [word for word in argv[1:] if not word.startswith("-")]
-    resumed = [word.partition("=")[2].strip("'\"") for word in words if word.startswith("resume=")]
-    if resumed and resumed[-1] not in ("", "null"):
-        with building("resume: the checkpoint's configuration is not whole"):
-            words.append(f"robot='{load_checkpoint(latest_checkpoint(resumed[-1]))['config']['robot']}'")
-    return morphology_override(words)
+    file = latest_checkpoint(path)
+    content = load_checkpoint(file)
+    own = [word for word in overrides if not word.lstrip("+").startswith(("resume=", "checkpoint="))]
+    config = plain(apply_overrides(content["config"], own))
+    config["resume"], config["checkpoint"] = str(file), None
+    check_task_and_robot(config)
+    if config["max_iterations"] <= content["iter"]:
+        raise ValueError(
+            f"max_iterations={config['max_iterations']}: {file} already has {content['iter']} iterations; "
+            "give more to continue"
+        )
+    if file.with_name("metrics.csv").is_file():
+        read_metrics_rows(file.with_name("metrics.csv"))
+    return config
 
 
 @building("the configuration is not whole")
@@ -117,22 +99,16 @@ def resolve_task(cfg: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
     Raises:
         ValueError: Naming the key and what it may be.
     """
-    config = plain(cfg)
+    config = plain(hold_weights(cfg, overrides))
     if config["resume"]:
-        path = latest_checkpoint(config["resume"])
-        own = [word for word in overrides if not word.lstrip("+").startswith(("resume=", "checkpoint="))]
-        config = plain(apply_overrides(load_checkpoint(path)["config"], own))
-        config["resume"], config["checkpoint"] = str(path), None
-        if path.with_name("metrics.csv").is_file():
-            read_metrics_rows(path.with_name("metrics.csv"))
-    load_robot(config["robot"])
+        config = resumed_config(config["resume"], overrides)
+    else:
+        check_task_and_robot(config)
     if robot_name(config["robot"]) != config["robot"]:
         # The checkpoint is evaluated and exported from other folders too.
         config["robot"] = str(Path(config["robot"]).resolve())
-    check_logger(config["logger"])
-    _positive("max_iterations", config["max_iterations"], int)
-    if config["max_minutes"] is not None:
-        _positive("max_minutes", config["max_minutes"], (int, float))
+    if config["checkpoint"]:
+        check_networks(config, load_checkpoint(latest_checkpoint(config["checkpoint"]))["config"])
     # Isaac Lab takes seconds to import, so what needs it comes last.
     from legged_cts.algorithms.config import runner_cfg
     from legged_cts.envs.builder import resolve_num_envs
@@ -145,6 +121,26 @@ def resolve_task(cfg: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
     scene = config["env"]["scene"]
     scene["num_envs"] = resolve_num_envs(scene["num_envs"], device)
     return config
+
+
+def check_networks(config: Mapping[str, Any], stored: Mapping[str, Any]) -> None:
+    """Check that networks to begin with have the widths of this configuration.
+
+    Args:
+        config: The configuration.
+        stored: That of the checkpoint.
+
+    Raises:
+        ValueError: Naming the first key that differs.
+    """
+    keys = [f"networks.{name}.{key}" for name in ("actor", "critic") for key in ("hidden_dims", "latent_dim")]
+    keys += [f"networks.{name}.hidden_dims" for name in ("teacher_encoder", "student_encoder")]
+    if "Recurrent" not in str(OmegaConf.select(OmegaConf.create(dict(config)), "networks.student_encoder.class_name")):
+        keys.append("env.observations.history_length")
+    for key in keys:
+        here, there = (OmegaConf.select(OmegaConf.create(dict(one)), key) for one in (config, stored))
+        if here is not None and there is not None and here != there:
+            raise ValueError(f"checkpoint: its networks were trained with {key}={there}, this run has {here}")
 
 
 def process_config(config: Mapping[str, Any], processes: Processes) -> dict[str, Any]:
@@ -200,11 +196,6 @@ def train(config: dict[str, Any], run_dir: Path) -> None:
         elif config["checkpoint"]:
             runner.load(str(latest_checkpoint(config["checkpoint"])), {"actor": True, "critic": True})
         left = config["max_iterations"] - runner.current_learning_iteration
-        if left <= 0:
-            raise ValueError(
-                f"max_iterations={config['max_iterations']}: {config['resume']} already has "
-                f"{runner.current_learning_iteration} iterations; give more to continue"
-            )
         run_dir.mkdir(parents=True, exist_ok=True)
         if processes.is_main:
             OmegaConf.save(OmegaConf.create(kept), run_dir / "config.yaml")
@@ -235,7 +226,7 @@ def finish(config: Mapping[str, Any], run_dir: Path, evaluate: bool = True) -> N
     draw([run_dir])
     wanted = config["evaluation"]
     command = [sys.executable, str(SCRIPTS / "evaluate.py"), f"checkpoint={checkpoint}", f"output={run_dir}"]
-    command += [f"episodes={wanted['episodes']}", f"duration_s={wanted['duration_s']}"]
+    command += [f"episodes={wanted['episodes']}", f"duration={wanted['duration']}"]
     if evaluate and wanted["enabled"]:
         status = run_child(command, single_environment())
         if status == STOPPED:
@@ -247,11 +238,11 @@ def finish(config: Mapping[str, Any], run_dir: Path, evaluate: bool = True) -> N
     print(f"run: {run_dir}\nwatch it: python scripts/play.py checkpoint={checkpoint}")
 
 
-def run_jobs_apart(argv: Sequence[str], overrides: Sequence[str], run_dir: Path) -> None:
+def run_job_apart(line: CommandLine, overrides: Sequence[str], run_dir: Path) -> None:
     """Run one job of a multirun in a process of its own, because Isaac Lab builds one environment per process.
 
     Args:
-        argv: ``sys.argv``.
+        line: The whole command line.
         overrides: The job's own overrides of the task.
         run_dir: The job's folder.
 
@@ -260,8 +251,10 @@ def run_jobs_apart(argv: Sequence[str], overrides: Sequence[str], run_dir: Path)
     """
     if from_environment().many:
         raise ValueError("--multirun does not go with several processes; start torchrun once for each job")
-    command = [sys.executable, argv[0], *overrides, f"hydra.run.dir='{run_dir}'"]
-    status = run_child(command)
+    words = [*overrides, *line.search, quoted("hydra.run.dir", str(run_dir))]
+    options = {"--config-name": line.options.config_name, "--config-path": line.options.config_path}
+    root = [f"{name}={value}" for name, value in options.items() if value]
+    status = run_child([sys.executable, str(SCRIPTS / "train.py"), *words, *root])
     if status == STOPPED:
         sys.exit(STOPPED)
     if status:
@@ -276,8 +269,3 @@ def _export(checkpoint: Path, path: Path) -> None:
     except ValueError as error:
         # A baseline without a student is trained for comparison, not to run on a robot.
         print(f"no policy.onnx: {error}", file=sys.stderr)
-
-
-def _positive(name: str, value: Any, kind: type | tuple[type, ...]) -> None:
-    if isinstance(value, bool) or not isinstance(value, kind) or value <= 0:
-        raise ValueError(f"{name} must be a positive number, got {value!r}")

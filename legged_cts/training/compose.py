@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from hydra import compose, initialize_config_dir
-from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from legged_cts.envs.morphology import TASKS, morphology_override
+from legged_cts.envs.morphology import morphology_override
+from legged_cts.task.check import renewed
+from legged_cts.task.fields import suggest
+from legged_cts.task.words import TASKS, parse_word, plain_words, rewards_with_weight
 
 
 def share_of_iterations(share: float, *, _root_: DictConfig) -> int:
@@ -28,18 +33,53 @@ def share_of_iterations(share: float, *, _root_: DictConfig) -> int:
 OmegaConf.register_new_resolver("iterations", share_of_iterations, replace=True)
 
 
-def compose_task(overrides: Sequence[str]) -> DictConfig:
+def compose_task(overrides: Sequence[str], config_name: str = "train") -> DictConfig:
     """Compose ``tasks/train.yaml`` with overrides; the robot's morphology chooses its pack unless the overrides do.
+
+    A reward that is given a weight, and no schedule, keeps this weight.
 
     Raises:
         ValueError: If an override is malformed, or its key or group option is unknown.
     """
-    overrides = [*overrides, *morphology_override(overrides)]
-    with initialize_config_dir(str(TASKS), version_base="1.3"):
+    overrides = plain_words(overrides)
+    overrides = [*overrides, *morphology_override(overrides, config_name)]
+    with _tree():
         try:
-            return compose("train", overrides)
-        except HydraException as error:
+            cfg = compose(config_name, overrides)
+        except (HydraException, OmegaConfBaseException, RecursionError) as error:
             raise ValueError(" ".join(str(error).split())) from error
+    return hold_weights(cfg, overrides)
+
+
+def hold_weights(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    """Take the schedules from the rewards that overrides give a weight; changes and returns ``cfg``."""
+    for name in rewards_with_weight(overrides):
+        term = OmegaConf.select(cfg, f"env.rewards.{name}")
+        if OmegaConf.is_dict(term) and term.get("later") is not None:
+            term.later = None
+    return cfg
+
+
+def groups(config_name: str = "train", search: Sequence[str] = ()) -> set[str]:
+    """Return the groups of the task tree and of the folders in ``search``, an override of ``hydra.searchpath``."""
+    with _tree():
+        found = GlobalHydra.instance().config_loader().get_group_options("", ObjectType.GROUP, config_name, [*search])
+    # A folder that holds files for another script, Hydra's own, and one that the tree has only if the user has it.
+    return {*found, "experiment"} - {"compare", "hydra"}
+
+
+def group_options(group: str, config_name: str = "train", search: Sequence[str] = ()) -> list[str]:
+    """Return the options of a group, of the task tree and of the folders in ``search``."""
+    with _tree():
+        loader = GlobalHydra.instance().config_loader()
+        return sorted(loader.get_group_options(group, ObjectType.CONFIG, config_name, [*search]))
+
+
+@contextmanager
+def _tree() -> Iterator[None]:
+    # One that Hydra has set up for the script is left as it was.
+    with initialize_config_dir(str(TASKS), version_base="1.3"):
+        yield
 
 
 def apply_overrides(config: Mapping[str, Any], overrides: Sequence[str]) -> DictConfig:
@@ -54,20 +94,17 @@ def apply_overrides(config: Mapping[str, Any], overrides: Sequence[str]) -> Dict
     Raises:
         ValueError: If an override is malformed, or its key or group option is unknown.
     """
-    cfg = OmegaConf.create(dict(config))
+    cfg = OmegaConf.create(renewed(config))
     OmegaConf.set_struct(cfg, True)
-    try:
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
-    except HydraException as error:
-        raise ValueError(" ".join(str(error).split())) from error
-    for override in parsed:
+    overrides = plain_words(overrides)
+    for override in map(parse_word, overrides):
         if override.is_sweep_override():
             raise ValueError(f"{override.input_line}: a sweep over values is not possible here; give one value")
         if (TASKS / override.key_or_group).is_dir() and isinstance(override.value(), str):
             _apply_group(cfg, override.key_or_group, str(override.value()))
         else:
             _apply_value(cfg, override)
-    return cfg
+    return hold_weights(cfg, overrides)
 
 
 def plain(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
@@ -95,15 +132,24 @@ def _apply_value(cfg: DictConfig, override: Override) -> None:
                 OmegaConf.update(cfg, key, override.value(), force_add=True)
         else:
             OmegaConf.update(cfg, key, override.value(), merge=True)
-    except (OmegaConfBaseException, TypeError, KeyError) as error:
-        raise ValueError(f"{override.input_line}: there is no key '{key}' in the configuration") from error
+    except (OmegaConfBaseException, TypeError, KeyError, AttributeError) as error:
+        hint = suggest(key, _keys(cfg, ""))
+        raise ValueError(f"{override.input_line}: there is no key '{key}' in the configuration{hint}") from error
+
+
+def _keys(cfg: DictConfig, above: str) -> Iterator[str]:
+    for name, value in cfg.items_ex(resolve=False):
+        yield f"{above}{name}"
+        if isinstance(value, DictConfig) and not OmegaConf.is_missing(cfg, name) and value:
+            yield from _keys(value, f"{above}{name}.")
 
 
 def _apply_group(cfg: DictConfig, group: str, option: str) -> None:
     file = TASKS / group / f"{option}.yaml"
     if not file.is_file():
         options = sorted(path.stem for path in (TASKS / group).glob("*.yaml"))
-        raise ValueError(f"{group}={option}: there is no such option; choose from {', '.join(options)}")
+        hint = suggest(option, options)
+        raise ValueError(f"{group}='{option}' is unknown{hint or '.'} Allowed: {', '.join(options)}")
     node = OmegaConf.load(file)
     if not isinstance(node, DictConfig) or "defaults" in node:
         raise ValueError(f"{group}={option}: cannot be changed after training, because it composes other options")

@@ -29,6 +29,10 @@ class Display(Protocol):
         """Show the metrics after ``iteration`` finished iterations."""
         ...
 
+    def note(self, iteration: int, text: str) -> None:
+        """Say what happened in an iteration, in a line that stays."""
+        ...
+
     def stop(self) -> None:
         """Leave the terminal as it was."""
         ...
@@ -52,6 +56,9 @@ class NoDisplay:
         """Begin."""
 
     def update(self, iteration: int, metrics: Mapping[str, float]) -> None:
+        """Take no notice."""
+
+    def note(self, iteration: int, text: str) -> None:
         """Take no notice."""
 
     def stop(self) -> None:
@@ -83,7 +90,7 @@ class LineDisplay:
     def update(self, iteration: int, metrics: Mapping[str, float]) -> None:
         """Print a line if it is time to, and a warning when it is due."""
         for text in self._alarms.new(metrics):
-            print(f"[{iteration}/{self._total}] warning: {text}", file=self._stream, flush=True)
+            self.note(iteration, f"warning: {text}")
         get = metrics.get
         parts = [
             f"[{iteration}/{self._total}]",
@@ -103,6 +110,10 @@ class LineDisplay:
         now = time.monotonic()
         if now - self._printed >= self._every or iteration >= self._total:
             self._print(now)
+
+    def note(self, iteration: int, text: str) -> None:
+        """Print a line at once."""
+        print(f"[{iteration}/{self._total}] {text}", file=self._stream, flush=True)
 
     def stop(self) -> None:
         """Print the last line, if it was held back."""
@@ -141,12 +152,16 @@ class LiveDisplay:
     def update(self, iteration: int, metrics: Mapping[str, float]) -> None:
         """Redraw; a warning stays above the table."""
         for text in self._alarms.new(metrics):
-            self._live.console.print(f"[yellow]iteration {iteration}: warning: {escape(text)}[/yellow]")
+            self.note(iteration, f"warning: {text}")
         note = f"{duration(self._clock.elapsed())} done, {duration(self._clock.eta(iteration, self._total))} to go"
         self._bar.update(self._task, completed=iteration, description=f"iteration {iteration}/{self._total}", note=note)
         terrain = terrain_table(metrics)
         tables = [roles_table(metrics), *([terrain] if terrain else []), state_table(metrics)]
         self._live.update(Group(self._bar, *tables))
+
+    def note(self, iteration: int, text: str) -> None:
+        """Put a line above the table."""
+        self._live.console.print(f"[yellow]iteration {iteration}: {escape(text)}[/yellow]")
 
     def stop(self) -> None:
         """Leave the last state on the terminal."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from legged_cts.envs.builder import proprioception_terms, resolve_device
+from legged_cts.envs.fit import action_scale
 from legged_cts.envs.gait import task_gait
 from legged_cts.envs.privileged import PRIVILEGED_GROUPS
 from legged_cts.physics import resolve_physics
@@ -23,6 +24,7 @@ def task_info(config: Mapping[str, Any]) -> dict[str, Any]:
     actions = env["actions"]
     dt = float(env["sim"]["dt"])
     terms = proprioception_terms(config)
+    scale = action_scale(actions["scale"], spec)
     gait = task_gait(env, spec)
     device = resolve_device(config["device"])
     return {
@@ -37,7 +39,7 @@ def task_info(config: Mapping[str, Any]) -> dict[str, Any]:
         "proprioception": sum(size for _, size, _ in terms),
         "history_length": int(env["observations"]["history_length"]),
         "actions": len(spec.joints),
-        "action_scale": spec.action_scale if actions["scale"] is None else float(actions["scale"]),
+        "action_scale": list(scale) if isinstance(scale, tuple) else scale,
         "action_clip": float(actions["clip"]),
         "control_dt": int(env["decimation"]) * dt,
         "physics_dt": dt,

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from rsl_rl.env import VecEnv
 
+from legged_cts.training.schedules import RewardSchedules, go_on_from
+
 LEVELS, PHYSICS = "terrain levels", "randomised physics"
 """What :func:`restore_env` may be unable to take over."""
 
@@ -24,7 +26,7 @@ def capture_env(env: VecEnv) -> dict[str, Any]:
     state: dict[str, Any] = {}
     if hasattr(unwrapped, "common_step_counter"):
         state["common_step_counter"] = int(unwrapped.common_step_counter)
-        state["reward_weights"] = {name: _weight(unwrapped, name).weight for name in _scheduled(unwrapped)}
+        state["reward_weights"] = RewardSchedules(unwrapped).weights()
     if hasattr(unwrapped, "nan_resets"):
         state["nan_resets"] = int(unwrapped.nan_resets)
     if hasattr(unwrapped, "physics_params"):
@@ -65,13 +67,7 @@ def restore_env(env: VecEnv, state: dict[str, Any]) -> list[str]:
         counter = state.get("common_step_counter", 0)
         unwrapped.common_step_counter = 0
         env.reset()
-        unwrapped.common_step_counter = counter
-        for term in unwrapped.curriculum_manager._term_cfgs:
-            if hasattr(term.func, "_start_step"):
-                term.func._start_step.fill_(counter)
-        # A schedule sets its weight at the next reset only, and until then it would be the one of the start.
-        for name in _scheduled(unwrapped) & state.get("reward_weights", {}).keys():
-            _weight(unwrapped, name).weight = state["reward_weights"][name]
+        go_on_from(unwrapped, counter, state.get("reward_weights"))
     if hasattr(unwrapped, "nan_resets"):
         unwrapped.nan_resets.fill_(state.get("nan_resets", 0))
     drawn = vars(unwrapped.physics_params) if hasattr(unwrapped, "physics_params") else {}
@@ -93,16 +89,6 @@ def _same_layout(terrain: Any, state: dict[str, Any]) -> bool:
         and bool((types.cpu() == terrain.terrain_types.cpu()).all())
         and int(levels.max()) < terrain.max_terrain_level
     )
-
-
-def _scheduled(unwrapped: Any) -> set[str]:
-    """Rewards whose weight a term of the curriculum changes."""
-    terms = unwrapped.curriculum_manager._term_cfgs
-    return {term.params["term_name"] for term in terms if "term_name" in (term.params or {})}
-
-
-def _weight(unwrapped: Any, name: str) -> Any:
-    return unwrapped.reward_manager.get_term_cfg(name)
 
 
 def _terrain(unwrapped: Any) -> Any:

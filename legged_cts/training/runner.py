@@ -41,6 +41,7 @@ from legged_cts.training.rates import apply_new_rates
 from legged_cts.training.revision import git_revision
 from legged_cts.training.rollback import Rollback
 from legged_cts.training.run_folder import FolderError, FolderGone, FolderWatch, newest_good, set_aside, writing
+from legged_cts.training.schedules import RewardSchedules, go_on_from
 from legged_cts.training.statistics import RoleStatistics, student_score
 from legged_cts.training.teachers import supply_teachers
 from legged_cts.training.widen import widen_inputs
@@ -184,6 +185,9 @@ class Runner(OnPolicyRunner):
         """Run iterations until the last one, the deadline or a signal, and save at the end; returns why it ended."""
         writers = self._writers(first)
         self._show("start", first, last)
+        schedules = RewardSchedules(self.env.unwrapped)
+        for text in schedules.plans():
+            self._show("note", first, text)
         ending = Ending.DONE
         try:
             with GracefulStop() as stop:
@@ -192,6 +196,8 @@ class Runner(OnPolicyRunner):
                     for writer in writers:
                         writer.write(metrics, self.current_learning_iteration)
                     self._show("update", self.current_learning_iteration, metrics)
+                    for text in schedules.changes():
+                        self._show("note", self.current_learning_iteration, text)
                     # After the writers: whoever resumes from a checkpoint finds the rows up to it.
                     self._save_best()
                     if self.current_learning_iteration % self.cfg["save_interval"] == 0:
@@ -289,7 +295,10 @@ class Runner(OnPolicyRunner):
             self._guard.counts.update(state.get("faults") or {})
             self._source = Path(path).resolve().parent
             self._average.load(content)
-        if load_cfg is None:
+        if load_cfg is not None:
+            # From a robot that walks: weights that were to change later have changed.
+            go_on_from(self.env.unwrapped, int(state.get("env_state", {}).get("common_step_counter", 0)))
+        else:
             self._restore_own_state(state, exact)
             apply_new_rates(self.alg, content["config"].get("algorithm"), self.config.get("algorithm"))
         return content.get("infos") or {}

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from legged_cts.deploy.policy_file import policy_file
 from legged_cts.deploy.words import option
-from legged_cts.robots.spec import assets_dir
 from legged_cts.trust.plain import check_number
 from legged_cts.viewer.session import TERRAINS, MujocoSession, Simulation, require
 
@@ -17,15 +17,13 @@ LONGEST = 86_400.0
 """Longest play [s]."""
 WIDEST = 4096
 """Largest picture [pixels]."""
-SHIPPED = "policies/go2_flat/policy.onnx"
-"""The policy that plays where none is named, in the assets folder."""
 
 
 @dataclass(frozen=True)
 class PlayOptions:
     """The words of `scripts/play.py`."""
 
-    policy: str | None = option(None, "ONNX file; none is the one shipped for the Go2")
+    policy: str | None = option(None, "ONNX file, a folder with one, or a shipped policy's name; none is go2_flat")
     checkpoint: str | None = option(None, "checkpoint of a training run, or the run's folder, instead of a policy")
     role: str = option("student", "student, or teacher (of a checkpoint, in Isaac Lab)")
     physics: str | None = option(None, "engine of Isaac Lab to play a checkpoint in; none is plain MuJoCo, auto suits")
@@ -37,7 +35,7 @@ class PlayOptions:
     host: str = option("127.0.0.1", "address to listen on; 0.0.0.0 lets other machines steer, too")
     port: int = option(8080, "port to listen on, or the next free one")
     video: str | None = option(None, "mp4 to write instead of opening the viewer")
-    seconds: float | None = option(None, "length of the video (none is 20 s), or until the viewer ends")
+    duration: float | None = option(None, "length of the video (none is 20 s), or until the viewer ends")
     width: int = option(640, "of the video [pixels]")
     height: int = option(360, "of the video [pixels]")
     text: bool = option(True, "whether the video names commanded and measured velocities")
@@ -54,17 +52,16 @@ class PlayOptions:
             raise ValueError(f"difficulty must lie in [0, 1], got {self.difficulty}")
         check_number("seed", self.seed, 0, 2**32 - 1, whole=True)
         check_number("port", self.port, 0, 65535, whole=True)
-        if self.seconds is not None and not 0 < self.seconds <= LONGEST:
-            raise ValueError(f"seconds must be above 0 and at most {LONGEST:g}, got {self.seconds}")
+        if self.duration is not None and not 0 < self.duration <= LONGEST:
+            raise ValueError(f"duration must be above 0 and at most {LONGEST:g}, got {self.duration}")
         if not (2 <= self.width <= WIDEST and 2 <= self.height <= WIDEST) or self.width % 2 or self.height % 2:
             size = f"{self.width} x {self.height}"
             raise ValueError(f"width and height must be even and above 0, at most {WIDEST}, got {size}")
+        require("renderer", self.renderer, ("auto", "gl", "cpu"))
         if self.video and Path(self.video).suffix != ".mp4":
             raise ValueError(f"video: the file must end in .mp4, got {self.video}")
         if self.policy and self.checkpoint:
             raise ValueError("policy and checkpoint exclude each other: give one of them")
-        if self.policy and self.policy.endswith(".pt"):
-            raise ValueError(f"policy: {self.policy} is no ONNX file; give checkpoint={self.policy}")
         if self.checkpoint and self.checkpoint.endswith(".onnx"):
             raise ValueError(f"checkpoint: {self.checkpoint} is an ONNX file; give policy={self.checkpoint}")
         if self.role == "teacher" and not self.checkpoint:
@@ -75,6 +72,8 @@ class PlayOptions:
             raise ValueError("robot: in Isaac Lab a checkpoint plays on the robot it was trained for")
         if not self.in_isaac and self.terrain:
             require("terrain", self.terrain, TERRAINS)
+        if self.policy:
+            policy_file(self.policy)
 
     @property
     def in_isaac(self) -> bool:
@@ -114,19 +113,7 @@ def open_session(options: PlayOptions) -> Iterator[Simulation]:
             path, _ = export_checkpoint(options.checkpoint, Path(folder) / "policy.onnx")
             yield MujocoSession(path, *ground)
         return
-    yield MujocoSession(options.policy or shipped_policy(), *ground)
-
-
-def shipped_policy() -> Path:
-    """The policy that comes with the project.
-
-    Raises:
-        FileNotFoundError: if it does not.
-    """
-    path = assets_dir() / SHIPPED
-    if not path.is_file():
-        raise FileNotFoundError(f"policy: {path} does not exist; give policy=policy.onnx or checkpoint=model.pt")
-    return path
+    yield MujocoSession(policy_file(options.policy), *ground)
 
 
 def play(options: PlayOptions) -> None:
@@ -143,7 +130,7 @@ def play(options: PlayOptions) -> None:
             results = record(
                 session,
                 options.video,
-                options.seconds or 20.0,
+                options.duration or 20.0,
                 options.width,
                 options.height,
                 options.renderer,
@@ -156,6 +143,6 @@ def play(options: PlayOptions) -> None:
         app = App(session, options.host, options.port, options.seed)
         print(f"{session.title}\nopen {app.url} in a browser; Ctrl+C ends", flush=True)
         try:
-            app.run(options.seconds)
+            app.run(options.duration)
         finally:
             app.close()

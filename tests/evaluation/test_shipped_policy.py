@@ -32,7 +32,7 @@ GROUND = {
 @pytest.mark.parametrize(("engine", "falls"), [("mujoco_cpu", 0.05), ("physx", 0.1)])
 def test_it_walks_in_isaac_lab(engine, falls, tmp_path):
     command = [sys.executable, str(ROOT / "scripts" / "evaluate.py"), f"policy={POLICY}", f"physics={engine}"]
-    command += [f"episodes={EPISODES}", f"env.scene.num_envs={EPISODES}", "duration_s=8", "device=cpu"]
+    command += [f"episodes={EPISODES}", f"env.scene.num_envs={EPISODES}", "duration=8", "device=cpu"]
     done = subprocess.run([*command, f"output={tmp_path}"], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr[-3000:]
     with (tmp_path / "evaluation.csv").open(newline="") as file:

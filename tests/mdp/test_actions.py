@@ -9,10 +9,10 @@ import warp as wp
 from legged_cts.mdp.actions import (
     DelayedJointPositionAction,
     DelayedJointPositionActionCfg,
-    delay_ticks,
 )
 from legged_cts.mdp.delay_kernels import count_tick, hold_previous_targets
 from legged_cts.mdp.physics_params import PhysicsParams
+from legged_cts.task.delays import delay_ticks
 
 DEFAULT = (0.1, -0.2)
 

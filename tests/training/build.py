@@ -29,6 +29,9 @@ class Silent:
         """Remember."""
         self.shown.append((iteration, dict(metrics)))
 
+    def note(self, iteration: int, text: str) -> None:
+        """Note nothing."""
+
     def stop(self) -> None:
         """Remember."""
         self.stopped = True

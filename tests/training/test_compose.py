@@ -9,15 +9,9 @@ from pathlib import Path
 import pytest
 
 from legged_cts.physics.presets import SolverOptions
-from legged_cts.training.app import (
-    check_options,
-    choose_morphology,
-    resolve_task,
-    resume_into_run_dir,
-    robot_name,
-    user_errors,
-)
+from legged_cts.training.app import pack_word, resolve_task, robot_name, user_errors
 from legged_cts.training.checkpoint import REQUIRED, save_checkpoint
+from legged_cts.training.command_line import check, in_run_dir, read
 from legged_cts.training.compose import apply_overrides, compose_task, plain
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +39,7 @@ def test_values_groups_and_additions_are_applied_to_a_copy():
     ("word", "message"),
     [
         ("env.scene.num_env=4", "no key 'env.scene.num_env'"),
-        ("terrain=moon", "choose from .*flat.*rough"),
+        ("terrain=moon", "terrain='moon' is unknown. Allowed: flat, rough"),
         ("seed=1,2", "sweep"),
         ("seed", "seed"),
     ],
@@ -56,9 +50,9 @@ def test_wrong_overrides_are_named(word, message):
 
 
 def test_unknown_options_and_keys_of_the_tree_are_value_errors():
-    check_options(["terrain=rough", "seed=3", "algorithm=cts,ppo", "experiment=null", "terrain.size=4"])
+    check(read(["terrain=rough", "seed=3", "algorithm=cts", "experiment=null", "terrain.size=4"]))
     with pytest.raises(ValueError, match="terrain='rouhg' is unknown; did you mean 'rough'"):
-        check_options(["terrain=rouhg"])
+        check(read(["terrain=rouhg"]))
     with pytest.raises(ValueError, match="nonsense"):
         compose_task(["nonsense=1"])
 
@@ -67,11 +61,11 @@ def test_resume_goes_on_in_the_same_folder(tmp_path):
     file = tmp_path / "model_3.pt"
     file.touch()
     for given in (file, tmp_path):
-        assert resume_into_run_dir(["train.py", f"resume={given}"])[-1] == f"hydra.run.dir='{tmp_path}'"
-    chosen = ["train.py", f"resume={file}", "hydra.run.dir=elsewhere"]
-    assert resume_into_run_dir(chosen) == chosen
-    for words in (["train.py"], ["train.py", "resume=null"], ["train.py", "resume=/no/such/run"]):
-        assert resume_into_run_dir(words) == words
+        assert in_run_dir([f"resume={given}"])[-1] == f"hydra.run.dir='{tmp_path}'"
+    chosen = [f"resume={file}", "hydra.run.dir=elsewhere"]
+    assert in_run_dir(chosen) == chosen
+    for words in ([], ["resume=null"], ["resume=/no/such/run"]):
+        assert in_run_dir(words) == words
 
 
 def test_user_errors_are_one_line_unless_the_trace_is_asked_for(capsys, monkeypatch):
@@ -91,9 +85,9 @@ def test_user_errors_are_one_line_unless_the_trace_is_asked_for(capsys, monkeypa
     [
         ("robot=go3", "no robot named 'go3'; did you mean 'go[12]'"),
         ("physics=bullet", "physics='bullet' is unknown"),
-        ("logger=paper", "logger='paper' is unknown; choose from tensorboard, wandb, none"),
-        ("max_iterations=0", "max_iterations must be a positive number"),
-        ("max_minutes=0", "max_minutes must be a positive number"),
+        ("logger=paper", "logger='paper' is unknown. Allowed: tensorboard, wandb, none"),
+        ("max_iterations=0", "max_iterations must be a whole number of at least 1, got 0"),
+        ("max_minutes=0", "max_minutes must be a number above 0, got 0"),
         ("env.scene.num_envs=many", "env.scene.num_envs must be"),
         ("resume=/no/such/run", "no file or run folder"),
         ("algorithm.class_name=nowhere:CTS", "algorithm.class_name 'nowhere:CTS' is none of the classes"),
@@ -151,20 +145,23 @@ def test_a_wrong_command_line_ends_without_a_trace(tmp_path, word, message):
 
 
 def test_the_command_line_gets_the_pack_of_the_robot(tmp_path):
-    assert choose_morphology(["train.py", "robot=tron1", "-m"]) == ["morphology=point_foot_biped"]
-    assert choose_morphology(["train.py", "robot=tron1", "morphology=humanoid"]) == []
+    assert pack_word(read(["robot=tron1", "-m"])) == ["morphology=point_foot_biped"]
+    assert pack_word(read(["robot=tron1", "morphology=humanoid"])) == []
     # A run to resume has a robot of its own.
-    content = {"config": {"robot": "tron1"}, "env_info": {}, "iter": 3, "total_steps": 1}
+    config = plain(compose_task(["robot=tron1", "max_iterations=4"]))
+    content = {"config": config, "env_info": {}, "iter": 3, "total_steps": 1}
     save_checkpoint(tmp_path / "model_3.pt", dict.fromkeys(REQUIRED, {}) | content)
     for path in (tmp_path, tmp_path / "model_3.pt"):
-        assert choose_morphology(["train.py", f"resume={path}"]) == ["morphology=point_foot_biped"]
+        assert pack_word(read([f"resume={path}"])) == ["morphology=point_foot_biped"]
+    with pytest.raises(ValueError, match="max_iterations=3: .*model_3.pt already has 3 iterations; give more"):
+        pack_word(read([f"resume={tmp_path}", "max_iterations=3"]))
     with pytest.raises(ValueError, match="no robot named 'tron2'; did you mean 'tron1'"):
-        choose_morphology(["train.py", "robot=tron2"])
+        pack_word(read(["robot=tron2"]))
 
 
 def test_a_wrong_pack_is_named_before_hydra_sees_it():
     with pytest.raises(ValueError, match="morphology='quadrupde' is unknown; did you mean 'quadruped'"):
-        check_options(["morphology=quadrupde"])
+        check(read(["morphology=quadrupde"]))
 
 
 def test_the_solver_settings_of_the_task_are_the_defaults():

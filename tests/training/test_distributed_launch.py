@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from legged_cts.training import distributed
-from legged_cts.training.app import process_config, run_jobs_apart
+from legged_cts.training.app import process_config, run_job_apart
+from legged_cts.training.command_line import CommandLine
 from legged_cts.training.distributed import Processes, from_environment, join, own_state, rank_words, time_limit, to_cpu
 
 WORDS = {
@@ -116,4 +117,4 @@ def test_a_multirun_of_several_processes_is_refused(monkeypatch, tmp_path):
     for name, value in WORDS.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ValueError, match="--multirun"):
-        run_jobs_apart(["train.py"], [], tmp_path)
+        run_job_apart(CommandLine([]), [], tmp_path)

@@ -14,7 +14,7 @@ import pytest
 from legged_cts.training.checkpoint import load_checkpoint
 
 ROOT = Path(__file__).parents[2]
-SMALL = ["device=cpu", "env.scene.num_envs=16", "evaluation.episodes=2", "evaluation.duration_s=2"]
+SMALL = ["device=cpu", "env.scene.num_envs=16", "evaluation.episodes=2", "evaluation.duration=2"]
 
 
 def command(*words: str) -> list[str]:

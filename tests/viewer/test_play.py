@@ -28,9 +28,9 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "play.py"
         (["terrain=moon"], "terrain must be one of flat, rough"),
         (["difficulty=2"], r"difficulty must lie in \[0, 1\]"),
         (["video=a.avi"], "must end in .mp4"),
-        (["seconds=0"], "seconds must be above 0"),
-        (["seconds=inf"], "seconds must be above 0 and at most 86400"),
-        (["seconds=nan"], "seconds must be above 0 and at most 86400"),
+        (["duration=0"], "duration must be above 0"),
+        (["duration=inf"], "duration must be above 0 and at most 86400"),
+        (["duration=nan"], "duration must be above 0 and at most 86400"),
         (["width=200000", "height=200000"], "width and height must be even and above 0, at most 4096"),
         (["seed=-1"], "seed: must be a whole number from 0"),
         (["port=99999"], "port: must be a whole number from 0 to 65535"),
@@ -64,7 +64,7 @@ def test_play_writes_a_video_and_tells_how_it_went(
     standing_policy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     video = tmp_path / "a.mp4"
-    play(PlayOptions(policy=str(standing_policy), video=str(video), seconds=0.2, width=16, height=16, renderer="cpu"))
+    play(PlayOptions(policy=str(standing_policy), video=str(video), duration=0.2, width=16, height=16, renderer="cpu"))
     assert video.stat().st_size > 0
     assert "walk forward" in capsys.readouterr().out
 

@@ -32,7 +32,7 @@ MAX_SEEDS = 16
 """The exact permutation test goes through 2^seeds signs."""
 OWN_KEYS = ("seed", "resume", "max_minutes", "solver.threads", "evaluation.enabled")
 """Overrides that no comparison may set, because seeds, resuming, equal steps and cores are up to the script."""
-FORBIDDEN = ("hydra", "trust", "policy", "output", "role", "episodes", "duration_s")
+FORBIDDEN = ("hydra", "trust", "policy", "output", "role", "episodes", "duration")
 """First parts of keys that are no part of a task: what they mean to Hydra or to a script is up to the command line."""
 MAX_WORD, MAX_WORDS, MAX_ARMS = 500, 200, 64
 

@@ -151,7 +151,7 @@ def command_of(run: Run, stage: Stage, cores: int, commands: Commands) -> list[s
             f"checkpoint={run.checkpoint}",
             f"output={run.folder / UNFINISHED}",
             f"episodes={run.episodes}",
-            f"duration_s={run.duration_s}",
+            f"duration={run.duration}",
             threads,
             *run.evaluation,
         ]

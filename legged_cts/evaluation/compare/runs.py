@@ -33,7 +33,7 @@ class Run:
         overrides: Hydra overrides, of the comparison and of the arm.
         evaluation: Overrides of the evaluation.
         episodes: Episodes per role of the evaluation.
-        duration_s: Length of an episode of the evaluation [s].
+        duration: Length of an episode of the evaluation [s].
         iterations: Iterations of the training.
         planned_steps: Environment steps that it will have cost, with those of the checkpoints that it starts from.
         checkpoint_steps: Environment steps of the checkpoints that it starts from.
@@ -45,7 +45,7 @@ class Run:
     overrides: tuple[str, ...]
     evaluation: tuple[str, ...]
     episodes: int
-    duration_s: float
+    duration: float
     iterations: int
     planned_steps: int
     checkpoint_steps: int
@@ -113,7 +113,7 @@ def check_record(run: Run) -> bool:
     path = run.folder / RECORD
     if not path.is_file():
         if numbered_checkpoints(run.folder) or (run.folder / EVALUATION).is_file():
-            raise ComparisonError(f"{run.folder} holds a run that no comparison made; give another folder=")
+            raise ComparisonError(f"{run.folder} holds a run that no comparison made; give another output=")
         return False
     record = _record(path)
     for field in ("overrides", "evaluation"):
@@ -122,7 +122,7 @@ def check_record(run: Run) -> bool:
             if then.get(key) != now.get(key):
                 raise ComparisonError(
                     f"{run.folder} ({run.name}) was made with {key}={then.get(key, '(default)')}, but {field} of the "
-                    f"comparison say {key}={now.get(key, '(default)')}; give another folder=, or remove the run's"
+                    f"comparison say {key}={now.get(key, '(default)')}; give another output=, or remove the run's"
                 )
     return True
 
@@ -187,7 +187,7 @@ def _run(comparison: Comparison, arm: str, seed: int, folder: Path) -> Run:
             overrides=words,
             evaluation=comparison.evaluation,
             episodes=config["evaluation"]["episodes"],
-            duration_s=config["evaluation"]["duration_s"],
+            duration=config["evaluation"]["duration"],
             iterations=config["max_iterations"],
             planned_steps=source + _steps(config),
             checkpoint_steps=source,

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from legged_cts.evaluation.compare.app import CompareOptions, compare, split_words
+from legged_cts.evaluation.compare.app import compare
 from legged_cts.evaluation.compare.comparison import Comparison, ComparisonError, parse_comparison
 from legged_cts.evaluation.compare.jobs import Commands, lock, run_all, share_cores
+from legged_cts.evaluation.compare.options import CompareOptions, split_words
 from legged_cts.evaluation.compare.runs import check_record, checkpoints, plan
 from legged_cts.training.checkpoint import save_checkpoint
 
@@ -97,7 +98,7 @@ def test_every_job_has_cores_of_its_own(tmp_path):
 def test_other_overrides_than_a_runs_are_an_error(tmp_path):
     run(comparison(seeds=(1,)), tmp_path)
     for other in (comparison(b="0.03", seeds=(1,)), comparison(seeds=(1,), common=("algorithm.gamma=0.9",))):
-        with pytest.raises(ComparisonError, match=r"/[ab]/1 .* was made with algorithm\.\w+=.*; give another folder="):
+        with pytest.raises(ComparisonError, match=r"/[ab]/1 .* was made with algorithm\.\w+=.*; give another output="):
             run(other, tmp_path)
     assert len(calls(tmp_path)) == 4
     (tmp_path / "a" / "1" / "run.yaml").unlink()
@@ -155,11 +156,12 @@ def test_two_comparisons_do_not_share_a_folder(tmp_path):
 DRIVER = """
 import sys
 from pathlib import Path
-from legged_cts.evaluation.compare.app import CompareOptions, compare
+from legged_cts.evaluation.compare.app import compare
+from legged_cts.evaluation.compare.options import CompareOptions
 from legged_cts.evaluation.compare.jobs import Commands
 python, fake, path, folder = sys.executable, *sys.argv[1:]
 commands = Commands((python, fake, "train"), (python, fake, "evaluate"))
-sys.exit(compare(Path(path), CompareOptions(folder=folder), commands))
+sys.exit(compare(Path(path), CompareOptions(output=folder), commands))
 """
 
 
@@ -182,16 +184,16 @@ def test_ctrl_c_lets_children_save_and_the_same_command_goes_on(tmp_path):
     finally:
         process.kill()
     assert process.returncode == 130, output
-    assert f"go on with: python scripts/compare.py {path} jobs=1 folder={folder}" in output
+    assert f"go on with: python scripts/compare.py {path} jobs=1 output={folder}" in output
     assert "**Partial result**: 0 of 2 runs are finished. Missing: a seed 1, b seed 1." in output
     assert (folder / "a" / "1" / "model_1.pt").is_file() and calls(folder) == ["train a 1"]
-    assert compare(path, CompareOptions(folder=str(folder)), COMMANDS) == 0
+    assert compare(path, CompareOptions(output=str(folder)), COMMANDS) == 0
     assert calls(folder)[1:] == ["resume a 1", "evaluate a 1", "train b 1", "evaluate b 1"]
     assert "2 of 2 runs are finished." in (folder / "summary.md").read_text()
     # Only the report, of what is there.
     (folder / "summary.md").unlink()
     (folder / "b" / "1" / "evaluation.csv").unlink()
-    assert compare(path, CompareOptions(folder=str(folder), report_only=True), COMMANDS) == 0
+    assert compare(path, CompareOptions(output=str(folder), report_only=True), COMMANDS) == 0
     assert "1 of 2 runs are finished. Missing: b seed 1." in (folder / "summary.md").read_text()
     assert len(calls(folder)) == 5
 
@@ -203,7 +205,7 @@ def test_the_exit_status_tells_of_failures(tmp_path, capsys):
         "arms: {a: [algorithm.entropy_coef=0.01], b: [algorithm.entropy_coef=0.5]}\n"
         "seeds: [1]\nbaseline: a\nmetrics: {fall: lower}\n"
     )
-    assert compare(path, CompareOptions(folder=str(tmp_path / "out")), COMMANDS) == 1
+    assert compare(path, CompareOptions(output=str(tmp_path / "out")), COMMANDS) == 1
     assert "failed: b seed 1" in capsys.readouterr().out
 
 

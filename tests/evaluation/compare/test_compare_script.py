@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[3]
 FILE = """
 common:
   [robot=go2, terrain=flat, device=cpu, env.scene.num_envs=8, max_iterations=2, logger=none, evaluation.episodes=2,
-   evaluation.duration_s=2]
+   evaluation.duration=2]
 arms:
   students: [algorithm.teacher_fraction=0]
   teachers: [algorithm.teacher_fraction=1, algorithm.reconstruction_envs=all]
@@ -28,7 +28,7 @@ def test_two_arms_are_trained_measured_and_reported(tmp_path):
         sys.executable,
         str(ROOT / "scripts" / "compare.py"),
         str(tmp_path / "file.yaml"),
-        f"folder={tmp_path}/out",
+        f"output={tmp_path}/out",
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=1800, check=False, cwd=ROOT)
     logs = "".join(path.read_text()[-3000:] for path in tmp_path.glob("out/*/*/run.log"))

@@ -1,0 +1,30 @@
+"""The words of the comparing script, read before torch is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from legged_cts.deploy.words import WordError, option, parse_words
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """The words of the script."""
+
+    jobs: int = option(1, "runs at a time, each on its own share of the cores")
+    output: str | None = option(None, "folder for runs and report; none is logs/compare/<name of the file>")
+    report_only: bool = option(False, "true: report what is there, train nothing")
+
+
+def split_words(argv: Sequence[str]) -> tuple[Path, CompareOptions]:
+    """Split the command line into the comparison's file and the options.
+
+    Raises:
+        WordError: If a word is malformed, or there is not exactly one file.
+    """
+    files = [word for word in argv if "=" not in word]
+    if len(files) != 1:
+        raise WordError("give one comparison file, such as tasks/compare/cts_ablation.yaml")
+    return Path(files[0]), parse_words([word for word in argv if "=" in word], CompareOptions)

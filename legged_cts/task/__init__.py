@@ -1,0 +1,1 @@
+"""What a task may say: the typed description of the task tree, and command lines checked against it."""

@@ -1,0 +1,170 @@
+"""Configurations and command-line words against the description, with one line for what is wrong."""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from legged_cts.task.fields import Rule, shown, suggest
+from legged_cts.task.schema import Task
+
+Path = tuple[str, ...]
+
+
+def check_task(config: Mapping[str, Any]) -> None:
+    """Check keys, types and ranges of a whole, resolved configuration.
+
+    Raises:
+        ValueError: One line that names the first key that is wrong, its value and what it may be.
+    """
+    try:
+        Task.model_validate(config)
+    except ValidationError as error:
+        raise ValueError(_first(error, ())) from None
+
+
+def renewed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a checkpoint's configuration with the names of today: some that older versions wrote are gone."""
+    config = {key: value for key, value in config.items() if key != "video"}
+    evaluation = config.get("evaluation")
+    if isinstance(evaluation, Mapping) and "duration_s" in evaluation:
+        config["evaluation"] = {"duration" if key == "duration_s" else key: one for key, one in evaluation.items()}
+    return config
+
+
+def check_value(path: Path, value: Any) -> None:
+    """Check a key and its value, without the rest of a configuration.
+
+    Args:
+        path: The key's parts.
+        value: Plain value; of a mapping only what it holds is checked, for it may be merged into more.
+
+    Raises:
+        ValueError: As for :func:`check_task`.
+    """
+    check_path(path)
+    nested: Any = value
+    for part in reversed(path):
+        nested = {part: nested}
+    try:
+        Task.model_validate(nested)
+    except ValidationError as error:
+        message = _first(error, path)
+        if message:
+            raise ValueError(message) from None
+
+
+def check_path(path: Path) -> None:
+    """Check that a key may exist; below a mapping of patterns or an algorithm's own options any may.
+
+    Raises:
+        ValueError: Naming the nearest key that does.
+    """
+    model: type[BaseModel] | None = Task
+    for depth, part in enumerate(path):
+        if model is None:
+            return
+        if part not in model.model_fields:
+            if model.model_config.get("extra") == "forbid":
+                raise ValueError(unknown(path[: depth + 1], path[depth + 1 :], list(model.model_fields)))
+            return
+        model = _model_of(model.model_fields[part].annotation)
+
+
+def unknown(path: Path, rest: Path, siblings: Sequence[str]) -> str:
+    """Return the line about a key that does not exist.
+
+    Args:
+        path: Up to the part that is unknown.
+        rest: What was written behind it.
+        siblings: The keys that there are in its place.
+    """
+    hint = suggest(path[-1], siblings)
+    if hint:
+        parent = ".".join(path[:-1])
+        name = hint.split("'")[1]
+        full = ".".join((parent, name, *rest)) if parent and rest else name
+        return f"{'.'.join((*path, *rest))} is unknown; did you mean '{full}'? Allowed: {', '.join(siblings)}"
+    last = (*path, *rest)[-1]
+    found = [key for key in all_paths() if key.rpartition(".")[2] == last]
+    if not found:
+        # Elsewhere in the tree: only what is close enough to be a typing error.
+        near = difflib.get_close_matches(last, {key.rpartition(".")[2] for key in all_paths()}, n=1, cutoff=0.75)
+        found = [key for key in all_paths() if key.rpartition(".")[2] in near]
+    text = ".".join((*path, *rest))
+    if found:
+        return f"{text} is unknown; did you mean '{found[0]}'?"
+    return f"{text} is unknown. Allowed: {', '.join(siblings) or 'none'}"
+
+
+def all_paths() -> list[str]:
+    """Return all keys of the description, with dots, shallow ones first."""
+    return sorted((".".join(path) for path in _paths(Task, ())), key=lambda key: (key.count("."), key))
+
+
+def _paths(model: type[BaseModel], above: Path) -> Iterator[Path]:
+    for name, field in model.model_fields.items():
+        yield (*above, name)
+        below = _model_of(field.annotation)
+        if below is not None:
+            yield from _paths(below, (*above, name))
+
+
+def _model_of(annotation: Any) -> type[BaseModel] | None:
+    """The model that an annotation is about, through ``Annotated`` and ``| None``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if typing.get_origin(annotation) in (typing.Annotated, typing.Union, types.UnionType):
+        for part in typing.get_args(annotation):
+            found = _model_of(part)
+            if found is not None:
+                return found
+    return None
+
+
+def _first(error: ValidationError, below: Path) -> str:
+    """The line about the first error; unknown keys come before wrong values, for one may explain the other.
+
+    Args:
+        error: Of the whole description.
+        below: Where nothing above this key was given: only errors below it count, and nothing is missing.
+    """
+    partial = bool(below)
+    found = []
+    for entry in error.errors(include_url=False):
+        loc = tuple(str(part) for part in entry["loc"])
+        if partial and (loc[: len(below)] != below or entry["type"] == "missing"):
+            continue
+        found.append((entry["type"] != "extra_forbidden", loc, entry))
+    if not found:
+        return ""
+    _, loc, entry = min(found, key=lambda item: item[0])
+    return _line(loc, entry)
+
+
+def _line(loc: Path, entry: Any) -> str:
+    path, kind = ".".join(loc), entry["type"]
+    if kind == "extra_forbidden":
+        return unknown(loc, (), _fields_at(loc[:-1]))
+    if kind == "missing":
+        return f"{path} is missing"
+    if kind == "value_error":
+        reason = entry["ctx"]["error"]
+        if isinstance(reason, Rule):
+            return str(reason)
+        text = str(reason)
+        return f"{path}={text}" if text.startswith("'") else f"{path} {text}"
+    return f"{path} must be a group with the keys {', '.join(_fields_at(loc))}, got {shown(entry['input'])}"
+
+
+def _fields_at(path: Path) -> list[str]:
+    model: type[BaseModel] | None = Task
+    for part in path:
+        field = None if model is None else model.model_fields.get(part)
+        model = None if field is None else _model_of(field.annotation)
+    return [] if model is None else list(model.model_fields)

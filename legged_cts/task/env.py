@@ -1,0 +1,248 @@
+"""The task tree's ``env``: what there is to set, of which type and in which range."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import model_validator
+
+from legged_cts.task.delays import delay_ticks
+from legged_cts.task.fields import (
+    Delays,
+    Flag,
+    Node,
+    NotNegative,
+    Number,
+    Positive,
+    PositiveRange,
+    Range,
+    Rule,
+    Share,
+    is_whole,
+    leaf,
+    number_in,
+    whole,
+)
+from legged_cts.task.rewards import Rewards, is_by_pattern
+
+_positive, _not_negative = number_in(0.0, above=0.0), number_in(0.0)
+
+
+def _is_scale(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return bool(value) and is_by_pattern(value) and all(map(_positive, value.values()))
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return bool(value) and all(map(_positive, value))
+    return value is None or _positive(value)
+
+
+def _is_termination(*params: str) -> Any:
+    def test(value: Any) -> bool:
+        if isinstance(value, Mapping):
+            return set(value) <= set(params) and all(map(_not_negative, value.values()))
+        return value is None or isinstance(value, bool)
+
+    known = f" or a mapping with {', '.join(params)}" if params else ""
+    return Annotated[Any, leaf(f"true, false, null{known} (at least 0)" if params else "true, false or null", test)]
+
+
+Environments = Annotated[
+    Any, leaf("'auto' or a whole number of at least 1", lambda value: value == "auto" or is_whole(1, 10**6)(value))
+]
+"""Number of parallel environments."""
+_AutoFlag = Annotated[Any, leaf("true, false or auto", lambda value: value == "auto" or isinstance(value, bool))]
+_Scale = Annotated[
+    Any,
+    leaf("null, a number above 0, one for each joint, or a mapping from patterns of joint names to such", _is_scale),
+]
+_Low = Annotated[float, leaf("a number above 0 and at most 1", number_in(0.0, 1.0, above=0.0))]
+_Duty = Annotated[float, leaf("a number between 0 and 1", number_in(0.0, 1.0, above=0.0, below=1.0))]
+_Offsets = Annotated[
+    Any,
+    leaf(
+        "a list with one number per foot, or a mapping from patterns of foot names to numbers",
+        lambda value: (
+            is_by_pattern(value)
+            or (
+                isinstance(value, Sequence)
+                and not isinstance(value, str)
+                and all(map(number_in(), value))
+                and bool(value)
+            )
+        ),
+    ),
+]
+
+
+class Scene(Node):
+    """Parallel environments and their distance [m]."""
+
+    num_envs: Environments
+    env_spacing: Positive
+
+
+class Sim(Node):
+    """Length of a physics tick [s]."""
+
+    dt: Annotated[float, leaf("a number of seconds above 0 and at most 0.1", number_in(1e-6, 0.1))]
+
+
+class Scales(Node):
+    """Factors on the terms of o_t."""
+
+    base_ang_vel: Number
+    projected_gravity: Number
+    command: Number
+    joint_pos: Number
+    joint_vel: Number
+    last_action: Number
+
+
+class Noise(Node):
+    """Half widths of uniform noise."""
+
+    enabled: Flag = True
+    base_ang_vel: NotNegative = 0.0
+    projected_gravity: NotNegative = 0.0
+    joint_pos: NotNegative = 0.0
+    joint_vel: NotNegative = 0.0
+
+
+class Privileged(Node):
+    """What teacher and critic see beyond o_t."""
+
+    base_lin_vel: _AutoFlag = False
+    foot_contact_force: _AutoFlag = False
+    foot_height: _AutoFlag = False
+    joint_torque: _AutoFlag = False
+    joint_acc: _AutoFlag = False
+    friction: _AutoFlag = False
+    added_mass: _AutoFlag = False
+    com_shift: _AutoFlag = False
+    gain_scale: _AutoFlag = False
+    action_delay: _AutoFlag = False
+    push: _AutoFlag = False
+    height_scan: _AutoFlag = False
+
+
+class Observations(Node):
+    """What networks read."""
+
+    history_length: Annotated[int, whole(1, 1000)]
+    scales: Scales
+    noise: Noise
+    privileged: Privileged
+
+
+class Actions(Node):
+    """Targets of the joints and their delays [ms]."""
+
+    scale: _Scale = None
+    clip: Positive
+    delay_ms: Delays
+
+
+class Commands(Node):
+    """Ranges of the commanded velocities [m/s, m/s, rad/s]."""
+
+    lin_vel_x: Range
+    lin_vel_y: Range
+    ang_vel_z: Range
+    heading: Flag
+    heading_stiffness: NotNegative
+    across: Share = 0.0
+    resampling_s: Positive
+    zero_probability: Share
+
+
+class GaitNode(Node):
+    """The clock a policy walks by."""
+
+    frequency: Positive
+    offsets: _Offsets
+    duty: _Duty
+    foot_height: Positive
+
+
+class Randomization(Node):
+    """Ranges of randomised physics; null leaves a quantity as it is."""
+
+    friction: PositiveRange | None = None
+    base_mass_scale: PositiveRange | None = None
+    added_mass: Range | None = None
+    link_mass_scale: PositiveRange | None = None
+    com_shift: Range | None = None
+    stiffness_scale: PositiveRange | None = None
+    damping_scale: PositiveRange | None = None
+    motor_strength: PositiveRange | None = None
+    armature_scale: PositiveRange | None = None
+    joint_zero: Range | None = None
+
+
+class Pushes(Node):
+    """Velocities [m/s, rad/s] that a base is given every so many seconds."""
+
+    enabled: Flag
+    interval_s: PositiveRange
+    lin_vel: NotNegative
+    ang_vel: NotNegative
+
+
+class Reset(Node):
+    """Where episodes begin."""
+
+    position: Range
+    yaw: Range
+    velocity: Range
+    joint_pos: Range
+    joint_vel: Range
+
+
+class Terminations(Node):
+    """What ends an episode; false and null leave a termination out."""
+
+    nan_state: _is_termination() = False  # type: ignore[valid-type]
+    time_out: _is_termination() = False  # type: ignore[valid-type]
+    base_contact: _is_termination("threshold") = False  # type: ignore[valid-type]
+    tilt: _is_termination("limit") = False  # type: ignore[valid-type]
+    low_base: _is_termination("fraction") = False  # type: ignore[valid-type]
+    off_terrain: _is_termination("margin") = False  # type: ignore[valid-type]
+
+
+class Curriculum(Node):
+    """What becomes harder."""
+
+    terrain_levels: Flag
+
+
+class Env(Node):
+    """The environment of a task."""
+
+    scene: Scene
+    decimation: Annotated[int, whole(1, 1000)]
+    sim: Sim
+    episode_length_s: Positive
+    observations: Observations
+    actions: Actions
+    commands: Commands
+    rewards: Rewards  # type: ignore[valid-type]
+    gait: GaitNode | None = None
+    randomization: Randomization
+    pushes: Pushes
+    reset: Reset
+    terminations: Terminations
+    curriculum: Curriculum
+
+    @model_validator(mode="after")
+    def whole_ticks(self) -> Env:
+        """Refuse delays that are no whole number of ticks within a control step, and no reward at all."""
+        for delay in self.actions.delay_ms:
+            try:
+                delay_ticks(delay, self.sim.dt, self.decimation)
+            except ValueError as error:
+                raise Rule(str(error)) from error
+        terms = [term for _, term in self.rewards if term is not None and term.weight is not None]
+        if not any(term.weight or term.later for term in terms):
+            raise Rule("env.rewards: every weight is zero, so there is nothing to learn")
+        return self
