@@ -34,7 +34,8 @@ def runner_cfg(algorithm: Mapping[str, Any], networks: Mapping[str, Any], runner
         runner: ``num_steps_per_env``, ``obs_groups`` and further keys of ``RUNNER_KEYS``.
 
     Returns:
-        A new dict; the arguments are not changed.
+        A new dict; the arguments are not changed. ``exact_symmetry`` says whether the networks are to commute with the
+        mirror, see :func:`legged_cts.algorithms.exact_symmetry.make_exact`.
 
     Raises:
         ValueError: If a key is missing or unknown, or a class may not be named; the message names the key and the
@@ -50,6 +51,9 @@ def runner_cfg(algorithm: Mapping[str, Any], networks: Mapping[str, Any], runner
     supplied = (*_ALGORITHM_SUPPLIED, *_CTS_SUPPLIED)
     extra = getattr(algorithm_class, "CONSTRUCTION_KEYS", ("share_cnn_encoders",))
     _check(algorithm, "algorithm", [*_arguments(algorithm_class, supplied), *extra])
+    exact = algorithm.get("symmetry_cfg", {}).pop("exact", False)
+    if exact:
+        del algorithm["symmetry_cfg"]
 
     _require(networks, "networks", ("actor", "critic"))
     actor_class = _class(networks["actor"], "networks.actor")
@@ -73,7 +77,7 @@ def runner_cfg(algorithm: Mapping[str, Any], networks: Mapping[str, Any], runner
         raise ValueError(f"runner.num_steps_per_env must be a positive integer, got {steps!r}")
 
     cfg = {"save_interval": 50, **copy.deepcopy(dict(runner))}
-    cfg["algorithm"] = algorithm
+    cfg["algorithm"], cfg["exact_symmetry"] = algorithm, exact
     cfg["actor"] = copy.deepcopy(dict(networks["actor"]))
     cfg["critic"] = copy.deepcopy(dict(networks["critic"]))
     if takes_latent:

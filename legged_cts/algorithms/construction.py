@@ -11,6 +11,7 @@ from rsl_rl.storage import RolloutStorage
 from rsl_rl.utils import resolve_obs_groups
 from tensordict import TensorDict
 
+from legged_cts.algorithms.exact_symmetry import make_exact
 from legged_cts.models.latent_model import LATENT, LatentActor, LatentModel, build_encoder
 from legged_cts.trust.names import resolve_node
 
@@ -56,6 +57,8 @@ def build_algorithm(obs: TensorDict, env: VecEnv, cfg: dict, device: str) -> Any
         actor, critic, storage, student_encoder, history_group, history_shape,
         device=device, multi_gpu_cfg=cfg.get("multi_gpu"), **alg_cfg,
     )  # fmt: skip
+    if cfg.get("exact_symmetry"):
+        make_exact(alg, env, student_encoder, history_group)
     alg.compile(cfg.get("torch_compile_mode"))
     print(f"Actor Model: {actor}\nStudent Encoder: {student_encoder}\nCritic Model: {critic}")
 

@@ -107,7 +107,9 @@ class Distillation(CTS):
         if distillation_states not in STATES:
             raise ValueError(f"algorithm.distillation_states must be one of {', '.join(STATES)}")
         if options.get("symmetry_cfg"):
-            raise ValueError("algorithm.symmetry_cfg is not supported by Distillation; set it to null")
+            raise ValueError(
+                "algorithm.symmetry_cfg: Distillation does not learn from images; take symmetry=exact or none"
+            )
         if options.get("multi_gpu_cfg"):
             raise ValueError("algorithm.class_name: Distillation trains in one process; use CTS or PPO in several")
         self.plan = DistillationPlan(distillation)

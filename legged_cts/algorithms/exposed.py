@@ -10,6 +10,7 @@ from rsl_rl.modules import MLP
 
 from legged_cts.distillation.exposure import Exposure
 from legged_cts.models.encoders import Encoder
+from legged_cts.models.mirrored import Mirror, Ties, joined, mlp_ties, same
 
 
 class ExposedEncoder(Encoder):
@@ -92,6 +93,20 @@ class ExposedEncoder(Encoder):
         """Show this share of the blocks from now on; ``draw`` numbers the toss of ``bernoulli``."""
         self.ratio.fill_(ratio)
         self.seen.copy_(self.exposure.mask(1, ratio, draw)[0])
+
+    def ties(self, x: Mirror, z: Mirror) -> Ties:
+        """Yield the ties of the MLP, whose bits are those of a mirrored robot, too.
+
+        Raises:
+            ValueError: If the mirror image of a block is not that block.
+        """
+        block = torch.arange(len(self._blocks)).repeat_interleave(torch.tensor(list(self._blocks.values())))
+        if (block[x.index] != block).any():
+            raise ValueError(
+                "symmetry=exact: a block of networks.teacher_encoder.blocks may hide one side of the robot alone; set"
+                " it to null, for one block per observation group, or take symmetry=none"
+            )
+        return mlp_ties(self.mlp, joined((x, same(len(self._blocks)))), z)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Encode states [B, m] into latents [B, latent_dim]."""

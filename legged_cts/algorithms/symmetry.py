@@ -22,25 +22,26 @@ from legged_cts.trust.names import resolve
 AUGMENTATION = "legged_cts.envs.symmetry:mirror"
 """The data augmentation function of this package's environments."""
 
-_KEYS = ("data_augmentation_func", "use_data_augmentation", "use_mirror_loss", "mirror_loss_coeff")
+_KEYS = ("exact", "data_augmentation_func", "use_data_augmentation", "use_mirror_loss", "mirror_loss_coeff")
 
 
 def symmetry_cfg(cfg: Mapping[str, Any]) -> dict[str, Any]:
     """Check ``algorithm.symmetry_cfg`` and fill in the data augmentation function.
 
     Returns:
-        A new dict for rsl_rl's ``Symmetry``, without the environment.
+        A new dict: ``exact``, whether the networks commute with the mirror, and what is for rsl_rl's ``Symmetry``, the
+        environment left out.
 
     Raises:
-        ValueError: If a key is unknown, a value is of the wrong kind, the mirror loss has no weight, or
-            the function cannot be imported.
+        ValueError: If a key is unknown, a value is of the wrong kind, the mirror loss has no weight, networks that
+            commute are to learn from images, or the function cannot be imported.
     """
     if not isinstance(cfg, Mapping):
         raise ValueError(f"algorithm.symmetry_cfg must be null or have the keys {', '.join(_KEYS)}, got {cfg!r}")
     unknown = [key for key in cfg if key not in _KEYS]
     if unknown:
         raise ValueError(f"unknown key algorithm.symmetry_cfg.{unknown[0]}; allowed are: {', '.join(_KEYS)}")
-    for key in ("use_data_augmentation", "use_mirror_loss"):
+    for key in ("exact", "use_data_augmentation", "use_mirror_loss"):
         if not isinstance(cfg.get(key, False), bool):
             raise ValueError(f"algorithm.symmetry_cfg.{key} must be true or false, got {cfg[key]!r}")
     weight = cfg.get("mirror_loss_coeff", 0.0)
@@ -51,10 +52,15 @@ def symmetry_cfg(cfg: Mapping[str, Any]) -> dict[str, Any]:
             "algorithm.symmetry_cfg.mirror_loss_coeff is 0, so use_mirror_loss has no effect; give it a weight, or set "
             "use_mirror_loss to false"
         )
+    if cfg.get("exact") and (cfg.get("use_data_augmentation") or cfg.get("use_mirror_loss")):
+        raise ValueError(
+            "algorithm.symmetry_cfg.exact leaves nothing to learn from images: set use_data_augmentation and "
+            "use_mirror_loss to false, or exact"
+        )
     function = cfg.get("data_augmentation_func", AUGMENTATION)
     if function != AUGMENTATION:  # ours needs the simulator's packages, which are not wanted yet
         resolve(function, "algorithm.symmetry_cfg.data_augmentation_func")
-    return {**cfg, "data_augmentation_func": function}
+    return {"exact": False, **cfg, "data_augmentation_func": function}
 
 
 def check_student(student: StudentPolicy) -> None:
@@ -66,8 +72,8 @@ def check_student(student: StudentPolicy) -> None:
     if student.is_recurrent:
         raise ValueError(
             "algorithm.symmetry_cfg does not go with a recurrent networks.student_encoder: the image of a sequence "
-            "that began before the rollout would need the hidden state that a mirrored robot had then; take an "
-            "encoder that reads a history, or set algorithm.symmetry_cfg to null"
+            "that began before the rollout would need the hidden state that a mirrored robot had then; take "
+            "symmetry=exact, an encoder that reads a history, or symmetry=none"
         )
 
 

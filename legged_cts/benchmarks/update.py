@@ -17,6 +17,7 @@ from rsl_rl.env import VecEnv
 from tensordict import TensorDict
 
 from legged_cts.algorithms.config import runner_cfg
+from legged_cts.algorithms.exact_symmetry import make_exact
 from legged_cts.models.latent_model import LATENT, LatentActor
 from legged_cts.training.compose import compose_task, plain
 from legged_cts.trust.names import resolve
@@ -151,6 +152,8 @@ def _build(name: str, size: str, num_envs: int, student: str, symmetry: str) -> 
     env = RandomEnv(num_envs, mirrored=symmetry != "none")
     with contextlib.redirect_stdout(io.StringIO()):  # rsl_rl prints every network
         built = resolve(cfg["algorithm"]["class_name"]).construct_algorithm(env.get_observations(), env, cfg, "cpu")
+    if cfg["exact_symmetry"] and not cts:
+        make_exact(built, env)
     built.train_mode()
     return built, env
 

@@ -58,6 +58,7 @@ class RunnerCfg(RslRlBaseRunnerCfg):
     algorithm: Node = Node()
     actor: ModelNode = ModelNode()
     critic: ModelNode = ModelNode()
+    exact_symmetry: bool = False
 
 
 def _compose(robot: str, terrain: str) -> DictConfig:
@@ -93,6 +94,7 @@ def _agent_cfg(robot: str, terrain: str) -> RunnerCfg:
         obs_groups=values["obs_groups"],
         num_steps_per_env=values["num_steps_per_env"],
         save_interval=values["save_interval"],
+        exact_symmetry=values["exact_symmetry"],
     )
     for part in ("algorithm", "actor", "critic"):
         node = Node() if part == "algorithm" else ModelNode()

@@ -67,6 +67,8 @@ class EnvironmentMirror:
 
     def __init__(self, groups: Mapping[str, Mirror], actions: Mirror, device: str | torch.device) -> None:
         """Copy the mirrors to the device."""
+        self.groups, self.joints = dict(groups), actions
+        """The mirrors as they were given, of observation groups and of actions."""
         self._groups = {name: TorchMirror(mirror, device) for name, mirror in groups.items()}
         self._actions = TorchMirror(actions, device)
 

@@ -187,7 +187,7 @@ def _construct(checkpoint: Mapping[str, Any]) -> Any:
     env = SimpleNamespace(num_envs=count, num_actions=info["actions"], device="cpu")
     runner = runner_cfg(config["algorithm"], config["networks"], config["runner"])
     # What matters to rollouts alone.
-    runner |= {"num_steps_per_env": 1, "multi_gpu": None, "torch_compile_mode": None}
+    runner |= {"num_steps_per_env": 1, "multi_gpu": None, "torch_compile_mode": None, "exact_symmetry": False}
     for key in ("symmetry_cfg", "confidence"):
         runner["algorithm"].pop(key, None)
     algorithm_class: Any = resolve(runner["algorithm"]["class_name"])

@@ -9,6 +9,8 @@ import torch
 from rsl_rl.modules import MLP, EmpiricalNormalization
 from torch import nn
 
+from legged_cts.models.mirrored import Mirror, Ties, mlp_ties
+
 
 class Encoder(nn.Module):
     """What all encoders have in common.
@@ -17,7 +19,8 @@ class Encoder(nn.Module):
     ``trust=<its module>`` on the command line of every script that builds it. Its constructor takes ``input_shape``,
     ``latent_dim`` and ``unit_latent`` and what the configuration gives. A feed-forward one has
     ``state_size`` 0 and ``forward(x [B, *input_shape]) -> latent [B, latent_dim]``; a recurrent one has the interface
-    of ``legged_cts.models.recurrent.RecurrentEncoder``.
+    of ``legged_cts.models.recurrent.RecurrentEncoder``. For ``symmetry=exact`` either has ``ties(x, z)``, which yields
+    how all its parameters are mirrored, given the mirrors of the input's last axis and of the latent.
     """
 
     state_size = 0
@@ -80,6 +83,10 @@ class LatentEncoder(Encoder):
         """
         super().__init__(input_shape, unit_latent, obs_normalization)
         self.mlp = MLP(math.prod(input_shape), latent_dim, list(hidden_dims), activation)
+
+    def ties(self, x: Mirror, z: Mirror) -> Ties:
+        """Yield the ties of the MLP."""
+        return mlp_ties(self.mlp, x, z)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Encode inputs [B, *input_shape] into latents [B, latent_dim]."""

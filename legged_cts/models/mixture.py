@@ -10,6 +10,7 @@ from rsl_rl.modules import MLP
 from torch import nn
 
 from legged_cts.models.encoders import Encoder
+from legged_cts.models.mirrored import Mirror, Ties, mlp_ties, same
 
 
 class MixtureEncoder(Encoder):
@@ -56,6 +57,12 @@ class MixtureEncoder(Encoder):
         size = math.prod(input_shape)
         self.experts = nn.ModuleList(MLP(size, latent_dim, list(hidden_dims), activation) for _ in range(experts))
         self.gate = MLP(size, experts, list(gate_hidden_dims), activation)
+
+    def ties(self, x: Mirror, z: Mirror) -> Ties:
+        """Yield the ties of experts that commute with the mirror and of a gate that does not see it."""
+        for expert in self.experts:
+            yield from mlp_ties(expert, x, z)
+        yield from mlp_ties(self.gate, x, same(len(self.experts)))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Encode inputs [B, *input_shape] into latents [B, latent_dim]."""

@@ -9,6 +9,7 @@ from rsl_rl.modules import MLP
 from torch import nn
 
 from legged_cts.models.encoders import Encoder
+from legged_cts.models.mirrored import Mirror, Ties, halves, mlp_ties, recurrent_ties
 
 CELLS = {"gru": nn.GRU, "lstm": nn.LSTM}
 
@@ -61,6 +62,11 @@ class RecurrentEncoder(Encoder):
         self.rnn = CELLS[cell](input_shape[-1], hidden_size, layers)
         widths = list(hidden_dims)
         self.head = MLP(hidden_size, latent_dim, widths, activation) if widths else nn.Linear(hidden_size, latent_dim)
+
+    def ties(self, x: Mirror, z: Mirror) -> Ties:
+        """Yield the ties of cell and head; of each layer's state the halves change places."""
+        yield from recurrent_ties(self.rnn, x)
+        yield from mlp_ties(self.head, halves(self.hidden_size), z)
 
     def forward(self, history: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Take in the newest frame.

@@ -19,7 +19,9 @@ from rsl_rl.runners import OnPolicyRunner
 from tensordict import TensorDict
 
 from legged_cts.algorithms.cts import CTS
+from legged_cts.algorithms.exact_symmetry import make_exact
 from legged_cts.algorithms.losses import normalize_advantages
+from legged_cts.models.mirrored import ExactSymmetry
 from legged_cts.training.average import PolicyAverage
 from legged_cts.training.cells import supply_cells
 from legged_cts.training.checkpoint import (
@@ -102,6 +104,9 @@ class Runner(OnPolicyRunner):
             best_interval: Iterations between two looks at the student's score.
         """
         super().__init__(env, train_cfg, log_dir, device)
+        if self.cfg.get("exact_symmetry") and not hasattr(self.alg, "exact_symmetry"):
+            make_exact(self.alg, env)
+        self._exact: ExactSymmetry | None = getattr(self.alg, "exact_symmetry", None)
         supply_teachers(self.alg, env)
         supply_cells(self.alg, env)
         self.log_dir = Path(log_dir) if log_dir else None
@@ -268,7 +273,8 @@ class Runner(OnPolicyRunner):
             The ``infos`` given to :meth:`save`.
 
         Raises:
-            CheckpointError: If the file is no checkpoint, or its networks are not those of this configuration.
+            CheckpointError: If the file is no checkpoint, its networks are not those of this configuration, or they are
+                to commute with the mirror and do not.
             ValueError: If its networks are not finite, or another entry is of the wrong kind.
         """
         content = load_checkpoint(path, map_location or self.device)
@@ -283,6 +289,11 @@ class Runner(OnPolicyRunner):
                 f"checkpoint: the networks in {path} are not those of this configuration; algorithm, networks and "
                 f"env.observations must be as in its training: {reason}"
             ) from error
+        if self._exact is not None and not self._exact.holds():
+            raise CheckpointError(
+                f"checkpoint: the networks in {path} do not commute with the mirror, for they were not trained with "
+                "symmetry=exact; go on with symmetry=none, augment or loss"
+            )
         states: list[dict[str, Any]] = content.get("rank_states") or [content]
         state, exact = own_state(states, self.processes)
         if take_iteration:
@@ -358,6 +369,8 @@ class Runner(OnPolicyRunner):
             if self.is_distributed:
                 self._normalize_jointly(self.alg)
         losses = self.alg.update()
+        if self._exact is not None:
+            self._exact.settle()
         self._guard.counts["skipped_updates"] += int(losses.get("skipped_updates", 0))
         self.current_learning_iteration += 1
         if self._rollback.sound():

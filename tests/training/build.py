@@ -54,6 +54,10 @@ def make_runner(
     cfg["runner"].update(num_steps_per_env=5, save_interval=options.pop("save_interval", 2))
     cfg["runner"]["obs_groups"].update(critic=["privileged"], teacher=["privileged"])
     cfg["runner"].update(options.pop("runner", {}))
+    if options.pop("exact", False):
+        cfg["algorithm"]["symmetry_cfg"] = {"exact": True}
+    for name, node in options.pop("networks", {}).items():
+        cfg["networks"][name].update(node)
     if "student" in options:
         cfg["networks"]["student_encoder"] = options.pop("student")
     train_cfg = runner_cfg(cfg["algorithm"], cfg["networks"], cfg["runner"])

@@ -1,4 +1,4 @@
-"""The words ``symmetry=augment``, ``loss`` and ``none``, composed and put on top of a checkpoint."""
+"""The words ``symmetry=augment``, ``loss``, ``exact`` and ``none``, composed and put on top of a checkpoint."""
 
 import pytest
 
@@ -18,6 +18,19 @@ def test_a_word_turns_symmetry_on(algorithm, symmetry):
     assert found["data_augmentation_func"] == AUGMENTATION
 
 
+def built_from(task) -> tuple[bool, dict | None]:
+    """Whether networks are to be exact, and what rsl_rl's symmetry gets."""
+    cfg = runner_cfg(task["algorithm"], task["networks"], task["runner"])
+    return cfg["exact_symmetry"], cfg["algorithm"].get("symmetry_cfg")
+
+
+@pytest.mark.parametrize("algorithm", ["cts", "ppo", "dagger"])
+def test_exact_goes_to_whoever_builds_the_networks(algorithm):
+    task = plain(compose_task([f"algorithm={algorithm}", "symmetry=exact"]))
+    assert built_from(task) == (True, None)
+    assert built_from(plain(compose_task([f"algorithm={algorithm}"]))) == (False, None)
+
+
 @pytest.mark.parametrize("algorithm", ["cts", "ppo"])
 def test_it_is_off_unless_asked_for(algorithm):
     assert plain(compose_task([f"algorithm={algorithm}"]))["algorithm"]["symmetry_cfg"] is None
@@ -33,3 +46,8 @@ def test_a_checkpoint_can_change_its_mind():
     assert plain(apply_overrides(task, ["symmetry=none"]))["algorithm"]["symmetry_cfg"] is None
     loss = plain(apply_overrides(task, ["symmetry=loss"]))["algorithm"]["symmetry_cfg"]
     assert loss["use_mirror_loss"] is True and loss["use_data_augmentation"] is False
+    exact = plain(apply_overrides(task, ["symmetry=exact"]))
+    assert built_from(exact) == (True, None)
+    again = built_from(plain(apply_overrides(exact, ["symmetry=augment"])))
+    assert again[0] is False and again[1]["use_data_augmentation"] is True
+    assert built_from(plain(apply_overrides(exact, ["symmetry=none"]))) == (False, None)
