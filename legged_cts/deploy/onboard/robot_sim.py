@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import signal
 import sys
 import time
 from collections import deque
@@ -259,6 +260,8 @@ def robot_sim(options: RobotSimOptions) -> None:
     if options.rate <= 0 or options.patience < 0:
         raise ValueError(f"rate must be above 0 and patience at least 0, got {options.rate} and {options.patience}")
     sim = RobotSim(options, _wire(wiring, options), wiring)
+    # limxsdk takes Ctrl-C for itself.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     print(f"robot_sim: {options.robot} waits for commands on {options.interface}", flush=True)
     try:
         sim.run()
