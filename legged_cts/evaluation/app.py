@@ -25,6 +25,7 @@ from legged_cts.mdp.terrain_columns import terrain_kinds
 from legged_cts.task.words import plain_words
 from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint
 from legged_cts.training.compose import apply_overrides, compose_task, plain
+from legged_cts.training.display import StepProgress
 from legged_cts.training.env_info import task_info
 from legged_cts.training.random_state import seed_everything
 from legged_cts.trust.plain import building
@@ -77,7 +78,8 @@ def evaluate(options: EvaluateOptions, overrides: Sequence[str], console: Consol
             check(contract, env.unwrapped.robot_spec)
         kinds, _ = terrain_kinds(env.unwrapped.scene.terrain, env.num_envs)
         for role, policy in policies.items():
-            table += rows(role, run_episodes(env, policy, options.episodes, seed), kinds)
+            progress = StepProgress(f"evaluation of the {role}", console.print)
+            table += rows(role, run_episodes(env, policy, options.episodes, seed, progress), kinds)
         pushes = config["env"]["pushes"]
         conditions = {
             "seed": seed,

@@ -144,12 +144,13 @@ def terrain_table(table: Sequence[Row]) -> Table | None:
     return result
 
 
-def plot_learning(metrics_csv: Path, path: Path) -> None:
+def plot_learning(metrics_csv: Path, path: Path, previous_steps: int = 0) -> None:
     """Plot reward, tracking errors, falls and terrain level of both roles over environment steps.
 
     Args:
         metrics_csv: ``metrics.csv`` of a run.
         path: PNG to write.
+        previous_steps: Environment steps of the training that the run began from.
     """
     import matplotlib
 
@@ -170,7 +171,7 @@ def plot_learning(metrics_csv: Path, path: Path) -> None:
     for axis, key in zip(axes[0], shown, strict=False):
         for role, color in (("student", "tab:blue"), ("teacher", "tab:orange")):
             points = [
-                (float(line["total_steps"]) / 1e6, float(line[f"{role}/{key}"]))
+                ((previous_steps + float(line["total_steps"])) / 1e6, float(line[f"{role}/{key}"]))
                 for line in lines
                 if line.get(f"{role}/{key}")
             ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -66,7 +67,9 @@ def evaluation_config(config: Mapping[str, Any], num_envs: int, duration: float)
 
 
 @torch.inference_mode()
-def run_episodes(env: Any, policy: Policy, episodes: int, seed: int) -> Episodes:
+def run_episodes(
+    env: Any, policy: Policy, episodes: int, seed: int, progress: Callable[[int, int], None] | None = None
+) -> Episodes:
     """Run whole episodes with one policy in all environments.
 
     Environments start together; each counts for one episode, and what it does after its fall is not measured, so that
@@ -77,6 +80,7 @@ def run_episodes(env: Any, policy: Policy, episodes: int, seed: int) -> Episodes
         policy: The policy, deterministic; it is reset where episodes begin.
         episodes: How many episodes.
         seed: Of commands, starts and noise; the same seed gives two policies the same draws at the start.
+        progress: Told after every step how many are done, of how many at most.
 
     Returns:
         Exactly ``episodes`` episodes, on the CPU.
@@ -87,12 +91,18 @@ def run_episodes(env: Any, policy: Policy, episodes: int, seed: int) -> Episodes
     if episodes < 1:
         raise ValueError(f"episodes must be at least 1, got {episodes}")
     rounds = math.ceil(episodes / env.num_envs)
-    parts = [_round(env, policy, seed + index) for index in range(rounds)]
+    length = int(env.unwrapped.max_episode_length)
+
+    def step_done(index: int, step: int) -> None:
+        if progress is not None:
+            progress(index * length + step, rounds * length)
+
+    parts = [_round(env, policy, seed + index, partial(step_done, index)) for index in range(rounds)]
     joined = Episodes.join(parts)
     return joined.where(torch.arange(len(joined)) < episodes)
 
 
-def _round(env: Any, policy: Policy, seed: int) -> Episodes:
+def _round(env: Any, policy: Policy, seed: int, step_done: Callable[[int], None]) -> Episodes:
     inner = env.unwrapped
     inner.seed(seed)
     obs, _ = env.reset()
@@ -105,7 +115,7 @@ def _round(env: Any, policy: Policy, seed: int) -> Episodes:
     passed = torch.zeros(n, dtype=torch.bool, device=device)
     falls = [name for name in FALL_TERMS if name in inner.termination_manager.active_terms]
     settled_below = commands.cfg.resampling_time_range[0] - SETTLING_S
-    for _ in range(int(inner.max_episode_length)):
+    for step in range(int(inner.max_episode_length)):
         command, settled = inner.command.clone(), commands.time_left <= settled_below
         obs, _, dones, _ = env.step(policy(obs))
         policy.reset(dones)
@@ -130,6 +140,7 @@ def _round(env: Any, policy: Policy, seed: int) -> Episodes:
             settled,
         )
         passed = torch.where(active, inner.progress.passed, passed)
+        step_done(step + 1)
         if not bool(active.any()):
             break
     terrain = inner.scene.terrain

@@ -24,7 +24,7 @@ from legged_cts.envs.privileged import PRIVILEGED_GROUPS
 from legged_cts.export.onnx import export_policy, policy_state_size
 from legged_cts.robots.spec import load_robot
 from legged_cts.training.average import averaged
-from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint
+from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint, trained_steps
 from legged_cts.training.foreign import check_weights
 from legged_cts.trust.names import resolve
 from legged_cts.trust.plain import building
@@ -94,7 +94,7 @@ def checkpoint_contract(checkpoint: Mapping[str, Any]) -> PolicyContract:
             command_ranges={name: tuple(bounds) for name, bounds in info["command_ranges"].items()},
             git_revision=git_revision(),
             parity_error=0.0,
-            trained_steps=checkpoint["total_steps"],
+            trained_steps=trained_steps(checkpoint),
             algorithm=config["algorithm"]["class_name"].rpartition(":")[2],
             terrain=config["terrain"]["name"],
             gait=task_gait(env, spec),

@@ -17,6 +17,7 @@ from legged_cts.deploy.words import user_errors
 from legged_cts.envs.fit import check_task_and_robot
 from legged_cts.envs.morphology import morphology_override
 from legged_cts.envs.privileged import resolve_privileged
+from legged_cts.robots.spec import load_robot
 from legged_cts.task.words import quoted
 from legged_cts.training.checkpoint import BEST, latest_checkpoint, load_checkpoint
 from legged_cts.training.command_line import CommandLine, given
@@ -73,6 +74,8 @@ def resumed_config(path: str, overrides: Sequence[str]) -> dict[str, Any]:
     config = plain(apply_overrides(content["config"], own))
     config["resume"], config["checkpoint"] = str(file), None
     check_task_and_robot(config)
+    if not any(word.startswith("robot=") for word in own):
+        check_robot_unchanged(config["robot"], content["env_info"])
     if config["max_iterations"] <= content["iter"]:
         raise ValueError(
             f"max_iterations={config['max_iterations']}: {file} already has {content['iter']} iterations; "
@@ -141,6 +144,29 @@ def check_networks(config: Mapping[str, Any], stored: Mapping[str, Any]) -> None
         here, there = (OmegaConf.select(OmegaConf.create(dict(one)), key) for one in (config, stored))
         if here is not None and there is not None and here != there:
             raise ValueError(f"checkpoint: its networks were trained with {key}={there}, this run has {here}")
+
+
+def check_robot_unchanged(robot: str, info: Mapping[str, Any]) -> None:
+    """Check that a robot is still the one that a run to resume began with.
+
+    Args:
+        robot: Its name or path.
+        info: The checkpoint's ``env_info``.
+
+    Raises:
+        ValueError: Naming what differs, and how to go on on purpose.
+    """
+    spec = load_robot(robot)
+    if info.get("robot_hash", spec.hash) == spec.hash:
+        return
+    now = {"joints": spec.joints, "default_joint_pos": spec.nominal_pose, "stiffness": spec.stiffness}
+    now |= {"damping": spec.damping, "effort_limit": spec.effort_limit}
+    names = [name for name, value in now.items() if name in info and list(info[name]) != list(value)]
+    what = f"{', '.join(names)} differ" if names else "not in joints, pose or gains, so in its MJCF or another field"
+    raise ValueError(
+        f"resume: robot.yaml or {spec.mjcf.name} of the robot '{robot}' changed since the run began: {what}; put them "
+        f"back, or give robot={robot} on this command line to go on with them as they are now"
+    )
 
 
 def process_config(config: Mapping[str, Any], processes: Processes) -> dict[str, Any]:
@@ -222,11 +248,15 @@ def finish(config: Mapping[str, Any], run_dir: Path, evaluate: bool = True) -> N
     best = run_dir / BEST
     checkpoint = best if best.is_file() else latest_checkpoint(run_dir)
     _export(checkpoint, run_dir / "policy.onnx")
-    plot_learning(run_dir / "metrics.csv", run_dir / "learning.png")
+    content = load_checkpoint(latest_checkpoint(run_dir))
+    plot_learning(run_dir / "metrics.csv", run_dir / "learning.png", int(content.get("previous_steps", 0)))
     draw([run_dir])
     wanted = config["evaluation"]
     command = [sys.executable, str(SCRIPTS / "evaluate.py"), f"checkpoint={checkpoint}", f"output={run_dir}"]
-    command += [f"episodes={wanted['episodes']}", f"duration={wanted['duration']}"]
+    command += [
+        f"episodes={evaluation_episodes(wanted['episodes'], content['iter'])}",
+        f"duration={wanted['duration']}",
+    ]
     if evaluate and wanted["enabled"]:
         status = run_child(command, single_environment())
         if status == STOPPED:
@@ -259,6 +289,11 @@ def run_job_apart(line: CommandLine, overrides: Sequence[str], run_dir: Path) ->
         sys.exit(STOPPED)
     if status:
         raise ValueError(f"the job in {run_dir} ended with status {status}")
+
+
+def evaluation_episodes(wanted: int, iterations: int) -> int:
+    """Return how many of the ``wanted`` episodes measure a run of so many iterations."""
+    return min(wanted, max(16, iterations))
 
 
 def _export(checkpoint: Path, path: Path) -> None:

@@ -133,6 +133,11 @@ def latest_checkpoint(path: str | Path) -> Path:
     return numbered[-1][1]
 
 
+def trained_steps(checkpoint: Mapping[str, Any]) -> int:
+    """Return the environment steps of a checkpoint's whole lineage: of its run, and of those that it began from."""
+    return int(checkpoint["total_steps"]) + int(checkpoint.get("previous_steps", 0))
+
+
 def numbered_checkpoints(folder: Path) -> list[tuple[int, Path]]:
     """Return (iteration, file) of all ``model_<iteration>.pt`` in a folder, in ascending order."""
     found = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Protocol, TextIO
 
@@ -183,6 +183,28 @@ class Clock:
         """Seconds until ``total`` iterations are done, NaN before the first is."""
         done = iteration - self._first
         return self.elapsed() / done * (total - iteration) if done > 0 else math.nan
+
+
+class StepProgress:
+    """A line every few seconds on what takes a known number of steps: how many are done, and the time that is left.
+
+    Args:
+        what: What is done.
+        say: Takes a line.
+        every_s: Least time between two lines [s].
+    """
+
+    def __init__(self, what: str, say: Callable[[str], object], every_s: float = 5.0) -> None:
+        self._what, self._say, self._every = what, say, every_s
+        self._clock = Clock()
+        self._clock.start(0)
+        self._said = 0.0
+
+    def __call__(self, done: int, total: int) -> None:
+        """Say it, if it is time to."""
+        if self._clock.elapsed() - self._said >= self._every:
+            self._said = self._clock.elapsed()
+            self._say(f"{self._what}: {100 * done // total} %, eta {duration(self._clock.eta(done, total))}")
 
 
 def roles_table(metrics: Mapping[str, float]) -> Table:

@@ -31,6 +31,7 @@ from legged_cts.training.checkpoint import (
     numbered_checkpoints,
     remove_drafts,
     save_checkpoint,
+    trained_steps,
 )
 from legged_cts.training.display import Display, NoDisplay, make_display, say
 from legged_cts.training.distributed import Processes, fingerprint, join, own_state, to_cpu
@@ -117,6 +118,8 @@ class Runner(OnPolicyRunner):
         self.keep = keep
         self.best_interval = best_interval
         self.total_steps = 0
+        self.previous_steps = 0
+        """Of the training that the networks are from, before this run."""
         self.train_time = 0.0
         self.best_score = -math.inf
         mask = getattr(self.alg, "teacher_mask", None)
@@ -245,6 +248,7 @@ class Runner(OnPolicyRunner):
                 **states,
                 "iter": self.current_learning_iteration,
                 "total_steps": self.total_steps,
+                "previous_steps": self.previous_steps,
                 "train_time": self.train_time,
                 "best_score": self.best_score,
                 "config": self.config,
@@ -299,6 +303,7 @@ class Runner(OnPolicyRunner):
         if take_iteration:
             self.current_learning_iteration = content["iter"]
             self.total_steps = content["total_steps"]
+            self.previous_steps = content.get("previous_steps", 0)
             self.train_time = content.get("train_time", 0.0)
             self.best_score = content.get("best_score", -math.inf)
             self._wandb_run_id = content.get("wandb_run_id")
@@ -308,6 +313,7 @@ class Runner(OnPolicyRunner):
             self._average.load(content)
         if load_cfg is not None:
             # From a robot that walks: weights that were to change later have changed.
+            self.previous_steps = trained_steps(content)
             go_on_from(self.env.unwrapped, int(state.get("env_state", {}).get("common_step_counter", 0)))
         else:
             self._restore_own_state(state, exact)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import io
 import math
 import os
@@ -153,14 +154,15 @@ class WandbWriter:
     """
 
     def __init__(self, folder: Path, project: str, config: Mapping[str, Any], run_id: str | None = None) -> None:
+        import wandb
+
         try:
-            import wandb
-        except ModuleNotFoundError as error:
-            raise ValueError("logger=wandb needs the package wandb; install it or set logger=tensorboard") from error
-        self._run = wandb.init(
-            project=project, name=folder.name, dir=str(folder), config=dict(config), id=run_id,
-            resume="allow" if run_id else None,
-        )  # fmt: skip
+            self._run = wandb.init(
+                project=project, name=folder.name, dir=str(folder), config=dict(config), id=run_id,
+                resume="allow" if run_id else None,
+            )  # fmt: skip
+        except wandb.errors.Error as error:
+            raise ValueError(f"logger=wandb: {' '.join(str(error).split())}") from error
         self.run_id: str = self._run.id
 
     def write(self, metrics: Mapping[str, float], iteration: int) -> None:
@@ -177,11 +179,30 @@ def check_logger(name: str) -> str:
     """Return ``name`` if it is one of :data:`LOGGERS`.
 
     Raises:
-        ValueError: If it is not.
+        ValueError: If it is not, or if what it needs, such as an API key, is missing.
     """
     if name not in LOGGERS:
         raise ValueError(f"logger='{name}' is unknown; choose from {', '.join(LOGGERS)}")
+    if name == "wandb":
+        _check_wandb()
     return name
+
+
+def _check_wandb() -> None:
+    if importlib.util.find_spec("wandb") is None:
+        raise ValueError("logger=wandb needs the package wandb; install it or set logger=tensorboard")
+    if os.environ.get("WANDB_MODE", "online") in ("offline", "disabled", "dryrun") or os.environ.get("WANDB_API_KEY"):
+        return
+    import wandb
+
+    try:
+        known = wandb.api.api_key
+    except Exception:
+        known = None
+    if not known:
+        raise ValueError(
+            "logger=wandb: no API key is known; run `wandb login`, set WANDB_API_KEY, or set WANDB_MODE=offline"
+        )
 
 
 def make_writer(

@@ -14,7 +14,7 @@ from legged_cts.deploy.contract import COMMANDS
 from legged_cts.deploy.robot import Array
 from legged_cts.viewer.own_page import open_server
 from legged_cts.viewer.scene import Scene
-from legged_cts.viewer.session import Simulation, State
+from legged_cts.viewer.session import UPRIGHT, Simulation, State
 
 LABELS = {
     "lin_vel_x": ("v_x [m/s]", "forward"),
@@ -53,7 +53,7 @@ class App:
         self._velocity = np.zeros(3)
         self._speed = 1.0
         self._falls = 0
-        self._lying = 0.0
+        self._lying = self._upright = 0.0
         self._server = open_server(host, port, "legged_cts")
         self.url = f"http://{host}:{self._server.get_port()}"
         self._server.gui.configure_theme(show_logo=False, show_share_button=False, control_width="medium")
@@ -164,9 +164,10 @@ class App:
 
     def _follow_state(self, state: State, dt: float) -> None:
         self._velocity += min(1.0, dt / SMOOTHING) * (state.velocity - self._velocity)
+        self._upright = 0.0 if state.fallen else self._upright + dt
         if not state.fallen:
-            # A tumbling robot may rise for a moment, which ends no fall.
-            self._lying = max(0.0, self._lying - dt)
+            if self._upright >= UPRIGHT:
+                self._lying = 0.0
             return
         if self._lying == 0.0:
             self._falls += 1
@@ -176,7 +177,7 @@ class App:
 
     def _reset(self) -> None:
         self._session.reset()
-        self._velocity, self._lying = np.zeros(3), 0.0
+        self._velocity, self._lying, self._upright = np.zeros(3), 0.0, 0.0
 
     def _push(self) -> None:
         angle = self._rng.uniform(-np.pi, np.pi)

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from legged_cts.deploy.contract import COMMANDS
 from legged_cts.deploy.robot import Array
 from legged_cts.deploy.video import FrameRenderer, VideoWriter
-from legged_cts.viewer.session import Simulation
+from legged_cts.viewer.session import UPRIGHT, Simulation
 
 FPS = 25.0
 SETTLING = 1.0
@@ -112,7 +112,7 @@ def record(
             if state.fallen:
                 state = session.reset()
                 lookat, shown = state.base_pos, np.zeros(3)
-            begun, errors, falls, lay = step, [], 0, False
+            begun, errors, falls, lay, upright = step, [], 0, False, 0.0
             while step < end:
                 # A frame shows the state at its own time; at 50 Hz every second state is one.
                 if frames / FPS <= step * dt + 1e-9:
@@ -125,7 +125,8 @@ def record(
                 step += 1
                 shown = shown + min(1.0, dt / SMOOTHING) * (state.velocity - shown)
                 falls += state.fallen and not lay
-                lay = state.fallen
+                upright = 0.0 if state.fallen else upright + dt
+                lay = state.fallen or (lay and upright < UPRIGHT)
                 if (step - begun) * dt > SETTLING:
                     error = command - state.velocity
                     errors.append((np.linalg.norm(error[:2]), abs(error[2])))

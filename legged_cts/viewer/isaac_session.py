@@ -21,7 +21,7 @@ from legged_cts.evaluation.policies import check_roles, checkpoint_policies
 from legged_cts.robots.spec import load_robot
 from legged_cts.robots.usd import cache_dir
 from legged_cts.terrain.heights import Heightfield
-from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint
+from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint, trained_steps
 from legged_cts.training.compose import apply_overrides, plain
 from legged_cts.trust.plain import building
 from legged_cts.viewer.session import State, require
@@ -90,7 +90,7 @@ class IsaacSession:
         ranges = checkpoint["env_info"]["command_ranges"]
         self.command_ranges = {name: (float(low), float(high)) for name, (low, high) in ranges.items()}
         name = config["algorithm"]["class_name"].rpartition(":")[2]
-        self.title = f"{self.spec.name}, {name}, {checkpoint['total_steps']:,} steps"
+        self.title = f"{self.spec.name}, {name}, {trained_steps(checkpoint):,} steps"
         self.roles, self.role = tuple(self._policies), role
         self.terrain = config["terrain"]["name"]
         self.terrains = (self.terrain,)

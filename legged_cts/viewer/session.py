@@ -19,6 +19,8 @@ from legged_cts.robots.spec import RobotSpec, load_robot
 from legged_cts.terrain.grid import rough_terrain
 
 TERRAINS = ("flat", "rough")
+UPRIGHT = 1.0
+"""How long a robot must be up without a break to end a fall [s]: one that tumbles may rise for moments."""
 
 
 @dataclass(frozen=True)

@@ -254,6 +254,7 @@ def memory(runner: Runner, minutes: float, every_s: float = 10.0) -> dict[str, A
     runner.display.update = sampled
     first = runner.current_learning_iteration
     runner.learn(10**6, init_at_random_ep_len=True, max_minutes=minutes)
+    samples.append((time.monotonic() - began, resident_mb()))
     late = [sample for sample in samples if sample[0] > minutes * 20.0]
     return {
         "minutes": (time.monotonic() - began) / 60.0,

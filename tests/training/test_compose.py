@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from legged_cts.physics.presets import SolverOptions
-from legged_cts.training.app import pack_word, resolve_task, robot_name, user_errors
+from legged_cts.robots.spec import load_robot
+from legged_cts.training.app import (
+    check_robot_unchanged,
+    evaluation_episodes,
+    pack_word,
+    resolve_task,
+    robot_name,
+    user_errors,
+)
 from legged_cts.training.checkpoint import REQUIRED, save_checkpoint
 from legged_cts.training.command_line import check, in_run_dir, read
 from legged_cts.training.compose import apply_overrides, compose_task, plain
@@ -174,3 +182,20 @@ def test_the_solver_settings_of_the_task_are_the_defaults():
 )
 def test_a_run_is_named_after_its_robot_not_after_a_path(robot, name):
     assert robot_name(robot) == name
+
+
+def test_a_robot_that_changed_since_the_run_began_is_noticed_at_resume():
+    spec = load_robot("go2")
+    info = {"robot_hash": spec.hash, "stiffness": list(spec.stiffness), "damping": list(spec.damping)}
+    check_robot_unchanged("go2", info)
+    with pytest.raises(ValueError, match="go2.xml of the robot 'go2' changed .*: stiffness differ; .* robot=go2 on"):
+        check_robot_unchanged("go2", {**info, "robot_hash": "other", "stiffness": [1.0] * 12})
+    with pytest.raises(ValueError, match="so in its MJCF"):
+        check_robot_unchanged("go2", {**info, "robot_hash": "other"})
+
+
+@pytest.mark.parametrize(
+    ("wanted", "iterations", "episodes"), [(256, 3, 16), (256, 100, 100), (256, 1800, 256), (7, 3, 7), (7, 100, 7)]
+)
+def test_the_evaluation_after_a_training_is_as_long_as_the_training(wanted, iterations, episodes):
+    assert evaluation_episodes(wanted, iterations) == episodes

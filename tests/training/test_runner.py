@@ -13,7 +13,7 @@ import torch
 from build import make_runner
 from entries import TIMINGS, differences, metrics_rows
 
-from legged_cts.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from legged_cts.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint, trained_steps
 from legged_cts.training.random_state import random_state, seed_everything, set_random_state
 from legged_cts.training.runner import Ending
 
@@ -140,6 +140,17 @@ def test_weights_alone_start_a_new_run(tmp_path):
     assert second.current_learning_iteration == 0 and second.total_steps == 0
     for name, value in parameters(first).items():
         assert torch.equal(value, parameters(second)[name])
+    # Its steps are those of the whole lineage, also after a third training and a resume.
+    second.log_dir = tmp_path / "second"
+    second.learn(1)
+    saved = load_checkpoint(tmp_path / "second" / "model_1.pt")
+    assert saved["total_steps"] == 40 and trained_steps(saved) == 3 * 40
+    third = make_runner(None, seed=8)
+    third.load(str(tmp_path / "second" / "model_1.pt"), {"actor": True, "critic": True})
+    assert third.previous_steps == 120
+    again = make_runner(None, seed=8)
+    again.load(str(tmp_path / "second" / "model_1.pt"))
+    assert (again.previous_steps, again.total_steps) == (80, 40)
 
 
 def test_networks_that_do_not_fit_are_named(tmp_path):

@@ -8,7 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import STORE_EVERYTH
 from tensorboard.plugins.custom_scalar import layout_pb2
 
 from legged_cts.training.panels import PAGES
-from legged_cts.training.writers import CsvWriter, TensorBoardWriter
+from legged_cts.training.writers import CsvWriter, TensorBoardWriter, check_logger
 
 
 def lines(path):
@@ -104,3 +104,16 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path):
     writer.write({"b": 3.0}, 2)
     writer.close()
     assert path.read_text().splitlines() == ["iteration,b", "1,2", "2,3"]
+
+
+def test_wandb_without_a_key_is_refused_before_anything_starts(monkeypatch, tmp_path):
+    import wandb
+
+    for name in ("WANDB_API_KEY", "WANDB_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setattr(type(wandb.api), "api_key", None)
+    with pytest.raises(ValueError, match="logger=wandb: no API key .* WANDB_MODE=offline"):
+        check_logger("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    assert check_logger("wandb") == "wandb"

@@ -10,7 +10,13 @@ from typing import Any
 import yaml
 
 from legged_cts.evaluation.compare.comparison import Comparison, ComparisonError
-from legged_cts.training.checkpoint import BEST, latest_checkpoint, load_checkpoint, numbered_checkpoints
+from legged_cts.training.checkpoint import (
+    BEST,
+    latest_checkpoint,
+    load_checkpoint,
+    numbered_checkpoints,
+    trained_steps,
+)
 from legged_cts.training.compose import compose_task, plain
 from legged_cts.training.revision import git_revision
 from legged_cts.trust.yaml_file import load_yaml
@@ -179,7 +185,7 @@ def _run(comparison: Comparison, arm: str, seed: int, folder: Path) -> Run:
     words = tuple(overrides.values())
     try:
         config = plain(compose_task([*words, f"seed={seed}"]))
-        source = sum(int(load_checkpoint(latest_checkpoint(path))["total_steps"]) for path in checkpoints(config))
+        source = sum(trained_steps(load_checkpoint(latest_checkpoint(path))) for path in checkpoints(config))
         return Run(
             arm=arm,
             seed=seed,
