@@ -98,7 +98,7 @@ def role_batches(
     def arranged(rollout: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return rollout.flatten(0, 1).index_select(0, order).split(sizes)
 
-    observations = {name: arranged(value) for name, value in storage.observations.items()}
+    observations = {name: arranged(value) for name, value in storage.observations.items()}  # type: ignore[arg-type]
     columns = [
         arranged(column)
         for column in (storage.actions, storage.values, storage.advantages, storage.returns, storage.actions_log_prob)

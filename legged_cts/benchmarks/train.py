@@ -142,8 +142,8 @@ def measure(words: Sequence[str], iterations: int) -> dict[str, float]:
         runner = Runner(
             env, train_cfg, None, device, config=config, env_info=env_info(config, env), display=NoDisplay()
         )
-        clock, solver = _Clock(), NewtonManager._solver
-        native = hasattr(solver, "bare_speed")
+        solver: Any = NewtonManager._solver
+        clock, native = _Clock(), hasattr(solver, "bare_speed")
         if native:
             clock.time("physics", solver, "_roll")
         clock.time("convert" if native else "physics", env.unwrapped.sim, "step")

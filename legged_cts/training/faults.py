@@ -165,7 +165,7 @@ class FaultGuard:
 
     def _look(self, obs: TensorDict, rewards: torch.Tensor) -> tuple[bool, int]:
         """Whether all numbers are sound, and how many worlds blew up so far; waits for the device once."""
-        largest = [value.abs().max().float() for value in (*obs.values(), rewards)]
+        largest: list[torch.Tensor] = [value.abs().max().float() for value in (*obs.values(), rewards)]  # type: ignore
         counter = getattr(self._env.unwrapped, "nan_resets", None)
         if isinstance(counter, torch.Tensor):
             largest.append(counter.float())

@@ -1,7 +1,7 @@
 """Unitree's topics over DDS, by Cyclone DDS 0.10 (the extra `unitree`)."""
 
 # Cyclone DDS is an extra, and its types are made at run time (it reads annotations, which must be no strings).
-# pyright: reportMissingImports=false, reportAssignmentType=false
+# pyright: reportMissingImports=false, reportAssignmentType=false, reportGeneralTypeIssues=false, reportCallIssue=false
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any

@@ -156,7 +156,10 @@ def _overrides(field: str, value: Any) -> tuple[str, ...]:
 
 def _parse(field: str, word: str) -> Override:
     """Read a word as Hydra will, and refuse what is more than a value for one key of the task."""
-    if not re.match(r"(\+{0,2}|~)[A-Za-z_]", word) or len(word) > MAX_WORD or not word.isprintable() or "${" in word:
+    # ${seed} and other keys of the task may be referred to; what runs a resolver, ${oc.env:HOME}, may not.
+    plain_word = re.sub(r"\$\{[a-z_]+(\.[a-z_]+)*\}", "", word)
+    named = re.match(r"(\+{0,2}|~)[A-Za-z_]", word)
+    if not named or len(word) > MAX_WORD or not word.isprintable() or "${" in plain_word:
         raise ComparisonError(f"{field}: {show(word)} is no key=value override of the task")
     try:
         override = OverridesParser.create().parse_override(word)
