@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from legged_cts.training import ctrl_c  # noqa: F401
+
+# isort: split
 import sys
 
 from legged_cts.deploy.onboard.loop import leave

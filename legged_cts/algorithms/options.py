@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from legged_cts.algorithms.history_buffer import HISTORY_RESETS
+from legged_cts.trust.plain import show
 
 CHOICES = {
     "surrogate": ("sum_of_means", "pooled"),
@@ -33,7 +34,8 @@ def check_options(algorithm: Any, teachers: int, students: int) -> None:
     """
     for key, allowed in CHOICES.items():
         if getattr(algorithm, key) not in allowed:
-            raise ValueError(f"algorithm.{key} must be one of {', '.join(allowed)}; got '{getattr(algorithm, key)}'")
+            got = show(getattr(algorithm, key))
+            raise ValueError(f"algorithm.{key} must be one of {', '.join(allowed)}; got {got}")
     for key, least in AT_LEAST.items():
         if not getattr(algorithm, key) >= least:
             raise ValueError(f"algorithm.{key} must be at least {least}, got {getattr(algorithm, key)}")

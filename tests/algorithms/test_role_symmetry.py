@@ -357,7 +357,10 @@ def test_no_symmetry_suits_an_algorithm_that_knows_none():
     ("symmetry_cfg", "message"),
     [
         (True, "algorithm.symmetry_cfg must be null or have the keys"),
-        ({"use_mirror": True}, "unknown key algorithm.symmetry_cfg.use_mirror; allowed are: data_augmentation_func"),
+        (
+            {"use_mirror": True},
+            "unknown key algorithm.symmetry_cfg.use_mirror; allowed are: exact, data",
+        ),
         ({"use_mirror_loss": 1}, "algorithm.symmetry_cfg.use_mirror_loss must be true or false"),
         ({"use_mirror_loss": True}, "mirror_loss_coeff is 0, so use_mirror_loss has no effect"),
         ({"mirror_loss_coeff": -1.0}, "mirror_loss_coeff must be a number of at least 0"),

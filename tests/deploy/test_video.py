@@ -108,7 +108,7 @@ def test_auto_falls_back_to_the_cpu(robot: MujocoRobot, monkeypatch: pytest.Monk
 def test_video_has_the_frames(robot: MujocoRobot, tmp_path: Path) -> None:
     imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
     frames = [(robot.data.qpos.copy(), robot.base_pos)] * 10
-    path = tmp_path / "new" / "stand.mp4"
+    path = tmp_path / "stand.mp4"
     assert write_video(path, robot.model, frames, backend="cpu", width=64, height=36) == "cpu"
     count, seconds = imageio_ffmpeg.count_frames_and_secs(str(path))
     assert count == 10 and seconds == pytest.approx(0.4, abs=0.05)
