@@ -52,7 +52,7 @@ def test_a_revision_is_checked_out_for_the_time_of_the_comparison():
 def test_a_training_is_timed_part_by_part():
     row = train._apart(ROOT, ["env.scene.num_envs=4"], 1)
     assert row["num_envs"] == 4 and row["steps_per_s"] > 0 and row["bare"] > 0
-    assert all(row[part] > 0 for part in PARTS)
+    assert all(row[part] > 0 for part in PARTS if part != "reset")  # four environments may go on through an iteration
     assert sum(row[part] for part in PARTS) == pytest.approx(4 * 24 / row["steps_per_s"])
 
 
