@@ -8,20 +8,12 @@ from legged_cts.training import ctrl_c  # noqa: F401
 import sys
 
 from legged_cts.deploy.sim2sim import Sim2SimOptions, sim2sim
-from legged_cts.deploy.words import describe, parse_words
+from legged_cts.deploy.words import run_words
 
 
 def main(argv: list[str]) -> int:
     """Returns the exit status; a wrong word, file or robot is one line on stderr."""
-    if {"help", "-h", "--help"} & set(argv):
-        print(f"{__doc__}\n\n{describe(Sim2SimOptions)}")
-        return 0
-    try:
-        sim2sim(parse_words(argv, Sim2SimOptions))
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f"sim2sim: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return run_words("sim2sim", __doc__, Sim2SimOptions, sim2sim, argv)
 
 
 if __name__ == "__main__":

@@ -172,7 +172,7 @@ class CTS(PPO):
             self.student_encoder_gradient = "reconstruction" if len(self.teacher_ids) else "surrogate"
         self.student_optimizer = torch.optim.Adam(self._student_encoder.parameters(), lr=student_learning_rate)
         for group in self.optimizer.param_groups + self.student_optimizer.param_groups:
-            group["fused"] = True  # one pass over each parameter instead of ten
+            group["fused"] = True  # all operations of a step in one kernel
         self._student_modules: list[nn.Module] = [self._student_encoder]
         self._student = StudentPolicy(actor, self._student_encoder, history_group, history_shape)
         self._teacher = TeacherPolicy(actor)

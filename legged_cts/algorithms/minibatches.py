@@ -76,7 +76,7 @@ def role_batches(
     """Yield mini-batches of a full storage, the same ones in every epoch, as rsl_rl does.
 
     The rollout is put into their order once, so that a mini-batch is a slice of it: gathering it anew in every epoch
-    took a fifteenth of the update.
+    took 6 % of an update of 1024 environments.
 
     Args:
         storage: Rollouts of ``num_transitions_per_env`` steps.

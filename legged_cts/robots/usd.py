@@ -29,7 +29,7 @@ _FORMAT = 4
 # 7 % of episodes instead of 5 %. So it is free there too [deg/s].
 _FREE_SPEED = 1.0e5
 
-# Coulomb friction of a joint is one more constraint in every tick, which costs a sixth of MuJoCo's time (12 joints of a
+# Coulomb friction of a joint is one more constraint in every tick, which costs 15 % of MuJoCo's time (12 joints of a
 # Go2). Training takes a damping instead that does the same work at this typical speed of a walking leg [rad/s]; plain
 # MuJoCo keeps the friction, so that `sim2sim` judges what that leaves out.
 _FRICTION_SPEED = 5.0
