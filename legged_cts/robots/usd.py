@@ -32,7 +32,7 @@ _FREE_SPEED = 1.0e5
 # Coulomb friction of a joint is one more constraint in every tick, which costs 15 % of MuJoCo's time (12 joints of a
 # Go2). Training takes a damping instead that does the same work at this typical speed of a walking leg [rad/s]; plain
 # MuJoCo keeps the friction, so that `sim2sim` judges what that leaves out.
-_FRICTION_SPEED = 5.0
+FRICTION_SPEED = 5.0
 
 
 def cache_dir() -> Path:
@@ -194,7 +194,7 @@ def _author_drive(prim: Usd.Prim, spec: RobotSpec) -> None:
     drive.CreateMaxForceAttr(spec.effort_limit[index])
     friction, damping = (prim.GetAttribute(f"mjc:{name}") for name in ("frictionloss", "damping"))
     if friction and friction.Get():
-        total = (damping.Get() or 0.0) + friction.Get() / _FRICTION_SPEED
+        total = (damping.Get() or 0.0) + friction.Get() / FRICTION_SPEED
         damping.Set(total)
         friction.Set(0.0)
         prim.GetAttribute("newton:damping").Set(math.radians(total))

@@ -90,7 +90,7 @@ def test_without_words_it_takes_the_policy_of_the_clone(tmp_path: Path, monkeypa
     monkeypatch.setenv("LEGGED_CTS_ASSETS", str(tmp_path))
     done = _run()
     assert done.returncode == 2
-    assert f"there is no file {tmp_path}/policies/go2_flat/policy.onnx" in done.stderr
+    assert "there is no file go2_flat" in done.stderr
 
 
 def test_help_names_the_keys() -> None:

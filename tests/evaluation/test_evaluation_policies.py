@@ -35,6 +35,7 @@ class FallingEnv:
         flat = SimpleNamespace(terrain_type="plane", terrain_generator=None)
         self.scene = SimpleNamespace(env_origins=torch.zeros(ENVS, 3), terrain=SimpleNamespace(cfg=flat))
         self.command = torch.zeros(ENVS, 3)
+        self.progress = SimpleNamespace(passed=torch.zeros(ENVS, dtype=torch.bool))
         velocity = SimpleNamespace(
             cfg=SimpleNamespace(resampling_time_range=(5.0, 5.0)), time_left=torch.full((ENVS,), 5.0)
         )

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import sys
 
+import mujoco
 import numpy as np
 import torch
 
 from legged_cts.deploy.mujoco_robot import MujocoRobot
 from legged_cts.envs.launch import make_env
+from legged_cts.robots.usd import FRICTION_SPEED
 from legged_cts.training.compose import compose_task
 
 NUM_ENVS = 4
@@ -57,12 +59,19 @@ def _copy(env, robot: MujocoRobot, index: int) -> MujocoRobot:
     """Put a robot into the state of a world."""
     data, (base, joints) = env.scene["robot"].data, _truth(env)
     x, y, z, w = data.root_link_quat_w.torch[index].tolist()
+    _friction_as_damping(robot.model)
     robot.data.qpos[:7] = (*base[index], w, x, y, z)
     robot.data.qvel[:3] = data.root_link_lin_vel_w.torch[index].numpy()
     robot.data.qvel[3:6] = data.root_link_ang_vel_b.torch[index].numpy()
     robot.data.qpos[7:] = joints[index]
     robot.data.qvel[6:] = env.state.current().joint_vel[index].numpy()
     return robot
+
+
+def _friction_as_damping(model: mujoco.MjModel) -> None:
+    """The one thing in which training differs by intent, done to plain MuJoCo as the converted robot has it."""
+    model.dof_damping += model.dof_frictionloss / FRICTION_SPEED
+    model.dof_frictionloss[:] = 0.0
 
 
 if __name__ == "__main__":
