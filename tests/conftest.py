@@ -2,12 +2,42 @@
 
 import os
 import sys
+from pathlib import Path
 
 from hypothesis import settings
 
 # Machines that run the suite may be busy; how long an example takes is no property of the code.
 settings.register_profile("legged_cts", deadline=None)
 settings.load_profile("legged_cts")
+
+HERE = Path(__file__).parent
+SECONDS = {
+    "algorithms/test_distributed.py": 50,
+    "algorithms/test_joint_batch.py": 30,
+    "deploy/test_trace.py": 60,
+    "envs/test_flat_env.py": 15,
+    "envs/test_rough_env.py": 20,
+    "envs/test_symmetric_policies.py": 30,
+    "evaluation/compare/test_compare_runs.py": 25,
+    "evaluation/compare/test_compare_script.py": 70,
+    "evaluation/test_shipped_policy.py": 60,
+    "physics/test_native.py": 15,
+    "physics/test_parity.py": 45,
+    "physics/test_reference.py": 15,
+    "robots/test_draft.py": 60,
+    "robots/test_vendors.py": 30,
+    "training/test_ctrl_c.py": 15,
+    "training/test_kill.py": 30,
+    "training/test_learning.py": 120,
+    "training/test_many_processes.py": 50,
+    "training/test_methods_real.py": 70,
+    "training/test_own_robot.py": 20,
+    "training/test_real_resume.py": 80,
+    "training/test_stress.py": 25,
+    "training/test_train_script.py": 70,
+    "trust/test_strangers_files.py": 60,
+}
+"""Files that take more than ten seconds of a core: `pytest -m "not slow"` leaves them out."""
 
 # Where the environment forbids it, every process that a test starts would compile torch, scipy and Warp anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -23,3 +53,15 @@ def pytest_configure(config) -> None:
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) >= count:
         os.sched_setaffinity(0, cores[index::count])
+
+
+def pytest_collection_modifyitems(items) -> None:
+    """Mark the slow files and begin with the slowest: none of them is left when the other workers are done."""
+    for item in items:
+        if _seconds(item):
+            item.add_marker("slow")
+    items.sort(key=lambda item: -_seconds(item))
+
+
+def _seconds(item) -> float:
+    return SECONDS.get(os.path.relpath(item.path, HERE), 0)

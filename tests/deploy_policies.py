@@ -12,23 +12,23 @@ from legged_cts.export.onnx import write_contract
 from legged_cts.robots.gait import Gait
 from legged_cts.robots.spec import load_robot
 
+GO2 = load_robot("go2")
 COUNT_GAIN = 0.001
 """Action of `write_counting_policy` per step since the reset."""
 
 
 def make_contract(**changes: Any) -> PolicyContract:
     """The contract of a policy for the Go2 as its files stand, with changes."""
-    spec = load_robot("go2")
     fields: dict[str, Any] = {
         "version": 1,
         "robot": "go2",
-        "robot_hash": spec.hash,
-        "joints": spec.joints,
-        "default_joint_pos": spec.nominal_pose,
-        "stiffness": spec.stiffness,
-        "damping": spec.damping,
-        "effort_limit": spec.effort_limit,
-        "action_scale": spec.action_scale,
+        "robot_hash": GO2.hash,
+        "joints": GO2.joints,
+        "default_joint_pos": GO2.nominal_pose,
+        "stiffness": GO2.stiffness,
+        "damping": GO2.damping,
+        "effort_limit": GO2.effort_limit,
+        "action_scale": GO2.action_scale,
         "action_clip": 10.0,
         "control_dt": 0.02,
         "physics_dt": 0.005,

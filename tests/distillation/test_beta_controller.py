@@ -7,7 +7,6 @@ from legged_cts.distillation.beta_controller import BetaController, BetaPolicy
 
 
 def test_policy_gradient_against_finite_differences():
-    """T13"""
     torch.manual_seed(0)
     policy = BetaPolicy(3, hidden=4).double()
     features = torch.tensor([0.3, -0.7, 1.1], dtype=torch.float64)
@@ -26,7 +25,7 @@ def test_policy_gradient_against_finite_differences():
 
 
 def test_density_by_hand():
-    """T13: with zero outputs both parameters are 1 + ln 2."""
+    """With zero outputs both parameters are 1 + ln 2."""
     policy = BetaPolicy(1)
     for parameter in policy.parameters():
         torch.nn.init.zeros_(parameter)
@@ -37,7 +36,7 @@ def test_density_by_hand():
 
 
 def test_bandit():
-    """T13: progress -(rho - 0.3)^2 in every window."""
+    """Progress -(rho - 0.3)^2 in every window."""
     controller = BetaController(1, hold=1, delay=1, learning_rate=0.02)
     student_return = 0.0
     start = controller.mean([1.0])
@@ -49,7 +48,6 @@ def test_bandit():
 
 
 def test_a_ratio_is_held_for_its_updates():
-    """T13"""
     controller = BetaController(1, hold=4)
     ratios = [controller.step(0.0, [1.0]) for _ in range(20)]
     windows = [ratios[i : i + 4] for i in range(0, 20, 4)]
@@ -59,7 +57,7 @@ def test_a_ratio_is_held_for_its_updates():
 
 
 def test_delayed_progress_belongs_to_the_window_that_it_follows(monkeypatch):
-    """T13: windows of two updates, two windows of progress at discount 0.5; returns in between do not count."""
+    """Windows of two updates, two windows of progress at discount 0.5; returns in between do not count."""
     controller = BetaController(1, hold=2, delay=2, gamma=0.5)
     learned = []
     monkeypatch.setattr(

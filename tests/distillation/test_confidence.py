@@ -12,7 +12,7 @@ def _columns(*columns: str) -> torch.Tensor:
 
 
 def test_targets_by_hand():
-    """T18: a fall in the third step, a time-out in the third step, neither."""
+    """A fall in the third step, a time-out in the third step, neither."""
     falls, time_outs = _columns("001000", "000000", "000000"), _columns("000000", "001000", "000000")
     targets, judged = survival_targets(falls, time_outs, 2)
     assert torch.equal(judged, _columns("111110", "110110", "111110") & ~_columns("000000", "010000", "000000"))
@@ -25,7 +25,7 @@ def test_a_window_that_ends_with_the_time_out_is_not_a_survival_of_more():
 
 
 def test_teacher_driven_steps_do_not_speak_for_the_student():
-    """T18: the student drives steps 0 to 2; its fall counts, what happens under the teacher does not."""
+    """The student drives steps 0 to 2; its fall counts, what happens under the teacher does not."""
     acts = _columns("000111", "000111")
     targets, judged = survival_targets(_columns("001000", "000010"), _columns("000000", "000000"), 3, acts)
     assert judged.T.tolist() == [[True, True, True, False, False, False], [True, False, False, False, False, False]]
@@ -45,7 +45,7 @@ def test_horizon_must_fit(horizon):
 
 
 def test_head_learns_the_students_rate_and_not_the_teachers():
-    """T18: constant features; falls per step with rate 0.05 for the student and 0.005 for the teacher, horizon 5."""
+    """Constant features; falls per step with rate 0.05 for the student and 0.005 for the teacher, horizon 5."""
     generator = torch.Generator().manual_seed(0)
     steps, envs, horizon = 30, 6000, 5
     acts = (torch.arange(envs) < 4000).expand(steps, envs)

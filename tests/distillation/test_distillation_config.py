@@ -154,7 +154,6 @@ SPARSE_TO_DENSE = {
 
 
 def test_a_phase_switches_divergence_and_driver_together():
-    """T17"""
     plan = DistillationPlan(SPARSE_TO_DENSE)
     found = []
     for _ in range(25):
@@ -171,7 +170,6 @@ def test_a_phase_switches_divergence_and_driver_together():
 
 
 def test_every_phase_is_checked_before_training():
-    """T17"""
     late = {"place": {"schedule": "phases", "values": ["loss", "return"], "until": [500]}, "divergence": "mse"}
     with pytest.raises(ValueError, match="place.kind = return contradicts"):
         DistillationPlan(late)

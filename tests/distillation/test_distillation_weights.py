@@ -16,7 +16,6 @@ def _generator(seed: int = 0) -> torch.Generator:
 
 
 def test_gate_is_one_half_at_zero_and_falls_with_the_advantage():
-    """T11"""
     gate = weights.adv_gate(torch.linspace(-3, 3, 101, dtype=torch.float64), 0.5)
     assert gate[50].item() == pytest.approx(0.5, abs=1e-12)
     assert bool((gate[1:] < gate[:-1]).all())
@@ -30,7 +29,6 @@ def test_gate_of_no_width_is_the_mask_of_failures():
 @given(st.lists(st.floats(0.01, 10.0), min_size=2, max_size=12), st.floats(0.0, 2.0))
 @settings(max_examples=100, deadline=None)
 def test_relative_divergence_is_sods_product(values, delta):
-    """T11"""
     d, epsilon = torch.tensor(values, dtype=torch.float64), 1e-6
     found = weights.rel_div(d, delta, reference=d[0], epsilon=epsilon)
     ratios = (d[:-1] + epsilon) / (d[1:] + epsilon)
@@ -53,7 +51,6 @@ def test_segments():
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 1.0])
 def test_top_keeps_its_share(share):
-    """T11"""
     kept = weights.top(torch.rand(101, generator=_generator()), share, 1.0, generator=_generator())
     assert kept.sum().item() == round(101 * share) and set(kept.tolist()) <= {0.0, 1.0}
 
@@ -65,7 +62,7 @@ def _frequencies(divergence: torch.Tensor, power: float, draws: int = 1500, **op
 
 
 def test_top_draws_in_proportion_to_the_power_of_the_divergence():
-    """T11: one of four samples is kept, so its probability is the weight itself; power 0 is uniform."""
+    """One of four samples is kept, so its probability is the weight itself; power 0 is uniform."""
     divergence = torch.tensor([0.0, 1.0, 2.0, 3.0])
     torch.testing.assert_close(_frequencies(divergence, 1.0), divergence / 6, atol=0.05, rtol=0)
     torch.testing.assert_close(_frequencies(divergence, 2.0), divergence**2 / 14, atol=0.05, rtol=0)
@@ -73,7 +70,7 @@ def test_top_draws_in_proportion_to_the_power_of_the_divergence():
 
 
 def test_top_by_entropy_needs_a_std_that_depends_on_the_state():
-    """T11: with the usual std the entropies are equal, and the same samples are kept as without them."""
+    """With the usual std the entropies are equal, and the same samples are kept as without them."""
     divergence = torch.rand(200, generator=_generator(), dtype=torch.float64)
     student = gaussian(200, 12, seed=0)
     shared = DiagonalGaussian(student.mean, student.std[0].expand(200, -1)).entropy()
@@ -92,7 +89,6 @@ def test_top_by_entropy_needs_a_std_that_depends_on_the_state():
 
 @pytest.mark.parametrize("soft", [False, True])
 def test_clip_caps(soft):
-    """T11"""
     divergence = torch.tensor([0.5, 2.0, 2.5, 100.0])
     capped = weights.clip(divergence, 2.0, soft) * divergence
     assert capped.tolist() == pytest.approx([0.5, 2.0, 2.0, 2.0] if soft else [0.5, 2.0, 0.0, 0.0])
@@ -106,7 +102,6 @@ def test_hard_clip_has_the_gradient_of_the_minimum():
 
 
 def test_window_opens_at_resets_and_when_the_student_takes_over():
-    """T11"""
     driver = Driver(2, "prefix", torch.tensor([1.0, 0.0]), 2)
     found = []
     for step in range(7):
@@ -123,7 +118,6 @@ def test_product():
 
 
 def test_no_weight_has_a_gradient():
-    """T11"""
     x = torch.rand(8, generator=_generator()).requires_grad_()
     found = [
         weights.adv_gate(x, 0.5),

@@ -30,7 +30,6 @@ def _torch(dist: DiagonalGaussian) -> Independent:
 
 
 def test_densities_against_torch():
-    """T1"""
     p, x = gaussian(7, 3, seed=0), gaussian(7, 3, seed=1).mean
     torch.testing.assert_close(p.log_prob(x), _torch(p).log_prob(x))
     torch.testing.assert_close(p.entropy(), _torch(p).entropy())
@@ -42,14 +41,12 @@ def test_mean_and_std_share_a_shape():
 
 
 def test_kl_against_torch():
-    """T1"""
     student, teacher = gaussian(7, 3, seed=0), gaussian(7, 3, seed=1)
     torch.testing.assert_close(reverse_kl(student, teacher), kl_divergence(_torch(student), _torch(teacher)))
     torch.testing.assert_close(forward_kl(student, teacher), kl_divergence(_torch(teacher), _torch(student)))
 
 
 def test_kl_gradients_in_closed_form():
-    """T1"""
     student, teacher = gaussian(7, 3, seed=0, grad=True), gaussian(7, 3, seed=1)
     gap, s, t = student.mean - teacher.mean, student.std, teacher.std
     mean, std = gradients(reverse_kl(student, teacher), student)
@@ -62,7 +59,6 @@ def test_kl_gradients_in_closed_form():
 
 @pytest.mark.parametrize("name", [name for name in DIVERGENCES if name != "nll"])
 def test_zero_with_zero_gradient_where_student_and_teacher_agree(name):
-    """T1, T4"""
     student = gaussian(5, 3, seed=0, grad=True)
     # The sampled estimate of the Jensen-Shannon divergence is exactly zero, its gradient only in the mean.
     value = divergence(name, student, student.detach(), samples=20_000, generator=torch.Generator().manual_seed(0))
@@ -73,7 +69,6 @@ def test_zero_with_zero_gradient_where_student_and_teacher_agree(name):
 
 
 def test_mean_matching_is_kl_at_one_std():
-    """T1"""
     student, teacher = gaussian(7, 3, seed=0), gaussian(7, 3, seed=1)
     std = torch.full_like(student.std, 0.7)
     a, b = DiagonalGaussian(student.mean, std), DiagonalGaussian(teacher.mean, std)
@@ -82,7 +77,6 @@ def test_mean_matching_is_kl_at_one_std():
 
 
 def test_wasserstein_by_hand():
-    """T1"""
     assert w2(normal([1.0, 0.0], [1.0, 2.0]), normal([0.0, 2.0], [4.0, 2.0])).item() == 1 + 4 + 9
 
 
@@ -98,7 +92,6 @@ def test_nll_is_the_forward_kl_to_a_narrow_teacher_up_to_its_entropy():
 
 
 def test_jsd_is_symmetric_at_one_half_and_bounded():
-    """T4"""
     student, teacher = gaussian(50, 3, seed=0), gaussian(50, 3, seed=1)
 
     def value(a, b, beta):
@@ -112,7 +105,6 @@ def test_jsd_is_symmetric_at_one_half_and_bounded():
 
 @pytest.mark.parametrize("beta, limit", [(1e-5, forward_kl), (1 - 1e-5, reverse_kl)])
 def test_jsd_tends_to_both_kls(beta, limit):
-    """T4"""
     student, teacher = normal([0.3, -0.2], [0.8, 0.6]), normal([0.0, 0.1], [0.7, 0.7])
     noise = torch.Generator().manual_seed(0)
     value = jsd(student, teacher, beta, 400_000, noise).item() / min(beta, 1 - beta)
@@ -121,13 +113,11 @@ def test_jsd_tends_to_both_kls(beta, limit):
 
 @pytest.mark.parametrize("sigmas, expected", [(3.0, 0.526), (10.0, 0.6931)])
 def test_jsd_against_known_values(sigmas, expected):
-    """T4"""
     value = jsd(normal([sigmas], [1.0]), normal([0.0], [1.0]), 0.5, 200_000, torch.Generator().manual_seed(0))
     assert value.item() == pytest.approx(expected, abs=2e-3)
 
 
 def test_jsd_far_apart_is_ln_2_and_flat():
-    """T4"""
     student = normal([30.0], [1.0], grad=True)
     value = jsd(student, normal([0.0], [1.0]), 0.5, 1000, torch.Generator().manual_seed(0))
     assert value.item() == pytest.approx(math.log(2), abs=1e-9)
@@ -135,7 +125,7 @@ def test_jsd_far_apart_is_ln_2_and_flat():
 
 
 def test_jsd_mixes_joint_densities():
-    """T4: a mixture of two-dimensional Gaussians does not factor, so dimensions do not add up."""
+    """A mixture of two-dimensional Gaussians does not factor, so dimensions do not add up."""
     student, teacher = normal([2.0, 2.0], [1.0, 1.0]), normal([0.0, 0.0], [1.0, 1.0])
     one = jsd(normal([2.0], [1.0]), normal([0.0], [1.0]), 0.5, 200_000, torch.Generator().manual_seed(0)).item()
     joint = jsd(student, teacher, 0.5, 200_000, torch.Generator().manual_seed(0)).item()
@@ -167,7 +157,6 @@ def test_unknown_divergence():
 
 
 def test_latent_and_action_matching_disagree_on_directions_that_the_actor_ignores():
-    """T14"""
     generator = torch.Generator().manual_seed(0)
     actor = torch.randn(3, 5, generator=generator, dtype=torch.float64)  # J, a = J z
     std = 0.3 + torch.rand(3, generator=generator, dtype=torch.float64)
@@ -208,7 +197,6 @@ def test_both_is_the_sum_of_the_one_sided_gradients():
 
 @pytest.mark.parametrize("estimator", ["k1", "k2"])
 def test_sampled_gradients_have_the_closed_form_as_mean(estimator):
-    """T6"""
     start, teacher = normal([0.5, -0.3], [0.6, 0.9]), normal([0.0, 0.2], [0.8, 0.7])
     student = expand(start, 100_000)
     generator = torch.Generator().manual_seed(1)
@@ -221,7 +209,7 @@ def test_sampled_gradients_have_the_closed_form_as_mean(estimator):
 
 
 def test_k3_as_a_loss_is_refused_because_it_has_another_gradient():
-    """T6: the claim itself, with stds close enough for finite weights, and the refusal."""
+    """The claim itself, with stds close enough for finite weights, and the refusal."""
     start, teacher = normal([0.4], [1.0]), normal([0.0], [0.8])
     student = expand(start, 200_000)
     noise = torch.randn(student.mean.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -245,7 +233,6 @@ def test_other_estimators_are_refused():
 
 
 def test_closed_form_baseline_keeps_the_mean_and_removes_its_part_of_the_variance():
-    """T7"""
     std = [0.7, 0.7]
     start, teacher = normal([0.5, -1.0], std), normal([0.0, 0.2], std)
     student = expand(start, 400_000)
@@ -264,7 +251,7 @@ def test_closed_form_baseline_keeps_the_mean_and_removes_its_part_of_the_varianc
 
 
 def test_closed_form_baseline_is_the_optimal_one_in_one_dimension():
-    """T7: E[l score^2] / E[score^2] = -KL by Gauss-Hermite quadrature, exact for these polynomials."""
+    """E[l score^2] / E[score^2] = -KL by Gauss-Hermite quadrature, exact for these polynomials."""
     student, teacher = normal([0.5], [0.7]), normal([-0.3], [0.7])
     nodes, weights = _hermite(20)
     actions = student.rsample(nodes.unsqueeze(-1))

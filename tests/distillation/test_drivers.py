@@ -23,20 +23,18 @@ def _episodes(steps: int, envs: int, length: int) -> torch.Tensor:
 @pytest.mark.parametrize("unit", UNITS)
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_the_ends_are_exact(unit, share):
-    """T10"""
     length = 0 if unit == "suffix" else 100
     masks = _drive(Driver(50, unit, share, length), _episodes(40, 50, 10))
     assert masks.float().mean().item() == share
 
 
 def test_environments_are_those_of_cts_for_good():
-    """T10"""
     masks = _drive(Driver(37, "env", 0.75), _episodes(30, 37, 7))
     assert torch.equal(masks, teacher_mask(37, 0.75).expand(30, -1))
 
 
 def test_coins_per_step_are_independent():
-    """T10: Binomial over steps, without correlation from one step to the next."""
+    """Binomial over steps, without correlation from one step to the next."""
     masks = _drive(Driver(1000, "step", 0.3), _episodes(100, 1000, 1000)).double()
     count = masks.numel()
     assert masks.mean().item() == pytest.approx(0.3, abs=4 * (0.3 * 0.7 / count) ** 0.5)
@@ -46,7 +44,6 @@ def test_coins_per_step_are_independent():
 
 
 def test_coins_per_episode_hold_for_the_episode():
-    """T10"""
     masks = _drive(Driver(2000, "episode", 0.3), _episodes(30, 2000, 10)).view(3, 10, 2000)
     assert torch.equal(masks.any(1), masks.all(1))
     drawn = masks[:, 0].double()
@@ -56,13 +53,11 @@ def test_coins_per_episode_hold_for_the_episode():
 
 @pytest.mark.parametrize("unit, teacher_first", [("prefix", True), ("suffix", False)])
 def test_hand_over_happens_at_its_step(unit, teacher_first):
-    """T10"""
     masks = _drive(Driver(3, unit, 1.0, 4), _episodes(20, 3, 10)).view(2, 10, 3)
     assert bool((masks[:, :4] == teacher_first).all()) and bool((masks[:, 4:] != teacher_first).all())
 
 
 def test_part_of_the_episodes_has_a_prefix():
-    """T10"""
     masks = _drive(Driver(2000, "prefix", 0.25, 4), _episodes(10, 2000, 10))
     assert masks[0].double().mean().item() == pytest.approx(0.25, abs=0.04)
     assert torch.equal(masks[0], masks[3]) and not bool(masks[4:].any())
@@ -77,7 +72,7 @@ def test_a_running_episode_keeps_its_length():
 
 
 def test_hand_over_times():
-    """T10, T11: the reset, or the step at which the student last took over."""
+    """The reset, or the step at which the student last took over."""
     driver = Driver(3, "prefix", torch.tensor([1.0, 0.0, 1.0]), 2)
     found = []
     dones = [[False] * 3] * 3 + [[False, False, True]] + [[False] * 3] * 3
@@ -103,7 +98,6 @@ def test_state_goes_on_where_it_stopped(unit):
 
 
 def test_only_the_acting_policys_steps_enter_its_surrogate():
-    """T10"""
     acts = torch.tensor([[True, False], [False, False]])
     assert surrogate_mask(acts, "student").tolist() == [[False, True], [True, True]]
     assert surrogate_mask(acts, "teacher").tolist() == [[True, False], [False, False]]
@@ -113,7 +107,6 @@ def test_only_the_acting_policys_steps_enter_its_surrogate():
 
 
 def test_teachers_join_where_the_student_mostly_fails():
-    """T10"""
     cells = torch.tensor([0, 0, 1, 2, 3])
     successes, attempts = torch.tensor([0, 1, 0, 5]), torch.tensor([4, 4, 0, 5])
     shares = failing_cell_shares(cells, successes, attempts, 0.25, 0.1)

@@ -16,7 +16,6 @@ def _x(count: int = 5, width: int = 6, seed: int = 0) -> torch.Tensor:
 
 
 def test_full_is_the_identity():
-    """T12"""
     exposure, x = Exposure(GROUPS), _x()
     assert exposure.output_dim == 6
     assert torch.equal(exposure.apply(x, exposure.mask(5)), x)
@@ -24,7 +23,7 @@ def test_full_is_the_identity():
 
 @pytest.mark.parametrize("order", ["fixed", "bernoulli"])
 def test_the_ends_of_the_ratio(order):
-    """T12: everything and its bits, or zeros and theirs whatever x is."""
+    """Everything and its bits, or zeros and theirs whatever x is."""
     exposure, x = Exposure(GROUPS, "ratio", order=order), _x()
     assert exposure.output_dim == 9
     assert torch.equal(exposure.apply(x, exposure.mask(5, 1.0)), torch.cat([x, torch.ones(5, 3)], -1))
@@ -41,7 +40,6 @@ def test_fixed_hides_its_groups_whole():
 
 
 def test_groups_appear_one_by_one_in_an_order_of_the_seed():
-    """T12"""
     exposure = Exposure(GROUPS, "ratio", seed=3)
     for count in range(4):
         mask = exposure.mask(2, count / 3)
@@ -67,7 +65,7 @@ def test_coins_per_group():
 
 
 def test_mask_after_the_normaliser_is_the_mean():
-    """T12: a hidden feature is at its mean and not at a raw zero, which may be far from all that the network saw."""
+    """A hidden feature is at its mean and not at a raw zero, which may be far from all that the network saw."""
     normalizer = EmpiricalNormalization(6)
     raw = 50.0 + _x(1000)
     normalizer.update(raw)
@@ -79,7 +77,7 @@ def test_mask_after_the_normaliser_is_the_mean():
 
 
 def test_what_a_student_cannot_follow_grows_with_the_ratio():
-    """T12: linear-Gaussian teachers trained under each mask, and the best student of each, by least squares."""
+    """Linear-Gaussian teachers trained under each mask, and the best student of each, by least squares."""
     generator = torch.Generator().manual_seed(0)
     groups = {f"g{i}": 1 for i in range(6)}
     exposure = Exposure(groups, "ratio", seed=1)

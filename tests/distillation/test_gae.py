@@ -47,7 +47,6 @@ class _Algorithm:
 
 
 def test_without_a_switch_it_is_rsl_rls_bit_by_bit():
-    """T10"""
     rewards, values, dones, last = _rollout(24, 50)
     stock = _Algorithm(_Storage(rewards, values, dones), _Critic(last))
     PPO.compute_returns(stock, None)  # type: ignore[arg-type]
@@ -58,7 +57,7 @@ def test_without_a_switch_it_is_rsl_rls_bit_by_bit():
 
 
 def test_a_switch_by_hand():
-    """T10: the teacher drives the first two of four steps."""
+    """The teacher drives the first two of four steps."""
     rewards, values = torch.tensor([[1.0], [2.0], [3.0], [4.0]]), torch.tensor([[0.5], [0.6], [0.7], [0.8]])
     dones, last, acting = torch.zeros(4, 1), torch.tensor([0.9]), torch.tensor([[True], [True], [False], [False]])
     deltas = [1 + 0.9 * 0.6 - 0.5, 2 + 0.9 * 0.7 - 0.6, 3 + 0.9 * 0.8 - 0.7, 4 + 0.9 * 0.9 - 0.8]
@@ -69,7 +68,7 @@ def test_a_switch_by_hand():
 
 
 def test_nothing_leaks_past_a_switch():
-    """T10: what happens after it changes earlier advantages only by the value at the switch."""
+    """What happens after it changes earlier advantages only by the value at the switch."""
     rewards, values, dones, last = _rollout(10, 4)
     dones = torch.zeros_like(dones)
     acting = (torch.arange(10) < 5).view(-1, 1, 1).expand_as(dones)
@@ -86,7 +85,6 @@ def test_nothing_leaks_past_a_switch():
 
 
 def test_a_critic_that_tells_policies_apart_bootstraps_with_its_own_value():
-    """T10"""
     rewards, values, dones, last = _rollout(3, 2)
     dones = torch.zeros_like(dones)
     acting = torch.tensor([True, False, False]).view(-1, 1, 1).expand_as(dones)

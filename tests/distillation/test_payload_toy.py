@@ -19,7 +19,7 @@ TABLE = {  # teacher's share: gain, root mean square of x, cost
 
 @pytest.mark.parametrize("share", TABLE)
 def test_where_imitation_ends_depends_on_who_drives(share):
-    """T10: from behaviour cloning (1) to DAgger (0), in closed form and simulated."""
+    """From behaviour cloning (1) to DAgger (0), in closed form and simulated."""
     gain, rms, cost = TABLE[share]
     exact = payload_toy.fixed_point(share)
     assert exact == pytest.approx(gain, abs=1e-4)
@@ -38,7 +38,7 @@ def _cost_slope(th: float) -> float:
 
 
 def test_reinforcement_learning_beats_the_best_imitation():
-    """T10: the last row of the table, the reason to keep the term of PPO."""
+    """The last row of the table, the reason to keep the term of PPO."""
     best = payload_toy.root(_cost_slope, -1.8, -0.5)
     assert best == pytest.approx(-1.3952, abs=1e-4)
     assert payload_toy.cost(best) == pytest.approx(0.112, abs=5e-4)
@@ -59,7 +59,7 @@ def _two_points(th: float) -> tuple[torch.Tensor, torch.Tensor]:
     "coef, gain", [(0.0, -1.3952), (0.1, -1.3884), (1.0, -1.3384), (10.0, -1.1934), (1000.0, -1.1158)]
 )
 def test_joint_training_lies_between_reinforcement_and_imitation(coef, gain):
-    """T19: exact gradient of the cost plus c times that of the reverse KL at unit variance, on student states."""
+    """Exact gradient of the cost plus c times that of the reverse KL at unit variance, on student states."""
 
     def slope(th: float) -> float:
         x, p = _two_points(th)
@@ -73,7 +73,7 @@ def test_joint_training_lies_between_reinforcement_and_imitation(coef, gain):
 
 
 def test_forward_kl_learns_the_residual_std_of_what_the_student_cannot_see():
-    """T18: the std that the student ends with is that of the teacher's action given the student's state."""
+    """The std that the student ends with is that of the teacher's action given the student's state."""
     th, teacher_std = payload_toy.fixed_point(0.0), 0.05
     x, p = _two_points(th)
     mean = th * x
@@ -130,7 +130,6 @@ def _fit(features: torch.Tensor, target: DiagonalGaussian) -> torch.Tensor:
 
 
 def test_routed_teachers_reach_both_plants_and_their_mean_neither():
-    """T16"""
     x, sign, plant = _two_plants(-0.5)
     gains = (-0.6, 0.4)  # the second plant answers the other way round
     one = torch.ones(len(x), 1, dtype=torch.float64)
@@ -144,7 +143,6 @@ def test_routed_teachers_reach_both_plants_and_their_mean_neither():
 
 
 def test_a_student_without_history_averages_even_routed_teachers():
-    """T16"""
     x = torch.linspace(-1, 1, 101, dtype=torch.float64).repeat(2)
     plant = torch.arange(2).repeat_interleave(101)
     one = torch.ones(len(x), 1, dtype=torch.float64)

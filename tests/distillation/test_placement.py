@@ -44,7 +44,6 @@ def test_mean_without_samples_is_zero_and_has_a_gradient():
 
 
 def test_extrapolated_log_ratio_is_the_pools_up_to_a_constant_of_the_state():
-    """T5"""
     teacher, reference, old = (gaussian(2, seed=seed) for seed in range(3))
     actions = gaussian(50, 2, seed=4).mean
     found = extrapolated_log_ratio(old.log_prob(actions), teacher.log_prob(actions), reference.log_prob(actions), 1.1)
@@ -53,7 +52,7 @@ def test_extrapolated_log_ratio_is_the_pools_up_to_a_constant_of_the_state():
 
 
 def test_return_without_discount_is_the_log_ratio_and_the_baseline_adds_the_kl():
-    """T6, T7: the gradient of both is that of the closed form, see also the estimators."""
+    """The gradient of both is that of the closed form, see also the estimators."""
     teacher, start = normal([0.0, 0.2], [0.8, 0.7]), normal([0.5, -0.3], [0.6, 0.9])
     student = expand(start, 100_000)
     noise = torch.randn(student.mean.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -75,7 +74,7 @@ def test_return_without_discount_is_the_log_ratio_and_the_baseline_adds_the_kl()
 
 @pytest.mark.parametrize("gamma", [1.0, 0.7])
 def test_discounted_return_has_the_gradient_of_the_trajectory_kl(gamma):
-    """T8: s' = s + a + w over two steps, student a ~ N(th s, s_a^2), teacher with gain -0.5."""
+    """S' = s + a + w over two steps, student a ~ N(th s, s_a^2), teacher with gain -0.5."""
     s0, std, noise_std, gain, teacher_gain = 1.5, 0.6, 0.3, -0.1, -0.5
     theta = torch.tensor(gain, dtype=torch.float64, requires_grad=True)
     # KL of a step in state s is (th - k)^2 s^2 / (2 std^2); E[s_1^2] depends on th, too.
@@ -120,7 +119,7 @@ def test_value_head_replaces_the_baseline():
 
 
 def test_a_return_with_values_by_hand():
-    """T8: the second step runs into the time limit, and before the fourth another policy takes over."""
+    """The second step runs into the time limit, and before the fourth another policy takes over."""
     log_ratio = torch.tensor([[1.0], [2.0], [3.0], [4.0]])
     values, last = torch.tensor([[0.1], [0.2], [0.3], [0.4]]), torch.tensor([0.5])
     ends = torch.tensor([[False], [True], [False], [False]])
@@ -139,7 +138,7 @@ def test_a_return_with_values_by_hand():
 @given(seed=st.integers(0, 100))
 @settings(max_examples=20, deadline=None)
 def test_ratio_with_alpha_one_is_ppo_bit_by_bit(seed):
-    """T9: loss and gradient, also where the dual clip would bite and the teacher gives the action no density at all."""
+    """Loss and gradient, also where the dual clip would bite and the teacher gives the action no density at all."""
     generator = torch.Generator().manual_seed(seed)
     log_prob, old, teacher, advantages = 2 * torch.randn(4, 200, generator=generator)
     teacher[0] = -math.inf
@@ -155,7 +154,7 @@ def test_ratio_with_alpha_one_is_ppo_bit_by_bit(seed):
 @pytest.mark.parametrize("advantage", [1.5, -1.5])
 @pytest.mark.parametrize("teacher_gap", [1.0, -1.0])
 def test_before_any_step_only_agreement_has_a_gradient(advantage, teacher_gap):
-    """T9: the teacher's opinion ln T - ln old against the sign of A; ln r = (1 - alpha)(ln old - ln T)."""
+    """The teacher's opinion ln T - ln old against the sign of A; ln r = (1 - alpha)(ln old - ln T)."""
     old = _double(-2.0)
     log_prob = old.clone().requires_grad_()
     loss = ratio_surrogate(log_prob, old, old + teacher_gap, _double(advantage), CLIP, alpha=0.5)
@@ -166,13 +165,12 @@ def test_before_any_step_only_agreement_has_a_gradient(advantage, teacher_gap):
 
 
 def test_anchored_log_ratio_by_definition():
-    """T9"""
     log_prob, old, teacher = _double(-1.0), _double(-2.0), _double(-3.5)
     assert anchored_log_ratio(log_prob, old, teacher, 0.75).item() == pytest.approx(-1.0 + 0.75 * 2.0 + 0.25 * 3.5)
 
 
 def test_anchor_constant_normalises_the_anchor():
-    """T9: ln Z is the logarithm of the anchor's integral, and ln r + ln Z that of a ratio of densities."""
+    """Ln Z is the logarithm of the anchor's integral, and ln r + ln Z that of a ratio of densities."""
     old, teacher, alpha = normal([0.3], [0.6]), normal([-0.5], [0.9]), 0.7
     x = torch.linspace(-12, 12, 200_001, dtype=torch.float64).unsqueeze(-1)
     anchor = (alpha * old.log_prob(x) + (1 - alpha) * teacher.log_prob(x)).exp()
@@ -205,13 +203,12 @@ def _ratios_before_any_step(dimensions: int, gap: float, alpha: float) -> torch.
      (29, 0.3, 0.9, 0.39)],
 )  # fmt: skip
 def test_saturation_grows_with_the_number_of_actions(dimensions, gap, alpha, expected):
-    """T9"""
     found = saturation(_ratios_before_any_step(dimensions, gap, alpha), CLIP).item()
     assert found == pytest.approx(expected, abs=0.015)
 
 
 def test_dual_clip_bounds_what_ppo_does_not():
-    """T9: at alpha = 0.5 with 29 actions the median ratio is about 1400 before any step."""
+    """At alpha = 0.5 with 29 actions the median ratio is about 1400 before any step."""
     log_ratio = _ratios_before_any_step(29, 1.0, 0.5)
     assert 1000 < log_ratio.exp().median().item() < 2000
     log_prob = log_ratio.clone().requires_grad_()

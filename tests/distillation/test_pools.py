@@ -24,7 +24,6 @@ def _same(a: DiagonalGaussian, b: DiagonalGaussian, **tolerance: float) -> None:
 
 
 def test_log_pool_by_hand():
-    """T2"""
     # precisions 1 and 1/4 at weights 1/2: 5/8 in sum, mean (1/2 * 2 + 1/8 * -4) / (5/8)
     pool = log_pool([normal([2.0], [1.0]), normal([-4.0], [2.0])], [0.5, 0.5])
     assert pool.mean.item() == pytest.approx(0.8)
@@ -32,7 +31,6 @@ def test_log_pool_by_hand():
 
 
 def test_extrapolation_has_its_ends_at_reference_and_teacher():
-    """T2"""
     teacher, reference = gaussian(4, 3, seed=0), gaussian(4, 3, seed=1)
     _same(extrapolate(teacher, reference, 0.0), reference)
     _same(extrapolate(teacher, reference, 1.0), teacher)
@@ -41,7 +39,6 @@ def test_extrapolation_has_its_ends_at_reference_and_teacher():
 @given(lam=st.floats(0.0, 5.0), seed=st.integers(0, 1000))
 @settings(max_examples=50, deadline=None)
 def test_extrapolation_with_equal_stds_is_linear_in_the_means(lam, seed):
-    """T2"""
     teacher, reference = gaussian(2, 3, seed=seed), gaussian(2, 3, seed=seed + 5000)
     std = torch.full_like(teacher.std, 0.4)
     a, b = DiagonalGaussian(teacher.mean, std), DiagonalGaussian(reference.mean, std)
@@ -50,7 +47,7 @@ def test_extrapolation_with_equal_stds_is_linear_in_the_means(lam, seed):
 
 
 def test_one_target_stands_for_several_reverse_kls():
-    """T2: sum w KL(S || T_k) and KL(S || pool) differ by a constant in S, also with a negative weight."""
+    """Sum w KL(S || T_k) and KL(S || pool) differ by a constant in S, also with a negative weight."""
     teachers = [gaussian(3, seed=seed) for seed in range(3)]
     weights = [0.8, 0.4, -0.2]
     pool = log_pool(teachers, weights)
@@ -63,7 +60,6 @@ def test_one_target_stands_for_several_reverse_kls():
 
 
 def test_moment_pool_is_the_law_of_total_variance():
-    """T3"""
     pool = moment_pool([normal([1.0], [1.0]), normal([-3.0], [2.0])], [0.25, 0.75])
     assert pool.mean.item() == pytest.approx(-2.0)
     assert pool.std.item() ** 2 == pytest.approx(0.25 * (1 + 9) + 0.75 * (4 + 1))  # s^2 and squared distance to -2
@@ -71,7 +67,6 @@ def test_moment_pool_is_the_law_of_total_variance():
 
 @pytest.mark.parametrize("pool, forward", [(moment_pool, True), (log_pool, False)])
 def test_gradient_descent_over_several_teachers_ends_at_the_pool(pool, forward):
-    """T3"""
     teachers, weights = [gaussian(2, seed=seed) for seed in range(3)], [0.5, 0.3, 0.2]
     mean = torch.zeros(2, dtype=torch.float64, requires_grad=True)
     log_std = torch.zeros(2, dtype=torch.float64, requires_grad=True)
@@ -89,7 +84,7 @@ def test_gradient_descent_over_several_teachers_ends_at_the_pool(pool, forward):
 @given(gap=st.floats(0.1, 5.0), weight=st.floats(0.1, 0.9))
 @settings(max_examples=50, deadline=None)
 def test_only_the_moment_pool_sees_that_teachers_disagree(gap, weight):
-    """T3: an unresolved disagreement of the teachers widens the forward target strictly, the reverse one never."""
+    """An unresolved disagreement of the teachers widens the forward target strictly, the reverse one never."""
     teachers, weights = [normal([0.0], [0.5]), normal([gap], [0.5])], [weight, 1 - weight]
     assert moment_pool(teachers, weights).std.item() > log_pool(teachers, weights).std.item() + 1e-6
     assert log_pool(teachers, weights).std.item() == pytest.approx(0.5)
@@ -120,7 +115,6 @@ def test_log_pool_names_the_dimension_without_a_precision():
 
 
 def test_cliff_of_extrapolation():
-    """T5"""
     teacher, reference = normal([0.0, 0.0, 0.0], [0.3, 0.5, 0.4]), normal([0.0, 0.0, 0.0], [0.4, 0.4, 0.4])
     limit = cliff(teacher, reference)
     assert limit[1].item() == pytest.approx(2.7778, abs=1e-4)
@@ -133,7 +127,6 @@ def test_cliff_of_extrapolation():
 
 
 def test_clamped_extrapolation_stops_before_the_cliff_in_that_dimension_alone():
-    """T5"""
     teacher, reference = normal([1.0, 1.0, 1.0], [0.3, 0.5, 4.0]), normal([0.0, 0.0, 0.0], [0.4, 0.4, 0.4])
     target = extrapolate(teacher, reference, 5.0, clamp=0.9)
     inside = extrapolate(normal([1.0], [0.5]), normal([0.0], [0.4]), 0.9 * 0.25 / 0.09, clamp=None)
@@ -151,7 +144,7 @@ def test_extrapolated_mean_keeps_its_limit():
 
 
 def test_extrapolated_target_maximises_the_objective():
-    """T5: J(S) = E_S[lam ln(T/R)] - KL(S || R) in closed form, against random perturbations of the optimum."""
+    """J(S) = E_S[lam ln(T/R)] - KL(S || R) in closed form, against random perturbations of the optimum."""
     teacher, reference = normal([0.5, -0.4], [0.5, 0.3]), normal([0.0, 0.0], [0.4, 0.4])
     lam = 1.25
 
@@ -168,7 +161,7 @@ def test_extrapolated_target_maximises_the_objective():
 
 
 def test_sampled_advantage_of_extrapolation_has_the_gradient_of_the_closed_form():
-    """T5: A = lam (ln T - ln R) - (ln old - ln R) of actions drawn from old."""
+    """A = lam (ln T - ln R) - (ln old - ln R) of actions drawn from old."""
     teacher, reference, lam = normal([0.5, -0.4], [0.5, 0.3]), normal([0.0, 0.0], [0.4, 0.4]), 1.25
     student = expand(normal([0.2, 0.1], [0.35, 0.45]), 200_000)
     noise = torch.randn(student.mean.shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
@@ -193,7 +186,6 @@ def test_route_gives_every_sample_its_teacher():
 
 
 def test_anchored_target_stands_for_both_kls():
-    """T2"""
     teacher, anchor = gaussian(3, seed=0), gaussian(3, seed=1)
     target = anchored(teacher, anchor, 0.5)
     values = []

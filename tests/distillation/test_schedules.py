@@ -24,13 +24,12 @@ PHASES = {"schedule": "phases", "values": ["forward_kl", "reverse_kl", None], "u
     ],
 )
 def test_values(node, expected):
-    """T17: at the start, between and past the end."""
+    """At the start, between and past the end."""
     for iteration, value in expected.items():
         assert value_at(node, iteration) == pytest.approx(value)
 
 
 def test_phases():
-    """T17"""
     assert [value_at(PHASES, i) for i in (0, 9, 10, 29, 30, 999)] == [
         "forward_kl", "forward_kl", "reverse_kl", "reverse_kl", None, None,
     ]  # fmt: skip
@@ -53,7 +52,7 @@ def test_breakpoints_show_every_value():
 
 
 def test_tree_resolves_schedules_at_any_depth():
-    """T17: also a ramp inside of a phase."""
+    """Also a ramp inside of a phase."""
     nested = {"schedule": "phases", "values": [0.5, LINEAR], "until": [50]}
     tree = ScheduledTree({"a": LINEAR, "b": {"c": PHASES, "d": [1, 2]}, "e": nested}, "root")
     assert tree.values() == {"a": 1.0, "b": {"c": "forward_kl", "d": [1, 2]}, "e": 0.5}
@@ -63,7 +62,6 @@ def test_tree_resolves_schedules_at_any_depth():
 
 
 def test_state_goes_on_where_it_stopped():
-    """T17"""
     first, second = ScheduledTree({"a": LINEAR}, "root"), ScheduledTree({"a": LINEAR}, "root")
     for _ in range(25):
         first.step()

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
+from native_checks import record_of_checks
 
 from legged_cts.physics import physics_cfg, resolve_physics
 
-WORKER = Path(__file__).with_name("native_worker.py")
-
 
 @pytest.fixture(scope="module")
-def record(tmp_path_factory):
-    """What the worker found."""
-    output = tmp_path_factory.mktemp("native") / "record.json"
-    done = subprocess.run([sys.executable, str(WORKER), str(output)], capture_output=True, text=True)
-    assert output.exists(), done.stderr[-3000:]
-    return json.loads(output.read_text())
+def record():
+    """What one simulation showed."""
+    return record_of_checks()
 
 
 def test_every_world_has_its_own_parameters(record):

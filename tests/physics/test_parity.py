@@ -7,14 +7,10 @@ contact the two stay within a few units of single precision's rounding, amplifie
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
+from parity_run import trajectories_of
 
-WORKER = Path(__file__).with_name("parity_worker.py")
 TOLERANCE = {
     "position": 1e-4,  # m
     "orientation": 1e-4,
@@ -41,18 +37,9 @@ ROUGH_DRIFT = 0.02  # m, after half a second
 
 
 @pytest.fixture(scope="module", params=["flat", "rough"])
-def trajectories(request, tmp_path_factory):
+def trajectories(request):
     """Recorded trajectories of both engines on one terrain."""
-    folder = tmp_path_factory.mktemp("parity")
-    records = {}
-    for engine in ("mujoco_cpu", "newton_mjwarp"):
-        output = folder / f"{engine}.npz"
-        done = subprocess.run(
-            [sys.executable, str(WORKER), engine, request.param, str(output)], capture_output=True, text=True
-        )
-        assert output.exists(), done.stderr[-3000:]
-        records[engine] = dict(np.load(output))
-    return request.param, records["mujoco_cpu"], records["newton_mjwarp"]
+    return request.param, *(trajectories_of(engine, request.param) for engine in ("mujoco_cpu", "newton_mjwarp"))
 
 
 @pytest.mark.parametrize("phase", ["flight", "contact"])

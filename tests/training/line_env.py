@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import Any
 
 import torch
@@ -68,3 +70,15 @@ class LineEnv(VecEnv):
         self.x[ids] = torch.randn(len(ids), 1)
         self.drift[ids] = torch.rand(len(ids), 1) - 0.5
         self.history[ids] = self.x[ids].unsqueeze(1)
+
+
+def stop_at_step(env: LineEnv, number: int, asked: int = signal.SIGTERM) -> None:
+    """Let an environment send this process a signal before a step, in the middle of a rollout."""
+    step = env.step
+
+    def stopping(actions: torch.Tensor) -> tuple[TensorDict, torch.Tensor, torch.Tensor, dict]:
+        if env.steps == number:
+            os.kill(os.getpid(), asked)
+        return step(actions)
+
+    env.step = stopping

@@ -120,7 +120,7 @@ def _saved_since(folder: Path, moment_ns: int) -> bool:
 
 
 def _wait_for(condition: Callable[[], bool], process: int) -> None:
-    deadline = time.monotonic() + 600.0
+    deadline = time.monotonic() + 1800.0
     while not condition():
         assert os.waitpid(process, os.WNOHANG) == (0, 0) and time.monotonic() < deadline, "no checkpoint came"
         time.sleep(0.005)

@@ -146,7 +146,7 @@ def test_a_wrong_command_line_ends_without_a_trace(tmp_path, word, message):
     environment.pop("HYDRA_FULL_ERROR", None)
     done = subprocess.run(
         [sys.executable, str(ROOT / "scripts" / "train.py"), word, f"hydra.run.dir={tmp_path}"],
-        capture_output=True, text=True, env=environment, timeout=120, check=False,
+        capture_output=True, text=True, env=environment, timeout=1800, check=False,
     )  # fmt: skip
     assert done.returncode != 0
     assert message in done.stderr and "Traceback" not in done.stderr

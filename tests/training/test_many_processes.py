@@ -36,7 +36,7 @@ def torchrun(scenario: str, folder: Path) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "LEGGED_CTS_TIMEOUT_S": "86400"}
     return subprocess.run(
         [sys.executable, *words, scenario, str(folder)],
-        capture_output=True, text=True, env=environment, timeout=900, check=False,
+        capture_output=True, text=True, env=environment, timeout=1800, check=False,
     )  # fmt: skip
 
 

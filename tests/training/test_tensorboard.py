@@ -13,5 +13,5 @@ def test_tensorboard_starts_and_finds_the_run(tmp_path):
     board = program.TensorBoard()  # with every plugin that is installed
     board.configure(argv=["tensorboard", "--logdir", str(tmp_path), "--port", "0", "--host", "127.0.0.1"])
     url = board.launch()
-    with urllib.request.urlopen(f"{url}data/environment", timeout=60) as answer:
+    with urllib.request.urlopen(f"{url}data/environment", timeout=600) as answer:
         assert str(tmp_path) in json.load(answer)["data_location"]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from functools import partial
 from pathlib import Path
 
 import torch
 from build import make_runner
-from line_env import LineEnv
+from line_env import LineEnv, stop_at_step
 
 from legged_cts.training.distributed import Processes, run_time, together
 from legged_cts.training.runner import Runner
@@ -19,18 +17,6 @@ from legged_cts.training.runner import Runner
 def networks(runner: Runner) -> dict:
     """Return all parameters, buffers and optimizer states."""
     return runner.alg.save()
-
-
-def stop_at_step(env: LineEnv, number: int) -> None:
-    """Let an environment send this process SIGTERM, in the middle of a rollout."""
-    step = env.step
-
-    def stopping(actions: torch.Tensor):
-        if env.steps == number:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return step(actions)
-
-    env.step = stopping
 
 
 def trainings(processes: Processes, folder: Path) -> dict:

@@ -1,19 +1,10 @@
-"""Run one engine from prescribed states under prescribed actions; its trajectories go to a file.
-
-Isaac Lab holds one simulation per process, so the engines run in processes of their own:
-``python parity_worker.py ENGINE TERRAIN OUTPUT.npz``.
-"""
+"""Runs one engine from prescribed states under prescribed actions."""
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import torch
-from hydra import compose, initialize_config_dir
-
-from legged_cts.envs.builder import tasks_dir
-from legged_cts.envs.launch import make_env
+from envs_support import running
 
 NUM_ENVS = 8
 FLIGHT_STEPS = 10
@@ -29,24 +20,23 @@ GROUND = (
 )
 
 
-def main(engine: str, terrain: str, output: str) -> None:
-    """Record flight and contact trajectories."""
+def trajectories_of(engine: str, terrain: str) -> dict[str, np.ndarray]:
+    """Return trajectories in flight and in contact, ``<phase>_<quantity>``, and the robot's weight [N]."""
     overrides = [
         f"physics={engine}",
         f"terrain={terrain}",
         "randomization=none",
-        "device=cpu",
         f"env.scene.num_envs={NUM_ENVS}",
         "env.observations.noise.enabled=false",
         *(GROUND if terrain == "rough" else ()),
         # Nothing may reset a world while it is compared.
         *(f"env.terminations.{name}=false" for name in ("time_out", "base_contact", "tilt", "low_base", "off_terrain")),
+        # The solvers stop at the same tolerance only if neither runs out of iterations.
+        "solver.iterations=50",
+        "solver.ls_iterations=50",
+        "solver.tolerance=1e-8",
     ]
-    with initialize_config_dir(str(tasks_dir()), version_base="1.3"):
-        cfg = compose("train", overrides)
-    # The solvers stop at the same tolerance only if neither runs out of iterations.
-    cfg.solver = {"iterations": 50, "ls_iterations": 50, "tolerance": 1e-8}
-    with make_env(cfg) as env:
+    with running(*overrides) as env:
         unwrapped = env.unwrapped
         records = {
             "flight": _trajectory(env, FLIGHT_STEPS, height=2.0, spread=1.0),
@@ -56,7 +46,7 @@ def main(engine: str, terrain: str, output: str) -> None:
             records["standing"] = _standing_force(env)
         weight = float(unwrapped.scene["robot"].data.body_mass.torch[0].sum()) * 9.81
         flat = {f"{name}_{key}": value for name, record in records.items() for key, value in record.items()}
-        np.savez(output, weight=weight, **flat)
+        return {"weight": np.array(weight), **flat}
 
 
 def _place(env, height: float, spread: float, generator: torch.Generator) -> None:
@@ -112,7 +102,3 @@ def _standing_force(env) -> dict[str, np.ndarray]:
         if step >= 100:
             forces.append(env.unwrapped.scene["contact_forces"].data.net_forces_w.torch.sum(dim=1).numpy().copy())
     return {"force": np.stack(forces).mean(0)}
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

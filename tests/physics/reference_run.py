@@ -1,11 +1,6 @@
-"""One robot in the training environment and in plain MuJoCo, from the same states under the same actions.
-
-Isaac Lab holds one simulation per process: ``python reference_worker.py ROBOT OUTPUT.npz``.
-"""
+"""One robot in the training environment and in plain MuJoCo, from the same states under the same actions."""
 
 from __future__ import annotations
-
-import sys
 
 import mujoco
 import numpy as np
@@ -21,8 +16,8 @@ STEPS = 25
 NOMINAL = ("randomization=none", "env.observations.noise.enabled=false")
 
 
-def main(name: str, output: str) -> None:
-    """Record base positions [steps, N, 3] and joint angles [steps, N, d] of both."""
+def both(name: str) -> dict[str, np.ndarray]:
+    """Return base positions [steps, N, 3] and joint angles [steps, N, d] of both; plain MuJoCo's are ``own_``."""
     # Nothing may reset a world while it is compared. Neither solver may run out of iterations.
     going_on = [f"env.terminations.{key}=false" for key in ("base_contact", "tilt", "low_base")]
     solver = ["solver.iterations=100", "solver.ls_iterations=50", "solver.tolerance=1e-8"]
@@ -46,7 +41,7 @@ def main(name: str, output: str) -> None:
                 robot.send_targets(np.asarray(spec.nominal_pose) + spec.action_scale * raw)
             records["own_position"].append(np.stack([robot.base_pos for robot in own]))
             records["own_joint_pos"].append(np.stack([robot.read_state().joint_pos for robot in own]))
-    np.savez(output, **{key: np.stack(value) for key, value in records.items()})
+    return {key: np.stack(value) for key, value in records.items()}
 
 
 def _truth(env) -> tuple[np.ndarray, np.ndarray]:
@@ -72,7 +67,3 @@ def _friction_as_damping(model: mujoco.MjModel) -> None:
     """The one thing in which training differs by intent, done to plain MuJoCo as the converted robot has it."""
     model.dof_damping += model.dof_frictionloss / FRICTION_SPEED
     model.dof_frictionloss[:] = 0.0
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

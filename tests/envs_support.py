@@ -1,4 +1,4 @@
-"""Environments for the tests of this folder."""
+"""Environments of the tests, built in the process of the test: starting one of its own costs ten seconds more."""
 
 from contextlib import contextmanager
 

@@ -1,14 +1,21 @@
-"""Trains and exports every algorithm of the task tree on one real environment: ``methods_worker.py <folder>``."""
+"""Trains and exports every algorithm of the task tree on one real environment."""
 
 from __future__ import annotations
 
-import os
-import sys
 import traceback
 from pathlib import Path
 
+from legged_cts.algorithms.config import runner_cfg
+from legged_cts.envs.launch import make_env
+from legged_cts.export.checkpoint import export_checkpoint
+from legged_cts.training.app import resolve_task
+from legged_cts.training.compose import TASKS, compose_task
+from legged_cts.training.env_info import env_info
+from legged_cts.training.runner import Runner
+
 SMALL = ("device=cpu", "physics=mujoco_cpu", "env.scene.num_envs=16", "logger=none", "solver.threads=1")
-ITERATIONS = 3
+ITERATIONS = 2
+NAMES = sorted(path.stem for path in (TASKS / "algorithm").glob("*.yaml"))
 
 
 def teachers(name: str, file: str) -> list[str]:
@@ -21,18 +28,10 @@ def teachers(name: str, file: str) -> list[str]:
     return [*entries, "algorithm.teachers.first.terrain=[flat]", "algorithm.teachers.second.terrain=[stairs]"]
 
 
-def main(folder: Path) -> None:
+def train_all(folder: Path) -> None:
     """Build the environment once, then train each algorithm on it and leave its checkpoint, policy or error."""
-    from legged_cts.algorithms.config import runner_cfg
-    from legged_cts.envs.launch import make_env
-    from legged_cts.export.checkpoint import export_checkpoint
-    from legged_cts.training.app import resolve_task
-    from legged_cts.training.compose import TASKS, compose_task
-    from legged_cts.training.env_info import env_info
-    from legged_cts.training.runner import Runner
-
-    names = sorted(path.stem for path in (TASKS / "algorithm").glob("*.yaml"))
-    names.sort(key=lambda name: name != "cts")  # whose checkpoint others learn from
+    # The one whose checkpoint others learn from comes first.
+    names = sorted(NAMES, key=lambda name: name != "cts")
     with make_env(resolve_task(compose_task(SMALL), [])) as env:
         for name in names:
             run = folder / name
@@ -48,9 +47,3 @@ def main(folder: Path) -> None:
             except Exception:
                 run.mkdir(parents=True, exist_ok=True)
                 (run / "error.txt").write_text(traceback.format_exc())
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
-    sys.stdout.flush()
-    os._exit(0)  # the simulator's own way out takes seconds

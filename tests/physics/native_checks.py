@@ -1,25 +1,19 @@
-"""Checks of the native solver that need a simulation of their own; each line of output is a JSON record."""
+"""Checks of the native solver that share one simulation."""
 
 from __future__ import annotations
 
-import json
-import sys
+from typing import Any
 
 import numpy as np
 import torch
-from hydra import compose, initialize_config_dir
-
-from legged_cts.envs.builder import tasks_dir
-from legged_cts.envs.launch import make_env
+from envs_support import running
 
 NUM_ENVS = 6
 
 
-def main(output: str) -> None:
+def record_of_checks() -> dict[str, Any]:
     """Randomise, change one world, poison one world, and report."""
-    with initialize_config_dir(str(tasks_dir()), version_base="1.3"):
-        cfg = compose("train", ["physics=mujoco_cpu", "device=cpu", f"env.scene.num_envs={NUM_ENVS}"])
-    with make_env(cfg) as env:
+    with running(f"env.scene.num_envs={NUM_ENVS}") as env:
         from isaaclab_newton.physics import NewtonManager
 
         solver = NewtonManager._solver
@@ -42,8 +36,7 @@ def main(output: str) -> None:
         record |= _poison(env)
         record["separate_reset"] = _reset_one(env)
         record["lifted_worlds"] = _lift(env)
-    with open(output, "w") as file:
-        json.dump(record, file)
+    return record
 
 
 def _parameters(worlds) -> list[dict[str, np.ndarray]]:
@@ -155,7 +148,3 @@ def _lift(env) -> list[int]:
     # Three weights less one, for 0.1 s: 2 g * 0.1 s = 1.96 m/s, were the legs not pulled along.
     speed = env.unwrapped.scene["robot"].data.root_lin_vel_w.torch[:, 2]
     return (speed > 1.0).nonzero().flatten().tolist()
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
