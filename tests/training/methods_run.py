@@ -14,7 +14,7 @@ from legged_cts.training.env_info import env_info
 from legged_cts.training.runner import Runner
 
 SMALL = ("device=cpu", "physics=mujoco_cpu", "env.scene.num_envs=16", "logger=none", "solver.threads=1")
-ITERATIONS = 2
+ITERATIONS = 3
 NAMES = sorted(path.stem for path in (TASKS / "algorithm").glob("*.yaml"))
 
 
