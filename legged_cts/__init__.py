@@ -1,8 +1,16 @@
 """Concurrent teacher-student locomotion learning on Isaac Lab."""
 
 import os
+from pathlib import Path
 
 # Idle OpenMP threads spin for milliseconds after every torch operation and take that time from the cores MuJoCo needs.
 # Spinning a fifth as long made collecting 12 % faster on 2 cores and cost the update nothing; it must be set before
 # torch is loaded.
 os.environ.setdefault("GOMP_SPINCOUNT", "60000")
+
+
+def beside(folder: str) -> Path:
+    """Return where `assets`, `scripts` or `tasks` lies: beside the package in a clone, inside it in a wheel."""
+    package = Path(__file__).resolve().parent
+    # Inside first: beside an installed package lie those of others.
+    return package / folder if (package / folder).is_dir() else package.parent / folder

@@ -1,10 +1,11 @@
-"""Measures how fast this machine trains, three ways.
+"""Measures how fast this machine trains, three ways, and how punctually it controls a robot.
 
 `python scripts/benchmark.py physics [terrain=flat,rough] [environments=256,1024] [steps=100]`
 `python scripts/benchmark.py train [against=<revision or folder>] [environments=default,1024] [iterations=10]
 [rounds=3] [...]`
 `python scripts/benchmark.py update [size=small,paper] [environments=256,1024] [repetitions=5] [student=mlp]
 [symmetry=none]`
+`python scripts/benchmark.py control [robot=go2] [policy=go2_flat] [steps=100000] [period=0.002] [beside=0]`
 
 `train` takes words of train.py as well.
 """
@@ -54,10 +55,22 @@ class UpdateOptions:
     symmetry: str = option("none", ", ".join(_SYMMETRIES))
 
 
+@dataclass(frozen=True)
+class ControlOptions:
+    """The words of `benchmark.py control`."""
+
+    robot: str = option("go2", "go2, g1, g1_12 or tron1")
+    policy: str | None = option(None, "ONNX file, a folder with one, or a shipped policy's name; none is <robot>_flat")
+    steps: int = option(100_000, "control periods")
+    period: float = option(0.002, "from one to the next [s]; a robot's own is 0.02")
+    beside: int = option(0, "processes that never rest on the same cores")
+
+
 def main(argv: list[str]) -> None:
     """Run the benchmark that the first word names; a wrong word is one line on stderr and exit status 2."""
     if {"help", "-h", "--help"} & set(argv):
-        print(f"{__doc__}\n{describe(PhysicsOptions)}\n\n{describe(TrainOptions)}\n\n{describe(UpdateOptions)}")
+        kinds = (PhysicsOptions, TrainOptions, UpdateOptions, ControlOptions)
+        print("\n\n".join([__doc__ or "", *map(describe, kinds)]))
         return
     with user_errors():
         which, words = (argv[0], argv[1:]) if argv else ("", [])
@@ -90,8 +103,19 @@ def main(argv: list[str]) -> None:
             from legged_cts.benchmarks.update import compare_updates
 
             compare_updates(sizes, environments, update.repetitions, student, symmetry)
+        elif which == "control":
+            control = parse_words(words, ControlOptions)
+            numbers("steps", str(control.steps))
+            if not 1e-4 <= control.period <= 1.0:
+                raise WordError(f"period: expected 0.0001 to 1 s, got {control.period}")
+            if not 0 <= control.beside <= 100:
+                raise WordError(f"beside: expected 0 to 100, got {control.beside}")
+            from legged_cts.benchmarks.control import compare as control_periods
+
+            policy = control.policy or f"{control.robot}_flat"
+            control_periods(control.robot, policy, control.steps, control.period, control.beside)
         else:
-            raise WordError(f"name a benchmark first: physics, train or update, got '{which}'")
+            raise WordError(f"name a benchmark first: physics, train, update or control, got '{which}'")
 
 
 def chosen(key: str, text: str, allowed: tuple[str, ...], most: int = 100) -> list[str]:

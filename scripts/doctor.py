@@ -10,20 +10,13 @@ from legged_cts.training import ctrl_c  # noqa: F401
 # isort: split
 import sys
 
-from legged_cts.deploy.words import describe, parse_words
+from legged_cts.deploy.words import run_words
 from legged_cts.viewer.doctor import DoctorOptions, doctor
 
 
 def main(argv: list[str]) -> int:
     """Returns the exit status; a wrong word or file is one line on stderr."""
-    if {"help", "-h", "--help"} & set(argv):
-        print(f"{__doc__}\n{describe(DoctorOptions)}")
-        return 0
-    try:
-        return doctor(parse_words(argv, DoctorOptions))
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f"doctor: {error}", file=sys.stderr)
-        return 2
+    return run_words("doctor", __doc__, DoctorOptions, doctor, argv)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,7 @@ from legged_cts.training import ctrl_c  # noqa: F401
 import sys
 from dataclasses import dataclass, field
 
-from legged_cts.deploy.words import describe, option, parse_words
-from legged_cts.trust.names import take_trust
+from legged_cts.deploy.words import option, run_words
 
 
 @dataclass(frozen=True)
@@ -20,23 +19,19 @@ class ExportOptions:
     output: str | None = option(None, "ONNX file; none is policy.onnx beside the checkpoint")
 
 
-def main(argv: list[str]) -> int:
-    """Returns the exit status; a wrong word or checkpoint is one line on stderr."""
-    if {"help", "-h", "--help"} & set(argv):
-        print(f"{__doc__}\n\n{describe(ExportOptions)}")
-        return 0
-    try:
-        options = parse_words(take_trust(argv), ExportOptions)
-        # Late, because a wrong word should be answered before torch is imported.
-        from legged_cts.export.checkpoint import export_checkpoint
+def export(options: ExportOptions) -> None:
+    """Export, and say what came of it."""
+    # Late, because a wrong word should be answered before torch is imported.
+    from legged_cts.export.checkpoint import export_checkpoint
 
-        path, contract = export_checkpoint(options.checkpoint, options.output)
-    except (ValueError, OSError) as error:
-        print(f"export: {error}", file=sys.stderr)
-        return 2
+    path, contract = export_checkpoint(options.checkpoint, options.output)
     print(f"{path}: {contract.robot}, {contract.algorithm}, {contract.trained_steps} steps")
     print(f"largest difference between torch and onnxruntime: {contract.parity_error:.2e}")
-    return 0
+
+
+def main(argv: list[str]) -> int:
+    """Returns the exit status; a wrong word or checkpoint is one line on stderr."""
+    return run_words("export", __doc__, ExportOptions, export, argv, trust=True)
 
 
 if __name__ == "__main__":

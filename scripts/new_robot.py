@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from legged_cts.deploy.words import describe, option, parse_words
+from legged_cts.deploy.words import option, run_words
 from legged_cts.robots.draft import draft_robot, write_draft
 
 
@@ -27,23 +27,19 @@ class NewRobotOptions:
     overwrite: bool = option(False, "replace files in an existing folder")
 
 
-def main(argv: list[str]) -> int:
-    """Returns the exit status; a wrong word or file is one line on stderr."""
-    if {"help", "-h", "--help"} & set(argv):
-        print(f"{__doc__}\n{describe(NewRobotOptions)}")
-        return 0
-    if argv and "=" not in argv[0]:
-        argv = [f"mjcf={argv[0]}", *argv[1:]]
-    try:
-        options = parse_words(argv, NewRobotOptions)
-        draft = draft_robot(options.mjcf, options.name, options.morphology)
-        path = write_draft(draft, options.output or Path(draft.name), options.overwrite)
-    except (ValueError, OSError) as error:
-        print(f"new_robot: {error}", file=sys.stderr)
-        return 2
+def new_robot(options: NewRobotOptions) -> None:
+    """Draft and write."""
+    draft = draft_robot(options.mjcf, options.name, options.morphology)
+    path = write_draft(draft, options.output or Path(draft.name), options.overwrite)
     print(f"{draft.summary()}\nwritten: {path}\nnext, once the guesses are checked:")
     print(f"  uv run scripts/doctor.py robot={path}\n  uv run scripts/train.py robot={path}")
-    return 0
+
+
+def main(argv: list[str]) -> int:
+    """Returns the exit status; a wrong word or file is one line on stderr."""
+    if argv and "=" not in argv[0] and argv[0] != "help" and not argv[0].startswith("-"):
+        argv = [f"mjcf={argv[0]}", *argv[1:]]
+    return run_words("new_robot", __doc__, NewRobotOptions, new_robot, argv)
 
 
 if __name__ == "__main__":

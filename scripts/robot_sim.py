@@ -7,8 +7,14 @@ from legged_cts.training import ctrl_c  # noqa: F401
 # isort: split
 import sys
 
-from legged_cts.deploy.onboard.loop import leave
-from legged_cts.deploy.onboard.robot_sim import main
+from legged_cts.deploy.commands import RobotSimOptions, leave
+from legged_cts.deploy.words import run_words
+
+
+def main(argv: list[str]) -> int:
+    """Returns the exit status; a wrong word, file or robot is one line on stderr."""
+    return run_words("robot_sim", __doc__, RobotSimOptions, "legged_cts.viewer.onboard:simulate", argv)
+
 
 if __name__ == "__main__":
     leave(main(sys.argv[1:]))

@@ -116,6 +116,15 @@ class MujocoRobot:
         self.base_touched = False
         mujoco.mj_forward(self.model, self.data)
 
+    def place(self, state: RobotState, pos: ArrayLike, velocity: ArrayLike = (0.0, 0.0, 0.0)) -> None:
+        """Puts the robot into a state, its base at a position [m] [3] and moving [m/s] [3] in the world."""
+        root, dof = self._root_qpos, self._root_dof
+        self.data.qpos[root : root + 3], self.data.qvel[dof : dof + 3] = pos, velocity
+        self.data.qpos[root + 3 : root + 7], self.data.qvel[dof + 3 : dof + 6] = state.quat, state.ang_vel
+        self.data.qpos[self._qpos], self.data.qvel[self._dof] = state.joint_pos, state.joint_vel
+        mujoco.mj_kinematics(self.model, self.data)
+        mujoco.mj_comPos(self.model, self.data)
+
     def read_state(self) -> RobotState:
         """The newest sensor reading, with noise."""
         noise, rng = self._noise, self._rng
@@ -170,6 +179,11 @@ class MujocoRobot:
     def base_quat(self) -> Array:
         """Orientation of the base, (w, x, y, z) [4]."""
         return self.data.qpos[self._root_qpos + 3 : self._root_qpos + 7].copy()
+
+    @property
+    def base_velocity(self) -> Array:
+        """Velocity of the base in the world [m/s] [3]."""
+        return self.data.qvel[self._root_dof : self._root_dof + 3].copy()
 
     @property
     def velocity(self) -> Array:

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import sys
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from legged_cts.deploy.commands import TraceOptions
 from legged_cts.deploy.contract import check
 from legged_cts.deploy.controller import Controller
 from legged_cts.deploy.mujoco_robot import MujocoRobot
 from legged_cts.deploy.onnx_file import network_hash, read_onnx
 from legged_cts.deploy.policy import OnnxPolicy
+from legged_cts.deploy.policy_file import policy_file
 from legged_cts.deploy.robot import Array
-from legged_cts.deploy.words import option, run_words
 from legged_cts.robots.spec import assets_dir, load_robot
 
 STEPS = 200
 TOLERANCE = 1e-4
 """Largest difference of an action between two runtimes; float32 sums taken in another order differ by about 1e-6."""
-
-
-@dataclass(frozen=True)
-class TraceOptions:
-    """The words of `scripts/check_trace.py`."""
-
-    policy: str | None = option(None, "ONNX file; none checks every policy of assets/policies")
-    trace: str | None = option(None, "trace file; none is trace.npz beside the policy")
-    write: bool = option(False, "write the trace, from a walk in plain MuJoCo, instead of checking it")
 
 
 def check_traces(options: TraceOptions) -> float:
@@ -43,7 +33,11 @@ def check_traces(options: TraceOptions) -> float:
     """
     if options.policy is None and options.trace is not None:
         raise ValueError("trace: name the policy=... that it belongs to")
-    found = sorted((assets_dir() / "policies").glob("*/policy.onnx")) if options.policy is None else [options.policy]
+    found = (
+        sorted((assets_dir() / "policies").glob("*/policy.onnx"))
+        if options.policy is None
+        else [policy_file(options.policy)]
+    )
     largest = 0.0
     for path in map(Path, found):
         trace = Path(options.trace) if options.trace else path.with_name("trace.npz")
@@ -106,12 +100,3 @@ def _read(trace: Path) -> tuple[Array, Array, str]:
 def _digest(path: Path) -> str:
     """Of the network alone: a contract of a newer version makes no other policy."""
     return network_hash(read_onnx(path))
-
-
-def main(argv: list[str]) -> int:
-    """The command `python -m legged_cts.deploy.trace policy=...`; returns the exit status."""
-    return run_words("check_trace", __doc__, TraceOptions, check_traces, argv)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import importlib
 import math
 import os
 import sys
@@ -12,6 +13,8 @@ import typing
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
+
+from legged_cts.trust.names import take_trust
 
 T = TypeVar("T")
 LARGEST = 2**31 - 1
@@ -110,21 +113,41 @@ def describe(options: type) -> str:
     return "\n".join(lines)
 
 
-def run_words(name: str, doc: str | None, options: type[T], function: Callable[[T], Any], argv: Sequence[str]) -> int:
+def run_words(
+    name: str,
+    doc: str | None,
+    options: type[T],
+    function: Callable[[T], Any] | str,
+    argv: Sequence[str],
+    trust: bool = False,
+) -> int:
     """A whole command: prints its help, or runs it; what is wrong with words or files is one line on stderr.
 
+    Args:
+        name: of the command, for that line.
+        doc: what the help begins with.
+        options: see `parse_words`.
+        function: takes the options; may be given as `module:name`, to be imported once the words are read.
+        argv: the words.
+        trust: whether `trust=module` is a word, too.
+
     Returns:
-        The exit status, 2 for what is wrong.
+        The exit status: 2 for what is wrong, else what the function returned if that is a whole number, else 0.
     """
     if {"help", "-h", "--help"} & set(argv):
         print(f"{doc}\n\n{describe(options)}")
         return 0
     try:
-        function(parse_words(argv, options))
+        chosen = parse_words(take_trust(argv) if trust else argv, options)
+        run: Any = function
+        if isinstance(function, str):
+            module, _, attribute = function.partition(":")
+            run = getattr(importlib.import_module(module), attribute)
+        status = run(chosen)
     except (ValueError, OSError, RuntimeError) as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    return 0
+    return status if isinstance(status, int) else 0
 
 
 def _required(field: dataclasses.Field[Any]) -> bool:

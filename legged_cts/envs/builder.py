@@ -327,11 +327,11 @@ def proprioception_terms(cfg: DictConfig | Mapping[str, Any]) -> list[tuple[str,
 
 
 def tasks_dir() -> Path:
-    """Return the folder of the Hydra tree, ``tasks`` beside the package.
+    """Return the folder of the Hydra tree, ``tasks``.
 
     Raises:
-        FileNotFoundError: If there is none, as in an installation without a clone.
+        FileNotFoundError: If there is none.
     """
     if not (TASKS / "train.yaml").is_file():
-        raise FileNotFoundError(f"no task configurations at {TASKS}; training needs a clone of the repository")
+        raise FileNotFoundError(f"no task configurations at {TASKS}")
     return TASKS

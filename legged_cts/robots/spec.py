@@ -15,6 +15,7 @@ from typing import Any
 
 import mujoco
 
+from legged_cts import beside
 from legged_cts.robots.fields import LARGEST, Fields, RobotSpecError, suggest
 from legged_cts.robots.mjcf import fused_mjspec
 from legged_cts.robots.mjcf_check import check_mjcf, check_model
@@ -105,21 +106,18 @@ def assets_dir() -> Path:
     """Find the folder that holds `robots/` and `policies/`.
 
     Returns:
-        `LEGGED_CTS_ASSETS` if set, else `assets` beside the package as in a clone, else `assets` inside the package as
-        in an installed wheel.
+        `LEGGED_CTS_ASSETS` if set, else `assets` inside the package as in an installed wheel or beside it in a clone.
 
     Raises:
         FileNotFoundError: If there is no such folder.
     """
     override = os.environ.get("LEGGED_CTS_ASSETS")
-    package = Path(__file__).resolve().parents[1]
-    folders = [Path(override)] if override else [package.parent / "assets", package / "assets"]
-    for folder in folders:
-        if folder.is_dir():
-            return folder
+    folder = Path(override) if override else beside("assets")
+    if folder.is_dir():
+        return folder
     raise FileNotFoundError(
-        f"no assets folder at {' or '.join(map(str, folders))}: set LEGGED_CTS_ASSETS to a folder with robots/ in it, "
-        "or name a robot by the path of its robot.yaml"
+        f"no assets folder at {folder}: set LEGGED_CTS_ASSETS to a folder with robots/ in it, or name a robot by the "
+        "path of its robot.yaml"
     )
 
 

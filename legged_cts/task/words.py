@@ -11,10 +11,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
+from legged_cts import beside
 from legged_cts.task.check import all_paths, check_path, check_value
 from legged_cts.task.fields import suggest
 
-TASKS = Path(__file__).resolve().parents[2] / "tasks"
+TASKS = beside("tasks")
 """The Hydra tree."""
 PATHS = ("resume", "checkpoint", "robot", "hydra.run.dir", "hydra.sweep.dir")
 """Keys whose values are paths, which may hold what Hydra's grammar reads as its own."""

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from legged_cts import beside
 from legged_cts.deploy.words import user_errors
 from legged_cts.envs.fit import check_task_and_robot
 from legged_cts.envs.morphology import morphology_override
@@ -30,7 +31,7 @@ from legged_cts.trust.plain import building
 
 __all__ = ["check_networks", "finish", "pack_word", "resolve_task", "resumed_config", "train", "user_errors"]
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+SCRIPTS = beside("scripts")
 
 
 def robot_name(robot: str) -> str:

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from deploy_policies import make_contract, write_linear_policy
 
-from legged_cts.deploy.trace import TOLERANCE, TraceOptions, check_traces, main, write_trace
+from legged_cts.deploy.commands import TraceOptions
+from legged_cts.deploy.trace import TOLERANCE, check_traces, write_trace
+from legged_cts.deploy.words import run_words
 from legged_cts.robots.spec import assets_dir
 
 PROJECT = Path(__file__).parents[2]
@@ -27,23 +29,27 @@ def test_every_shipped_policy_answers_as_its_trace_says(capsys: pytest.CaptureFi
     assert len(capsys.readouterr().out.splitlines()) == len(policies) > 0
 
 
+def checked(policy: Path) -> int:
+    return run_words("check_trace", "", TraceOptions, check_traces, [f"policy={policy}"])
+
+
 def test_a_wrong_action_and_a_trace_of_another_policy_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     policy = write_linear_policy(tmp_path / "policy.onnx", make_contract())
     trace = tmp_path / "trace.npz"
     write_trace(policy, trace)
-    assert main([f"policy={policy}"]) == 0
+    assert checked(policy) == 0
     content = dict(np.load(trace))
     content["actions"][150, 3] += 0.01
     np.savez(trace, **content)
-    assert main([f"policy={policy}"]) == 2
+    assert checked(policy) == 2
     assert "an action differs by 1.0e-02" in capsys.readouterr().err
     write_linear_policy(policy, make_contract(), now=np.full((45, 12), 0.01))
-    assert main([f"policy={policy}"]) == 2
+    assert checked(policy) == 2
     assert "the trace of another policy" in capsys.readouterr().err
     trace.write_bytes(b"nonsense")
-    assert main([f"policy={policy}"]) == 2
+    assert checked(policy) == 2
     assert "no trace file" in capsys.readouterr().err
 
 
@@ -70,10 +76,13 @@ def test_the_wheel_installs_and_answers_alike_on_another_python(version: str, tm
     if "error sending request" in installed.stderr:
         pytest.skip("needs a package index")
     assert installed.returncode == 0, installed.stderr
-    run = [own, "-m", "legged_cts.deploy.trace"]
+    run = [own.with_name("legged-cts"), "check-trace"]
     checked = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr
     assert len(checked.stdout.splitlines()) == len(list((assets_dir() / "policies").glob("*/policy.onnx")))
-    write = [own, "-m", "legged_cts.deploy.trace", f"policy={assets_dir()}/policies/go2_flat/policy.onnx"]
+    write = [*run, f"policy={assets_dir()}/policies/go2_flat/policy.onnx"]
     walked = subprocess.run([*write, "trace=t.npz", "write=true"], cwd=tmp_path, capture_output=True, text=True)
     assert walked.returncode == 0, walked.stderr
+    # Without an extra there is no wire, and the commands say what is missing.
+    simulated = subprocess.run([run[0], "robot-sim", "robot=go2"], cwd=tmp_path, capture_output=True, text=True)
+    assert simulated.returncode == 2 and "the package for unitree_go is missing" in simulated.stderr

@@ -67,6 +67,10 @@ time.sleep(7200)
 
 WORDS = {
     "benchmark": ["update"],
+    "check_trace": ["policy=x.onnx"],
+    "deploy": ["robot=go2", "policy=x.onnx", "interface=lo"],
+    "replay": ["record=x.rec", "policy=x.onnx"],
+    "robot_sim": ["robot=go2"],
     "compare": ["tasks/compare/cts_ablation.yaml"],
     "export": ["checkpoint=x.pt"],
 }

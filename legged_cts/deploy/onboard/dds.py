@@ -59,9 +59,9 @@ class MessageWriter:
         self._type = _raw_type(kind)
         self._writer = DataWriter(node.participant, node.topic(topic, self._type))
 
-    def write(self, message: Array) -> None:
-        """Puts the CRC into a message and sends it."""
-        message["crc"] = crc(message)
+    def write(self, message: Array, wrong: int = 0) -> None:
+        """Puts the CRC into a message, with the bits of `wrong` turned, and sends it."""
+        message["crc"] = crc(message) ^ wrong
         sample = self._type.__new__(self._type)
         sample.data = to_cdr(self.kind, message)
         self._writer.write(sample)

@@ -51,6 +51,10 @@ limp: out of a step it tips over any fixed pose, but sinks softly on damped join
 LIES_AFTERWARDS = ("torque", "temperature")
 """Faults after which a robot that has stopped lies down, as does one that does not walk."""
 
+SITS_DOWN = ("stale", "corrupt", "policy", "late")
+"""Faults out of which a biped that walks sits down where it is: its motors still hold angles, if nobody knows where the
+robot is or where to step. It falls over all the same, but from lower than a limp one does."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -108,7 +112,7 @@ class Guards:
         # A state that is sent again and again is none.
         if reading is None or reading.time == self._stamp:
             age = np.inf if self._fresh is None else now - self._fresh
-            if age > self._limits.state_timeout:
+            if age > self._limits.state_timeout - 1e-9:
                 return Fault("stale", f"no new state for {1e3 * age:.0f} ms")
             return self._late()
         self._fresh, self._stamp = now, reading.time

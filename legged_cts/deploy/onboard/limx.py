@@ -97,6 +97,8 @@ class LimxRobot:
     """The robot's end, for a simulator; see `UnitreeRobot`."""
 
     stamps = False
+    lacks = ("hot", "mode", "buttons", "sticks", "crc", "intruder")
+    """What cannot happen on this wire, which carries none of it."""
 
     def __init__(self, wiring: Wiring, address: str) -> None:
         """Connect and listen."""

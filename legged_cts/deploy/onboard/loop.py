@@ -1,69 +1,50 @@
-"""Runs a policy on a robot: `robot=go2 policy=policy.onnx interface=eth0`."""
+"""The control loop: reads a robot, decides and sends, and what the command `deploy` does around it."""
 
 from __future__ import annotations
 
-import os
 import signal
-import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from legged_cts.deploy.commands import DeployOptions
 from legged_cts.deploy.contract import check
 from legged_cts.deploy.onboard.guards import Limits, Mode
 from legged_cts.deploy.onboard.link import Link, Reading
 from legged_cts.deploy.onboard.machine import Machine
-from legged_cts.deploy.onboard.operators import CHORDS, Keyboard, Operator, Plan, RemoteOperator, pressed
+from legged_cts.deploy.onboard.operators import Keyboard, Operator, Plan, RemoteOperator, wants_damping
 from legged_cts.deploy.onboard.record import Recorder
 from legged_cts.deploy.onboard.wiring import Wiring, wiring_of
 from legged_cts.deploy.policy import OnnxPolicy
-from legged_cts.deploy.words import option, run_words
+from legged_cts.deploy.policy_file import policy_file
 from legged_cts.robots.spec import RobotSpec, load_robot
 
 LISTEN = 1.0
 """How long is listened for another controller before anything is published [s]."""
 
 
-@dataclass(frozen=True)
-class DeployOptions:
-    """The words of `scripts/deploy.py`."""
-
-    robot: str = field(metadata={"help": "go2, g1, g1_12 or tron1"})
-    policy: str = field(metadata={"help": "ONNX file of the policy"})
-    interface: str = field(metadata={"help": "network interface to the robot, lo for a simulator; TRON1: its address"})
-    domain: int = option(0, "DDS domain: 0 on a robot, 1 with a simulator")
-    operator: str = option("remote", "remote, keyboard or plan")
-    plan: str | None = option(None, "file with a line '<seconds> <request>' for each step, for operator=plan")
-    motion: str = option("release", "what of the robot's own controllers: release or keep")
-    pace: str = option("clock", "clock: 50 Hz of this computer; state: of the robot's time stamps, for slow simulators")
-    state_timeout: float = option(0.05, "without a new state until damping [s]")
-    duration: float | None = option(None, "seconds until it lies down and ends; none is until Ctrl-C")
-    record: str | None = option(None, "file for the record; none is logs/deploy/<date>.rec")
-
-
 class Timing:
-    """How long policy steps took and how many deadlines were missed."""
+    """How long periods took, how late they began by this computer's clock, and how many missed their deadline."""
 
     def __init__(self) -> None:
         """Nothing measured yet."""
         self.seconds: list[float] = []
-        self.periods: list[float] = []
+        self.lateness: list[float] = []
         self.misses = 0
 
     def __str__(self) -> str:
         """One line."""
-        if len(self.periods) < 2:
+        if not self.seconds:
             return "timing: nothing was measured"
-        step, period = 1e3 * np.array(self.seconds), 1e3 * np.array(self.periods)
-        return (
-            f"timing: {len(step)} periods, step {np.median(step):.2f} ms (99.9 % {np.quantile(step, 0.999):.2f} ms), "
-            f"period {np.median(period):.2f} ms (99.9 % {np.quantile(period, 0.999):.2f} ms), "
-            f"{self.misses} deadlines missed"
-        )
+        texts = [f"timing: {len(self.seconds)} periods"]
+        for name, seconds in (("step", self.seconds), ("begun late by", self.lateness)):
+            if seconds:
+                middle, most = 1e3 * np.quantile(seconds, (0.5, 0.999))
+                texts.append(f"{name} {middle:.2f} ms (99.9 % {most:.2f} ms)")
+        return f"{', '.join(texts)}, {self.misses} deadlines missed"
 
 
 class Loop:
@@ -75,17 +56,25 @@ class Loop:
         operator: says what to do. The remote control's buttons for damping count whoever it is.
         recorder: keeps everything, or None.
         pace: `clock`, or `state` to follow the robot's time stamps however slowly they come.
+        period: seconds from one control period to the next; None is the policy's.
     """
 
     def __init__(
-        self, link: Link, machine: Machine, operator: Operator, recorder: Recorder | None = None, pace: str = "clock"
+        self,
+        link: Link,
+        machine: Machine,
+        operator: Operator,
+        recorder: Recorder | None = None,
+        pace: str = "clock",
+        period: float | None = None,
     ) -> None:
         """Ready to run."""
         self.timing = Timing()
         self._link, self._machine, self._operator, self._recorder = link, machine, operator, recorder
         self._wait = self._next_by_clock if pace == "clock" else self._next_by_state
-        self._dt = machine.control_dt
+        self._dt = period or machine.control_dt
         self._due = self._start = self._last = -np.inf
+        self._now = 0.0
         self.ending = False
         """Lie down and return; set it from a signal's handler."""
 
@@ -107,7 +96,7 @@ class Loop:
         request, command = self._operator.poll(now, reading)
         if self.ending and self._machine.mode not in (Mode.LIE_DOWN, Mode.DAMPING):
             request = None if self._machine.lies_next else "lie"
-        if reading is not None and reading.remote is not None and pressed(reading.remote, frozenset(_ALL)) == "damp":
+        if reading is not None and reading.remote is not None and wants_damping(reading.remote):
             request = "damp"
         sent = self._machine.step(now, reading, request, command, late)
         self._link.send(sent)
@@ -120,12 +109,11 @@ class Loop:
     def _next_by_clock(self) -> tuple[float, Reading | None, bool]:
         now = time.monotonic()
         if self._start == -np.inf:
-            self._start = self._due = self._last = now
+            self._start = self._due = now
         self._due += self._dt
         time.sleep(max(0.0, self._due - now))
         now = time.monotonic()
-        self.timing.periods.append(now - self._last)
-        self._last = now
+        self.timing.lateness.append(now - self._due)
         late = now - self._due > 0.5 * self._dt
         if late:
             self._due = now
@@ -140,16 +128,11 @@ class Loop:
                 break
             # Frozen states come again and again, and are never due.
             if time.monotonic() >= until:
-                self._last += timeout
-                return self._last - self._start, None, False
-        self.timing.periods.append(reading.time - self._last if np.isfinite(self._last) else self._dt)
-        if self._start == -np.inf:
-            self._start = reading.time
+                self._now += timeout
+                return self._now, None, False
+        self._now += reading.time - self._last if np.isfinite(self._last) else 0.0
         self._last, self._due = reading.time, max(self._due, reading.time - self._dt) + self._dt
-        return reading.time - self._start, reading, False
-
-
-_ALL = [button for chords in CHORDS.values() for chord in chords for button in chord]
+        return self._now, reading, False
 
 
 def open_link(spec: RobotSpec, wiring: Wiring, interface: str, domain: int, period: float | None = None) -> Any:
@@ -190,7 +173,7 @@ def deploy(options: DeployOptions, report: Callable[[str], None] = print) -> Tim
             raise ValueError(f"{name}: expected {' or '.join(allowed)}, got '{getattr(options, name)}'")
     if (options.plan is None) == (options.operator == "plan"):
         raise ValueError("plan: a file goes with operator=plan, and only with it")
-    wiring, spec, policy = wiring_of(options.robot), load_robot(options.robot), OnnxPolicy(options.policy)
+    wiring, spec, policy = wiring_of(options.robot), load_robot(options.robot), OnnxPolicy(policy_file(options.policy))
     check(policy.contract, spec)
     limits = Limits(state_timeout=options.state_timeout)
     machine = Machine(policy, spec, wiring.lying_pose(spec), limits, report)
@@ -235,19 +218,3 @@ def _interrupt(loop: Loop) -> None:
     if loop.ending:
         raise KeyboardInterrupt
     loop.ending = True
-
-
-def main(argv: list[str]) -> int:
-    """The command `python -m legged_cts.deploy.onboard.loop robot=... policy=...`; returns the exit status."""
-    return run_words("deploy", __doc__, DeployOptions, deploy, argv)
-
-
-def leave(status: int) -> None:
-    """Ends the process at once: limxsdk crashes in the usual way out."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
-
-
-if __name__ == "__main__":
-    leave(main(sys.argv[1:]))

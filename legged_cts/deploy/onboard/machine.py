@@ -8,7 +8,7 @@ import numpy as np
 
 from legged_cts.deploy.contract import COMMANDS, check
 from legged_cts.deploy.controller import Controller
-from legged_cts.deploy.onboard.guards import LIES_AFTERWARDS, RESPONSES, Fault, Guards, Limits, Mode, tilt
+from legged_cts.deploy.onboard.guards import LIES_AFTERWARDS, RESPONSES, SITS_DOWN, Fault, Guards, Limits, Mode, tilt
 from legged_cts.deploy.onboard.link import MotorCommand, Reading
 from legged_cts.deploy.policy import OnnxPolicy
 from legged_cts.deploy.robot import Array, RobotState
@@ -22,6 +22,12 @@ JOINT_SPEED = 1.2
 
 SHORTEST = 0.6
 """Of such a motion [s]."""
+
+SITTING = 0.5
+"""Time in which a biped sits down after a fault [s]; it falls over in about as long."""
+
+FALLING = 1.0
+"""How long it then holds that pose before it goes limp [s]."""
 
 SLEW = np.array([1.5, 1.5, 3.0])
 """Largest change of the command [m/s^2, m/s^2, rad/s^2]."""
@@ -152,7 +158,7 @@ class Machine:
 
     # Transitions.
 
-    def _go(self, now: float, mode: Mode, why: str) -> None:
+    def _go(self, now: float, mode: Mode, why: str, quick: bool = False) -> None:
         self._report(f"{now:.2f} s: {self.mode.value} -> {mode.value}: {why}")
         limp = self.mode is Mode.DAMPING
         self.mode, self._began, self._then = mode, now, None
@@ -163,8 +169,8 @@ class Machine:
         self._commanded = self._stopped = now
         if self._reading is None:
             return
-        # From where the joints are if they were limp, else from where they were sent: no torque jumps.
-        start = np.clip(self._reading.state.joint_pos if limp else self._target, self._lower, self._upper)
+        # From where limp joints are, or those that leave a step; else from where they were sent: no torque jumps up.
+        start = np.clip(self._reading.state.joint_pos if limp or quick else self._target, self._lower, self._upper)
         self._target = start
         if mode is Mode.STAND_UP:
             near = np.abs(start - self._stand).max() < NEAR
@@ -172,11 +178,13 @@ class Machine:
         elif mode is Mode.STAND:
             self._path = _path(start, [self._stand])
         elif mode is Mode.LIE_DOWN:
-            self._path = _path(start, [self._lying])
+            sitting = [(0.0, start), (SITTING, self._lying), (SITTING + FALLING, self._lying)]
+            self._path = sitting if quick else _path(start, [self._lying])
 
     def _trip(self, now: float, fault: Fault) -> None:
         mode, then = RESPONSES[fault.name], None
-        if fault.name in LIES_AFTERWARDS and not self._is_walking:
+        sits = fault.name in SITS_DOWN and self._balances and (self._is_walking or self.mode is Mode.LIE_DOWN)
+        if sits or (fault.name in LIES_AFTERWARDS and not self._is_walking):
             mode = Mode.LIE_DOWN
         elif fault.name in LIES_AFTERWARDS and not self._balances:
             then = Mode.LIE_DOWN
@@ -186,7 +194,7 @@ class Machine:
             Mode.STOP: (Mode.DAMPING, Mode.LIE_DOWN, Mode.STOP),
         }
         if self.mode not in goes_on[mode]:
-            self._go(now, mode, f"{fault.name}: {fault.detail}")
+            self._go(now, mode, f"{fault.name}: {fault.detail}", quick=sits)
         if self.mode is Mode.STOP:
             self._then = then or self._then
 

@@ -60,11 +60,17 @@ class RemoteOperator:
 
 def pressed(remote: Remote, before: frozenset[str]) -> str | None:
     """The request whose buttons are held and were not all held before; damping first, and whenever it is held."""
+    if wants_damping(remote):
+        return "damp"
     for request, chords in CHORDS.items():
-        for chord in chords:
-            if remote.buttons.issuperset(chord) and (request == "damp" or not before.issuperset(chord)):
-                return request
+        if any(remote.buttons.issuperset(chord) and not before.issuperset(chord) for chord in chords):
+            return request
     return None
+
+
+def wants_damping(remote: Remote) -> bool:
+    """Whether the buttons for damping are held."""
+    return any(remote.buttons.issuperset(chord) for chord in CHORDS["damp"])
 
 
 class Keyboard:

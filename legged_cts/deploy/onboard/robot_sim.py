@@ -1,52 +1,35 @@
-"""A robot in plain MuJoCo that speaks a robot's own wire format: `robot=go2 interface=lo`."""
+"""A robot in plain MuJoCo that speaks a robot's own wire format."""
 
 from __future__ import annotations
 
 import inspect
+import re
 import signal
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from legged_cts.deploy.commands import RobotSimOptions
 from legged_cts.deploy.onboard.link import BUTTONS, Remote
-from legged_cts.deploy.onboard.loop import leave
 from legged_cts.deploy.onboard.operators import plan_lines
 from legged_cts.deploy.onboard.simulated import SimulatedBody
 from legged_cts.deploy.onboard.wiring import MotorMap, Wiring, wiring_of
 from legged_cts.deploy.robot import RobotState, yaw_of
-from legged_cts.deploy.words import option, run_words
 from legged_cts.robots.spec import load_robot
 
 CONTROL_DT = 0.02
-"""How far the simulation goes on a command while it waits for the next one [s]."""
+"""Between two commands [s]."""
+
+LAG = 0.2
+"""How far a simulation that waits for commands goes without any, if no state arrives that asks for one [s]."""
 
 AGAIN = 1.0
 """After which a simulation that waits says its state once more [s]."""
-
-
-@dataclass(frozen=True)
-class RobotSimOptions:
-    """The words of `scripts/robot_sim.py`."""
-
-    robot: str = field(metadata={"help": "go2, g1 or tron1; g1_12 is g1 with its waist and arms locked"})
-    interface: str = option("lo", "network interface, TRON1: address")
-    domain: int = option(1, "DDS domain")
-    dt: float = option(0.002, "of a tick [s]; a state is published after each")
-    rate: float = option(1.0, "simulated seconds per second, at most")
-    patience: float = option(
-        0.0, "seconds to wait for each command, so that a slow controller misses nothing; 0 is none"
-    )
-    gantry: bool | None = option(None, "whether a gantry holds the robot at first; none: if it has two legs")
-    plan: str | None = option(None, "file with a line '<seconds> <what>' for each thing that happens to the robot")
-    duration: float | None = option(None, "simulated seconds; none is until Ctrl-C")
-    truth: str | None = option(None, ".npz file for the true motion of the base, 50 times a second")
 
 
 class Mishaps:
@@ -55,10 +38,11 @@ class Mishaps:
     def __init__(self, body: SimulatedBody, wire: Any, seed: int = 0) -> None:
         """Nothing is wrong."""
         self._body, self._wire = body, wire
+        self.joints, self.lacks = body.joints, wire.lacks
         self._rng = np.random.default_rng(seed)
         self.lost, self.late, self.jitter_, self.frozen, self.quiet, self.spoilt = 0.0, 0.0, 0.0, False, False, False
         self.remote: Remote | None = Remote()
-        self.heat = np.full(len(body.spec.joints), 35.0)
+        self.heat = np.full(len(body.joints), 35.0)
 
     def drops(self) -> bool:
         """Whether the next message is lost."""
@@ -68,17 +52,17 @@ class Mishaps:
         """When a state of now arrives [s]."""
         return now + self.late + self.jitter_ * self._rng.random()
 
-    def loss(self, share: str) -> None:
+    def loss(self, share: float) -> None:
         """Of the messages, both ways."""
-        self.lost = float(share)
+        self.lost = share
 
-    def delay(self, seconds: str) -> None:
+    def delay(self, seconds: float) -> None:
         """Of the states."""
-        self.late = float(seconds)
+        self.late = seconds
 
-    def jitter(self, seconds: str) -> None:
+    def jitter(self, seconds: float) -> None:
         """Further delay, drawn for each state."""
-        self.jitter_ = float(seconds)
+        self.jitter_ = seconds
 
     def freeze(self) -> None:
         """The same state again and again."""
@@ -94,43 +78,56 @@ class Mishaps:
 
     def dead(self, joint: str) -> None:
         """A motor gives no torque."""
-        self._body.dead[self._body.spec.joints.index(joint)] = True
+        self._body.dead[self.joints.index(joint)] = True
 
-    def hot(self, joint: str, degrees: str) -> None:
+    def hot(self, joint: str, degrees: float) -> None:
         """A motor's temperature."""
-        self.heat[self._body.spec.joints.index(joint)] = float(degrees)
+        self.heat[self.joints.index(joint)] = degrees
 
-    def push(self, x: str, y: str, z: str = "0") -> None:
+    def push(self, x: float, y: float, z: float = 0.0) -> None:
         """Adds to the velocity of the base, in the world [m/s]."""
-        self._body.push(np.array([float(x), float(y), float(z)]))
+        self._body.push(np.array([x, y, z]))
 
-    def friction(self, value: str) -> None:
+    def friction(self, value: float) -> None:
         """Of the ground."""
-        self._body.friction(float(value))
+        self._body.friction(value)
 
-    def mode(self, number: str) -> None:
+    def mode(self, number: float) -> None:
         """The build that a G1 says it is."""
-        self._wire.mode_machine = int(number)
+        self._wire.mode_machine = int(number) % 256
+
+    def crc(self) -> None:
+        """The states' checksum is wrong."""
+        self._wire.wrong_crc = 1
+
+    def intruder(self) -> None:
+        """Another controller publishes commands, too."""
+        self._wire.intruded = True
 
     def gantry(self, what: str) -> None:
         """Hold, lower or release."""
-        {"hold": self._body.hold, "lower": self._body.lower, "release": self._body.release}[what]()
+        getattr(self._body, what)()
 
     def buttons(self, *names: str) -> None:
         """Held on the remote control from now on; `none` without the remote control, nothing for no button."""
-        if unknown := set(names) - {*BUTTONS, "none"}:
-            raise ValueError(f"no buttons {sorted(unknown)}")
-        self.remote = None if "none" in names else Remote(frozenset(names))
+        held = self.remote or Remote()
+        self.remote = None if "none" in names else Remote(frozenset(names), held.left, held.right)
+
+    def sticks(self, forward: float, left: float = 0.0, turn: float = 0.0) -> None:
+        """Of the remote control, each -1 to 1."""
+        held = frozenset() if self.remote is None else self.remote.buttons
+        self.remote = Remote(held, (-left, forward), (-turn, 0.0))
 
     def normal(self) -> None:
         """The wire and the sensors work again."""
+        self._wire.wrong_crc, self._wire.intruded = 0, False
         self.lost = self.late = self.jitter_ = 0.0
         self.frozen = self.quiet = self.spoilt = False
         self.heat[:] = 35.0
 
 
 MISHAPS = ("loss", "delay", "jitter", "freeze", "silence", "nan", "dead", "hot", "push", "friction", "mode", "gantry",
-           "buttons", "normal")  # fmt: skip
+           "buttons", "sticks", "crc", "intruder", "normal")  # fmt: skip
 
 
 def read_mishaps(path: str | None, mishaps: Mishaps) -> deque[tuple[float, Callable[[], None]]]:
@@ -140,16 +137,36 @@ def read_mishaps(path: str | None, mishaps: Mishaps) -> deque[tuple[float, Calla
         ValueError: naming the line that is wrong.
     """
     steps: deque[tuple[float, Callable[[], None]]] = deque()
+    allowed = [name for name in MISHAPS if name not in mishaps.lacks]
     for number, seconds, (name, *rest) in [] if path is None else plan_lines(path):
-        if name not in MISHAPS:
-            raise ValueError(f"plan: {path}, line {number}: no '{name}' (allowed: {', '.join(MISHAPS)})")
-        happens = getattr(mishaps, name)
         try:
-            inspect.signature(happens).bind(*rest)
-        except TypeError as error:
-            raise ValueError(f"plan: {path}, line {number}: {name}: {error}") from error
-        steps.append((seconds, partial(happens, *rest)))
+            if name not in allowed:
+                raise ValueError(f"no '{name}' (allowed: {', '.join(allowed)})")
+            happens = getattr(mishaps, name)
+            steps.append((seconds, partial(happens, *_arguments(happens, rest, mishaps.joints))))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"plan: {path}, line {number}: {error}") from error
     return steps
+
+
+def _arguments(happens: Callable[..., None], words: list[str], joints: tuple[str, ...]) -> list[Any]:
+    """The words after a mishap's name as it takes them: finite numbers, or one of what there is."""
+    there = {"joint": joints, "what": ("hold", "lower", "release"), "names": (*BUTTONS, "none")}
+    signature = inspect.signature(happens)
+    signature.bind(*words)
+    parameters = list(signature.parameters.values())
+    values: list[Any] = []
+    for index, word in enumerate(words):
+        parameter = parameters[min(index, len(parameters) - 1)]
+        if parameter.name not in there:
+            if not re.fullmatch(r"[-+]?\d+(\.\d*)?|[-+]?\.\d+", word):
+                raise ValueError(f"{happens.__name__}: {parameter.name}: expected a number, got '{word}'")
+            values.append(float(word))
+        elif word in there[parameter.name]:
+            values.append(word)
+        else:
+            raise ValueError(f"{happens.__name__}: no '{word}' (allowed: {', '.join(there[parameter.name])})")
+    return values
 
 
 class RobotSim:
@@ -159,36 +176,47 @@ class RobotSim:
         options: the words.
         wire: the robot's end, `UnitreeRobot` or `LimxRobot`.
         wiring: of the motors.
+        watch: see `robot_sim`.
     """
 
-    def __init__(self, options: RobotSimOptions, wire: Any, wiring: Wiring) -> None:
+    def __init__(
+        self,
+        options: RobotSimOptions,
+        wire: Any,
+        wiring: Wiring,
+        watch: Callable[[SimulatedBody], None],
+    ) -> None:
         """Place the robot."""
         spec = load_robot(wiring.whole)
         gantry = spec.morphology != "quadruped" if options.gantry is None else options.gantry
         self.body = SimulatedBody(spec, options.dt, wiring.lying_pose(spec), gantry=gantry)
+        self._watch = watch
         self._options, self._wire, self._map = options, wire, MotorMap(spec, wiring)
         self._order = np.argsort(self._map.motors)
         self.mishaps = Mishaps(self.body, wire)
         self._steps = read_mishaps(options.plan, self.mishaps)
         self._flying: deque[tuple[float, tuple[Any, ...]]] = deque()
         self._said: tuple[Any, ...] | None = None
-        self._heard, self._patient = -np.inf, options.patience > 0
+        self._heard = self._arrived = self._answered = 0.0
+        self._patient = options.patience > 0
         self.truth: list[tuple[float, ...]] = []
         self.count = 0
         """Commands that arrived."""
 
     def run(self) -> None:
-        """Runs for the duration; the clock starts with the first command."""
+        """Runs for the duration; the clock starts with the first command, and what happens at 0 s is there before."""
+        self._happen(0.0)
         while not self._listen(0.0):
             self._say(0.0)
             self._wire.answer()
+            self._watch(self.body)
             time.sleep(0.005)
         dt, ticks, start = self._options.dt, 0, time.monotonic()
         while self._options.duration is None or ticks * dt < self._options.duration:
             now = ticks * dt
-            while self._steps and self._steps[0][0] <= now:
-                self._steps.popleft()[1]()
-            if self._patient and now - self._heard >= CONTROL_DT - 1e-9:
+            self._happen(now)
+            asked = self._arrived - self._answered > CONTROL_DT - 1e-9
+            if self._patient and (asked or now - self._heard > LAG):
                 self._await(now)
             else:
                 self._listen(now)
@@ -207,6 +235,10 @@ class RobotSim:
                 # A simulation that is too slow does not hurry afterwards.
                 start = time.monotonic() - ticks * dt / self._options.rate
 
+    def _happen(self, now: float) -> None:
+        while self._steps and self._steps[0][0] <= now:
+            self._steps.popleft()[1]()
+
     def _await(self, now: float) -> None:
         start = said = time.monotonic()
         while not self._listen(now) and time.monotonic() < start + self._options.patience:
@@ -218,20 +250,20 @@ class RobotSim:
         self._patient = self._heard == now
 
     def _listen(self, now: float) -> bool:
-        command = self._wire.commands()
-        if command is None or self.mishaps.drops():
+        bad, command = self._wire.bad, self._wire.commands()
+        if command is None and self._wire.bad == bad:
             return False
-        self.body.drive(*(values[self._map.motors] for values in command))
-        self._heard = now
-        self.count += 1
+        self._heard, self._answered = now, self._arrived
+        if command is not None and not self.mishaps.drops():
+            self.body.drive(*(values[self._map.motors] for values in command))
+            self.count += 1
         return True
 
     def _say(self, now: float) -> None:
-        state, torque, feel = self.body.sense()
-        order, wrong = self._order, self.mishaps
+        state, order, wrong = self.body.read_state(), self._order, self.mishaps
         quat = np.full(4, np.nan) if wrong.spoilt else state.quat
         sensed = RobotState(quat, state.ang_vel, state.joint_pos[order], state.joint_vel[order])
-        message = (now, sensed, torque[order], feel, wrong.heat[order], wrong.remote)
+        message = (now, sensed, self.body.torques[order], self.body.feel(), wrong.heat[order], wrong.remote)
         if wrong.frozen and self._said is not None:
             message = self._said
         self._said = message
@@ -240,15 +272,24 @@ class RobotSim:
             _, message = self._flying.popleft()
             if not wrong.quiet and not wrong.drops():
                 self._wire.publish(*message)
+                self._arrived = message[0]
 
     def _measure(self, now: float) -> None:
-        quat = self.body.sense()[0].quat
-        tilt = float(np.arccos(np.clip(1 - 2 * (quat[1] ** 2 + quat[2] ** 2), -1, 1)))
-        self.truth.append((now, *self.body.position, *self.body.speed, yaw_of(quat), tilt))
+        body = self.body
+        self._watch(body)
+        self.truth.append((now, *body.base_pos, *body.base_velocity, yaw_of(body.base_quat), body.tilt))
 
 
-def robot_sim(options: RobotSimOptions) -> None:
+def _unseen(body: SimulatedBody) -> None:
+    pass
+
+
+def robot_sim(options: RobotSimOptions, watch: Callable[[SimulatedBody], None] = _unseen) -> None:
     """Runs until the end and writes the truth.
+
+    Args:
+        options: the words.
+        watch: sees the body 50 times a second.
 
     Raises:
         ValueError: for a wrong word.
@@ -259,7 +300,7 @@ def robot_sim(options: RobotSimOptions) -> None:
         raise ValueError(f"dt: {options.dt} s does not divide {CONTROL_DT} s")
     if options.rate <= 0 or options.patience < 0:
         raise ValueError(f"rate must be above 0 and patience at least 0, got {options.rate} and {options.patience}")
-    sim = RobotSim(options, _wire(wiring, options), wiring)
+    sim = RobotSim(options, _wire(wiring, options), wiring, watch)
     # limxsdk takes Ctrl-C for itself.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     print(f"robot_sim: {options.robot} waits for commands on {options.interface}", flush=True)
@@ -287,12 +328,3 @@ def _wire(wiring: Wiring, options: RobotSimOptions) -> Any:
         raise RuntimeError(
             f"robot: the package for {wiring.protocol} is missing ({error}); see docs/deploy.md"
         ) from error
-
-
-def main(argv: list[str]) -> int:
-    """The command `python -m legged_cts.deploy.onboard.robot_sim robot=...`; returns the exit status."""
-    return run_words("robot_sim", __doc__, RobotSimOptions, robot_sim, argv)
-
-
-if __name__ == "__main__":
-    leave(main(sys.argv[1:]))

@@ -145,6 +145,7 @@ class UnitreeRobot:
 
     stamps = True
     """Whether the time that is published arrives."""
+    lacks: tuple[str, ...] = ()
 
     def __init__(self, wiring: Wiring, interface: str, domain: int = 1, active: str = "ai") -> None:
         """Join the wire."""
@@ -152,12 +153,17 @@ class UnitreeRobot:
         self._hg = wiring.protocol == "unitree_hg"
         self.count, self.active = len(wiring.motors), active
         kind = f"{wiring.protocol}.msg.dds_."
-        self._commands = MessageReader(self._node, COMMANDS, kind + "LowCmd_")
+        self._commands = MessageReader(self._node, COMMANDS, kind + "LowCmd_", foreign=True)
         self._writer = MessageWriter(self._node, STATES, kind + "LowState_")
         self._state = new_message(kind + "LowState_")
         self._requests = DataReader(self._node.participant, self._node.topic(SWITCHER + "request", Request))
         self._responses = DataWriter(self._node.participant, self._node.topic(SWITCHER + "response", Response))
         self.mode_machine = wiring.mode_machine or 0
+        self._intruder = MessageWriter(self._node, COMMANDS, kind + "LowCmd_")
+        self.intruded = False
+        """Whether another controller publishes commands, which this robot does not hear."""
+        self.wrong_crc = 0
+        """Bits of the states' CRC that are wrong."""
         self.bad = 0
         """Commands whose CRC was wrong."""
 
@@ -187,10 +193,12 @@ class UnitreeRobot:
         if self._hg:
             message["mode_machine"] = self.mode_machine
         message["wireless_remote"] = np.zeros(40) if remote is None else remote_bytes(remote)
-        self._writer.write(message)
+        self._writer.write(message, self.wrong_crc)
 
     def answer(self) -> None:
-        """Answers the MotionSwitcher's requests."""
+        """Answers the MotionSwitcher's requests, and lets another controller interfere."""
+        if self.intruded:
+            self._intruder.write(new_message(self._intruder.kind))
         for request in self._requests.take(N=16):
             if not isinstance(request, Request):
                 continue

@@ -17,13 +17,14 @@ from enum import Enum
 from pathlib import Path
 from typing import IO
 
+from legged_cts import beside
 from legged_cts.evaluation.compare.comparison import ComparisonError
 from legged_cts.evaluation.compare.runs import EVALUATION, UNFINISHED, Run, check_record, write_record
 from legged_cts.training.display import duration
 from legged_cts.training.interrupt import GracefulStop
 from legged_cts.training.run_folder import hold
 
-SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
+SCRIPTS = beside("scripts")
 LOG = "run.log"
 TAIL = 15
 """Lines of a failed run's log that are shown."""

@@ -20,18 +20,21 @@ FORWARD = np.array([0.5, 0.0, 0.0])
 class Pair:
     """Steps both; `lines` holds what the machine reported, `sunk` the quickest sinking of the base [m/s]."""
 
-    def __init__(self, robot: str = "go2", policy: str = "go2_flat") -> None:
+    def __init__(self, robot: str = "go2") -> None:
         self.spec = load_robot(robot)
         lying = wiring_of(robot).lying_pose(self.spec)
         self.lines: list[str] = []
-        self.policy = OnnxPolicy(assets_dir() / "policies" / policy / "policy.onnx")
+        self.policy_path = assets_dir() / "policies" / f"{robot}_flat" / "policy.onnx"
+        self.policy = OnnxPolicy(self.policy_path)
         self.machine = Machine(self.policy, self.spec, lying, report=self.lines.append)
         self.body = SimulatedBody(self.spec, TICK, lying, gantry=self.spec.morphology != "quadruped")
         self.period, self.sunk, self.targets = 0, 0.0, []
+        self.ticks = round(DT / TICK)
+        """Of the body in a period."""
 
     def reading(self) -> Reading:
-        state, torque, _ = self.body.sense()
-        return Reading(self.period * DT, state, torque, np.full(len(torque), 30.0))
+        torque = self.body.torques
+        return Reading(self.period * DT, self.body.read_state(), torque, np.full(len(torque), 30.0))
 
     def step(
         self,
@@ -43,9 +46,9 @@ class Pair:
         seen = self.reading() if isinstance(reading, str) else reading
         sent = self.machine.step(self.period * DT, seen, request, command, late)
         self.body.drive(sent.q, sent.kp, sent.kd)
-        for _ in range(round(DT / TICK)):
+        for _ in range(self.ticks):
             self.body.tick()
-            self.sunk = min(self.sunk, float(self.body.speed[2]))
+            self.sunk = min(self.sunk, float(self.body.base_velocity[2]))
         self.period += 1
         self.targets.append(sent.q)
         return sent
@@ -59,10 +62,11 @@ class Pair:
         raise AssertionError(f"{self.machine.mode} after {seconds} s, expected {mode}: {self.lines}")
 
     def walking(self, seconds: float = 2.0) -> Pair:
-        """Stands up and walks."""
+        """Stands up and walks, a biped out of a gantry that is slack from then on."""
         self.step("stand")
         self.until(Mode.STAND)
         self.step("walk")
+        self.body.release()
         for _ in range(round(seconds / DT)):
             self.step()
         assert self.machine.mode is Mode.WALK

@@ -1,102 +1,22 @@
-"""Deployments in processes of their own, over the robots' own wire formats on the loopback interface.
-
-The simulator waits for each command and the controller follows the simulator's time stamps, so that a busy machine
-makes these tests slow but not different.
-"""
+"""Robots deployed to over their own wire formats, in processes of their own on the loopback interface."""
 
 from __future__ import annotations
 
 import importlib.util
-import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from deployments import PACKAGES, SCRIPTS, Deployment, forward_speed, need, speed_without_a_wire
+from faults import WALKS, WIRE_FAULTS, walk_outcome
 
-from legged_cts.deploy.contract import check
-from legged_cts.deploy.controller import Controller
-from legged_cts.deploy.mujoco_robot import MujocoRobot
+from legged_cts.deploy.commands import ReplayOptions
 from legged_cts.deploy.onboard.guards import Mode
-from legged_cts.deploy.onboard.record import MODES, ReplayOptions, read_record, replay
-from legged_cts.deploy.policy import OnnxPolicy
+from legged_cts.deploy.onboard.record import MODES, read_record
+from legged_cts.deploy.onboard.replay import replay
 from legged_cts.robots.spec import assets_dir, load_robot
-
-SCRIPTS = Path(__file__).parents[3] / "scripts"
-PACKAGES = {"go2": "cyclonedds", "g1": "cyclonedds", "tron1": "limxsdk"}
-DOMAIN = 100 + os.getpid() % 100
-"""Of DDS, one for each process of tests."""
-
-
-def need(robot: str) -> None:
-    if importlib.util.find_spec(PACKAGES[robot]) is None:
-        pytest.skip(f"needs {PACKAGES[robot]}, which docs/deploy.md says how to install")
-
-
-class Deployment:
-    """A simulator and a controller; `lines` is what the controller reported."""
-
-    def __init__(self, folder: Path, robot: str, happens: str, steps: str, seconds: float, *words: str) -> None:
-        need(robot)
-        self.folder, self.policy = folder, assets_dir() / "policies" / f"{robot}_flat" / "policy.onnx"
-        (folder / "sim.txt").write_text(happens.replace(";", "\n"))
-        (folder / "plan.txt").write_text(steps.replace(";", "\n"))
-        address = "127.0.0.1" if robot == "tron1" else "lo"
-        common = [f"robot={robot}", f"interface={address}", f"domain={DOMAIN}"]
-        sim = ["dt=0.004", "rate=50", "patience=20", f"plan={folder}/sim.txt", f"duration={seconds + 1}"]
-        deploy = [f"policy={self.policy}", "operator=plan", f"plan={folder}/plan.txt", "pace=state", "state_timeout=20"]
-        self.simulator = self._start(self.simulated, *common, *sim, *self.simulation, f"truth={folder}/truth.npz")
-        ends = [f"duration={seconds}", f"record={folder}/walk.rec"]
-        self.controller = self._start(SCRIPTS / "deploy.py", *common, *deploy, *ends, *words)
-
-    simulated = SCRIPTS / "robot_sim.py"
-    simulation: tuple[str, ...] = ()
-
-    def _start(self, script: Path, *words: str) -> subprocess.Popen[str]:
-        pipe = subprocess.PIPE
-        last = {word.partition("=")[0]: word for word in words}
-        return subprocess.Popen([sys.executable, script, *last.values()], stdout=pipe, stderr=pipe, text=True)
-
-    def finish(self, status: int = 0) -> Deployment:
-        try:
-            out, err = self.controller.communicate(timeout=900)
-            assert self.controller.returncode == status, out + err
-            self.lines, self.errors = out.splitlines(), err.splitlines()
-            self.simulator.send_signal(signal.SIGINT)
-            said, err = self.simulator.communicate(timeout=120)
-            assert self.simulator.returncode == 0, said + err
-            self.said = said.splitlines()[-1]
-        finally:
-            self.controller.kill()
-            self.simulator.kill()
-        self.truth = np.load(self.folder / "truth.npz")
-        return self
-
-    def between(self, start: float, end: float) -> dict[str, np.ndarray]:
-        chosen = (self.truth["time"] >= start) & (self.truth["time"] < end)
-        return {name: self.truth[name][chosen] for name in self.truth.files}
-
-
-def forward_speed(motion: dict[str, np.ndarray]) -> float:
-    """Mean speed along the heading [m/s]."""
-    return float(np.mean(motion["vx"] * np.cos(motion["yaw"]) + motion["vy"] * np.sin(motion["yaw"])))
-
-
-def speed_without_a_wire(robot: str, seconds: float) -> float:
-    """The same in `MujocoRobot`, as in sim to sim."""
-    spec = load_robot(robot)
-    policy = OnnxPolicy(assets_dir() / "policies" / f"{robot}_flat" / "policy.onnx")
-    check(policy.contract, spec)
-    body = MujocoRobot(spec, policy.contract.control_dt, policy.contract.physics_dt)
-    controller = Controller(policy, body)
-    speeds = []
-    for _ in range(round(seconds / body.control_dt)):
-        controller.step(np.array([0.5, 0.0, 0.0]))
-        speeds.append(body.velocity[0])
-    return float(np.mean(speeds[50:]))
-
 
 PLAN = "0.2 stand; 2.4 walk; 2.4 command 0.5 0 0; 22.4 command 0.3 0 0.5; 25.4 stand; 27 lie"
 STATES = ["stand_up", "stand", "walk", "stop", "stand", "lie_down", "damping"]
@@ -120,15 +40,84 @@ def test_a_robot_stands_up_walks_20_s_turns_stops_and_lies_down(robot: str, tmp_
     assert replay(ReplayOptions(str(tmp_path / "walk.rec"), str(run.policy)))["contract"] is None
 
 
-def test_faults_on_the_wire_end_in_damping_and_the_robot_lies(tmp_path: Path) -> None:
-    happens = "3 nan; 3.5 normal; 6.5 freeze"
-    run = Deployment(tmp_path, "go2", happens, "0.2 stand; 2.4 walk; 4 stand; 6 walk", 9.0, "state_timeout=3").finish()
-    tripped = [line.split(": ", 1)[1] for line in run.lines if "-> damping" in line]
-    assert tripped[0].startswith("walk -> damping: corrupt: quat holds a value that is not finite")
-    assert tripped[1].startswith("walk -> damping: stale: no new state for ")
+REMOTE_FAULTS = ("no orientation", "wrong checksum", "hot motor", "no remote control", "the same state again",
+                 "no state", "another publisher")  # fmt: skip
+
+
+def test_faults_on_the_wire_of_a_go2_that_its_remote_control_drives_end_in_their_states(tmp_path: Path) -> None:
+    happens, start = [], 0.0
+    for name in REMOTE_FAULTS:
+        line = WIRE_FAULTS[name].format(joint="FL_calf_joint")
+        steps = ((0.2, "buttons L2 up"), (2.6, "buttons"), (2.8, "buttons start"), (2.8, "sticks 0.5"), (3.4, line))
+        happens += [f"{start + seconds} {what}" for seconds, what in steps]
+        # Without a state the simulator waits for the controller, which takes seconds of this computer's clock.
+        happens += [f"{start + (3.7 if 'state' in name else 5.5)} normal"]
+        start += 6.4
+        happens += [f"{start - 0.2} buttons", f"{start - 0.2} sticks 0"]
+    run = Deployment(tmp_path, "go2", ";".join(happens), None, start + 5.0, "state_timeout=2").finish()
+    tripped = [line.split(": ", 1)[1] for line in run.lines if line.split(": ", 1)[1].startswith("walk -> ")]
+    wanted = [
+        "damping: corrupt: quat holds a value that is not finite",
+        "damping: corrupt: the state's CRC is ",
+        "stop: temperature: FL_calf_joint at 90 deg C, at most 85",
+        "stop: command_lost: no command for ",
+        "damping: stale: no new state for ",
+        "damping: stale: no new state for ",
+        "damping: other_controller: another controller publishes rt/lowcmd",
+    ]
+    assert len(tripped) == len(wanted), run.lines
+    assert all(line.startswith(f"walk -> {begin}") for line, begin in zip(tripped, wanted, strict=True)), tripped
+    assert run.truth["tilt"].max() < 0.5
     contract, rows = read_record(tmp_path / "walk.rec")
     assert contract.robot == "go2" and np.isfinite(rows["q"]).all()
     assert MODES[rows["mode"][-1]] is Mode.DAMPING
+
+
+@pytest.mark.parametrize(
+    ("robot", "happens", "line"),
+    [
+        ("go2", "0 intruder", "another controller publishes rt/lowcmd"),
+        ("g1", "0 mode 4", "mode_machine is 4, 5 is this robot's"),
+    ],
+)
+def test_a_robot_that_is_another_or_not_free_is_refused_before_anything_is_published(
+    robot: str, happens: str, line: str, tmp_path: Path
+) -> None:
+    run = Deployment(tmp_path, robot, happens, "0.2 stand", 2.0).finish(status=2)
+    assert run.errors[-1] == f"deploy: robot: {line}"
+    assert run.said.startswith("robot_sim: 0 commands, 0 with a bad checksum")
+
+
+def test_a_g1_that_says_it_is_another_build_goes_limp(tmp_path: Path) -> None:
+    # It keeps hanging in its gantry.
+    run = Deployment(tmp_path, "g1", "1.5 mode 4", "0.2 stand", 2.5).finish()
+    (line,) = [line for line in run.lines if "-> damping" in line]
+    assert "wrong_robot: mode_machine is 4, 5 is this robot's" in line and 1.5 <= float(line.split(" s:")[0]) < 1.56
+
+
+def test_a_go2_walks_on_with_a_fifth_of_the_messages_lost_and_20_ms_of_delay(tmp_path: Path) -> None:
+    speed, share, tilt = walk_outcome(tmp_path, "go2", WALKS[-1])
+    assert speed > 0.3 and share == pytest.approx(1.0, abs=0.2) and tilt < 0.5
+
+
+def test_by_the_clock_a_go2_walks_or_a_guard_says_why_not(tmp_path: Path) -> None:
+    """On a machine that is too busy for 50 Hz it must not walk, but go limp; both are right."""
+    run = RealTime(tmp_path, "go2", "", "0.2 stand; 2.4 walk; 2.4 command 0.5 0 0; 5 stand", 6.5).finish()
+    _, rows = read_record(tmp_path / "walk.rec")
+    assert len(rows) <= (rows["now"][-1] / 0.02) + 1 and np.isfinite(rows["q"]).all()
+    assert MODES[rows["mode"][-1]] is Mode.DAMPING and run.lines[-1].startswith("timing: ")
+    guards = [line for line in run.lines if any(f": {name}: " in line for name in ("late", "stale", "blocked"))]
+    if not guards and not rows["late"].any():
+        walked = run.between(3.0, 5.0)
+        assert forward_speed(walked) > 0.3 and walked["tilt"].max() < 0.5
+    assert run.truth["tilt"].max() < 0.7
+
+
+class RealTime(Deployment):
+    """Neither end waits for the other."""
+
+    simulation = ("patience=0", "rate=1", "dt=0.002")
+    control = ("pace=clock", "state_timeout=0.05")
 
 
 class VendorDeployment(Deployment):

@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 import unitree_interface as vendor
 
+from legged_cts.deploy.commands import RobotSimOptions, leave
 from legged_cts.deploy.onboard import robot_sim
-from legged_cts.deploy.onboard.loop import leave
+from legged_cts.deploy.words import run_words
 
 
 class VendorRobot:
     """The robot's end, see `UnitreeRobot`."""
 
-    stamps, count, bad, mode_machine = True, 12, 0, 0
+    stamps, count, bad, mode_machine, lacks = True, 12, 0, 0, ()
 
     def __init__(self, *_: Any) -> None:
         self._robot = vendor.UnitreeInterface.create_go2("lo")
@@ -47,4 +48,4 @@ class VendorRobot:
 
 if __name__ == "__main__":
     robot_sim._wire = lambda wiring, options: VendorRobot()
-    leave(robot_sim.main(sys.argv[1:]))
+    leave(run_words("vendor_robot", __doc__, RobotSimOptions, robot_sim.robot_sim, sys.argv[1:]))
