@@ -8,7 +8,7 @@ from legged_cts.training import ctrl_c  # noqa: F401
 import sys
 from dataclasses import dataclass, field
 
-from legged_cts.deploy.words import option, run_words
+from legged_cts.deploy.words import need_file, option, run_words
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,10 @@ class ExportOptions:
 
     checkpoint: str = field(metadata={"help": "checkpoint of a training run, or the run's folder"})
     output: str | None = option(None, "ONNX file; none is policy.onnx beside the checkpoint")
+
+    def __post_init__(self) -> None:
+        """Refuse a checkpoint that is not there."""
+        need_file("checkpoint", self.checkpoint)
 
 
 def export(options: ExportOptions) -> None:

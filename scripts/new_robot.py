@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from legged_cts.deploy.words import option, run_words
-from legged_cts.robots.draft import draft_robot, write_draft
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,9 @@ class NewRobotOptions:
 
 def new_robot(options: NewRobotOptions) -> None:
     """Draft and write."""
+    # Late, because a wrong word should be answered before OpenUSD is imported.
+    from legged_cts.robots.draft import draft_robot, write_draft
+
     draft = draft_robot(options.mjcf, options.name, options.morphology)
     path = write_draft(draft, options.output or Path(draft.name), options.overwrite)
     print(f"{draft.summary()}\nwritten: {path}\nnext, once the guesses are checked:")

@@ -12,7 +12,7 @@ from legged_cts.training import ctrl_c  # noqa: F401
 import sys
 from dataclasses import dataclass
 
-from legged_cts.deploy.words import describe, option, parse_words, user_errors
+from legged_cts.deploy.words import describe, need_file, option, parse_words, user_errors
 from legged_cts.task.words import check_overrides
 from legged_cts.trust.names import take_trust
 
@@ -22,6 +22,10 @@ class ReplayOptions:
     """The script's own words."""
 
     file: str = option("", "dump in the folder faults/ of a run")
+
+    def __post_init__(self) -> None:
+        """Refuse a file that is not there."""
+        need_file("file", self.file)
 
 
 def main(argv: list[str]) -> None:

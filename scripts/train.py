@@ -11,15 +11,14 @@ from legged_cts.training import ctrl_c  # noqa: F401
 # isort: split
 import sys
 from pathlib import Path
-
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig
+from typing import TYPE_CHECKING
 
 from legged_cts.deploy.words import user_errors
 from legged_cts.training.command_line import CommandLine, check, in_run_dir, read
 from legged_cts.trust.names import take_trust
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 GIVEN = CommandLine([])
 """The command line."""
@@ -27,18 +26,20 @@ CHOSEN: list[str] = []
 """Words that nobody gave, but that follow from the robot."""
 
 
-@hydra.main(config_path="../tasks", config_name="train", version_base="1.3")
-def main(cfg: DictConfig) -> None:
+def job(cfg: DictConfig) -> None:
     """Check the configuration, then train."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
     from legged_cts.training.app import resolve_task, run_job_apart, train
 
-    job = HydraConfig.get()
+    hydra = HydraConfig.get()
     # Without the chosen pack: it is for composition, and must not replace what a checkpoint to resume was trained with.
-    overrides = [word for word in job.overrides.task if word not in CHOSEN]
-    run_dir = Path(job.runtime.output_dir)
+    overrides = [word for word in hydra.overrides.task if word not in CHOSEN]
+    run_dir = Path(hydra.runtime.output_dir)
     with user_errors():
         config = resolve_task(cfg, overrides)
-        if job.mode == RunMode.MULTIRUN:
+        if hydra.mode == RunMode.MULTIRUN:
             run_job_apart(GIVEN, overrides, run_dir)
         else:
             train(config, run_dir)
@@ -47,9 +48,11 @@ def main(cfg: DictConfig) -> None:
 if __name__ == "__main__":
     with user_errors():
         GIVEN = read(take_trust(sys.argv[1:]))
-        # Before torch and Isaac Lab are imported, which takes seconds.
+        # Before Hydra, torch and Isaac Lab are imported, which takes seconds.
         check(GIVEN)
     with user_errors():
+        import hydra
+
         from legged_cts.training.app import pack_word
         from legged_cts.training.distributed import rank_words, together
 
@@ -57,4 +60,4 @@ if __name__ == "__main__":
     with user_errors(), together() as processes:
         words = [*in_run_dir(GIVEN.words), *CHOSEN, *rank_words(processes)]
         sys.argv = [sys.argv[0], *words, *GIVEN.flags]
-        main()
+        hydra.main(config_path="../tasks", config_name="train", version_base="1.3")(job)()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-HISTORY_RESETS = ("backfill", "zero")
+from legged_cts.algorithms.options import HISTORY_RESETS
+
 """What an environment puts before the first frame of an episode: copies of that frame, or zeros."""
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from legged_cts.algorithms.history_buffer import HISTORY_RESETS
 from legged_cts.trust.plain import show
 
+HISTORY_RESETS = ("backfill", "zero")
 CHOICES = {
     "surrogate": ("sum_of_means", "pooled"),
     "kl_samples": ("all", "teacher", "student"),

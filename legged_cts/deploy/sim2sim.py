@@ -19,6 +19,7 @@ from legged_cts.deploy.robot import Array
 from legged_cts.deploy.video import write_video
 from legged_cts.deploy.words import option
 from legged_cts.robots.spec import load_robot
+from legged_cts.trust.plain import check_number
 
 UNITS = {
     "linear_error": "m/s",
@@ -50,6 +51,19 @@ class Sim2SimOptions:
     output: str | None = option(None, "file for the metrics, .json or .csv")
     video: str | None = option(None, "mp4 of the first episode")
     renderer: str = option("auto", "of the video: gl, cpu, or auto")
+
+    def __post_init__(self) -> None:
+        """Refuses numbers that cannot be.
+
+        Raises:
+            ValueError: naming the word and its bounds.
+        """
+        check_number("difficulty", self.difficulty, 0, 1)
+        check_number("episodes", self.episodes, 1, 10**6, whole=True)
+        check_number("seed", self.seed, 0, 2**31, whole=True)
+        check_number("pushes", self.pushes, 0, 100)
+        if self.workers is not None:
+            check_number("workers", self.workers, 1, 1024, whole=True)
 
     def conditions(self) -> Conditions:
         """What the episodes take place under."""

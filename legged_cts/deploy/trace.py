@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +18,11 @@ from legged_cts.deploy.policy import OnnxPolicy
 from legged_cts.deploy.policy_file import policy_file
 from legged_cts.deploy.robot import Array
 from legged_cts.robots.spec import assets_dir, load_robot
+from legged_cts.trust.plain import read_bounded
 
 STEPS = 200
+MAX_FILE = 16 * 2**20
+"""Bytes of a trace, packed or not; one has a hundred thousand."""
 TOLERANCE = 1e-4
 """Largest difference of an action between two runtimes; float32 sums taken in another order differ by about 1e-6."""
 
@@ -91,9 +96,13 @@ def trace_error(policy: Path, trace: Path) -> float:
 
 def _read(trace: Path) -> tuple[Array, Array, str]:
     try:
-        with np.load(trace, allow_pickle=False) as file:
+        data = io.BytesIO(read_bounded(trace, MAX_FILE))
+        with zipfile.ZipFile(data) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > MAX_FILE:
+                raise ValueError(f"it unpacks to more than {MAX_FILE:,} bytes")
+        with np.load(data, allow_pickle=False) as file:
             return file["proprioception"], file["actions"], str(file["policy_sha256"])
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, EOFError, MemoryError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{trace}: no trace file ({error})") from error
 
 

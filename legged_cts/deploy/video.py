@@ -165,6 +165,13 @@ class VideoWriter:
             raise ValueError(f"video: the file must end in .mp4, got {self.path.name}")
         if not self.path.parent.is_dir():
             raise ValueError(f"video: there is no folder {self.path.parent}; make it first")
+        new = not self.path.exists()
+        try:
+            self.path.open("ab").close()
+        except OSError as error:
+            raise ValueError(f"video: {self.path} cannot be written: {error.strerror}") from error
+        if new:
+            self.path.unlink()
         self._fps = fps
         self._stream: Any = None
         self._shape: tuple[int, ...] = ()

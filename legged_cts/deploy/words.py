@@ -150,6 +150,16 @@ def run_words(
     return status if isinstance(status, int) else 0
 
 
+def need_file(key: str, path: str | None) -> None:
+    """Refuse a path where there is nothing, before anything large is imported; None is none.
+
+    Raises:
+        FileNotFoundError: naming the word.
+    """
+    if path is not None and not os.path.exists(path):
+        raise FileNotFoundError(f"{key}: there is no file or folder {path}")
+
+
 def _required(field: dataclasses.Field[Any]) -> bool:
     return field.default is dataclasses.MISSING
 

@@ -6,12 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from legged_cts.distillation.divergences import DIVERGENCES
-from legged_cts.distillation.drivers import UNITS
-from legged_cts.distillation.exposure import MODES, ORDERS
-from legged_cts.distillation.learn import LEARNERS
-from legged_cts.distillation.placement import PLACES
-from legged_cts.distillation.schedules import ScheduledTree
+from legged_cts.distillation.names import DIVERGENCES, LEARNERS, MODES, ORDERS, PLACES, UNITS
+from legged_cts.distillation.schedules import KEY, ScheduledTree, check_schedule, is_schedule
 
 ROOT = "distillation"
 
@@ -250,9 +246,40 @@ class DistillationPlan(ScheduledTree):
         return DistillationConfig.from_dict(self.values(iteration))
 
 
-def _parse(cls: type, node: Any, path: str, main: str | None = None) -> Any:
+def check_words(node: Any, cls: type = DistillationConfig, path: str = ROOT, main: str | None = None) -> None:
+    """Check every key and value of a part of the axes for itself, in every phase of a schedule.
+
+    Args:
+        node: Plain values and schedules; None is the default.
+        cls: What the part describes.
+        path: Its name, for messages.
+        main: The field that the part may be written as alone.
+
+    Raises:
+        ValueError: Naming the field.
+    """
     if node is None:
-        return cls()
+        return
+    node, known = _known(cls, node, path, main)
+    for key, value in node.items():
+        meta, here = known[key].metadata, f"{path}.{key}"
+        for one in _phases(value, here):
+            if "node" in meta:
+                check_words(one, meta["node"], here, meta.get("main"))
+            else:
+                _value(known[key], one, here)
+
+
+def _phases(value: Any, path: str) -> list[Any]:
+    if not is_schedule(value):
+        return [value]
+    check_schedule(value, path)
+    values = value["values"] if value[KEY] == "phases" else [value["start"], value["end"]]
+    return [one for phase in values for one in _phases(phase, path)]
+
+
+def _known(cls: type, node: Any, path: str, main: str | None) -> tuple[Mapping[str, Any], dict[str, Any]]:
+    """The node written out, and the fields of its class, of which it names no others."""
     if not isinstance(node, Mapping):
         if main is None:
             raise ValueError(f"{path} must be a mapping, got {node!r}")
@@ -261,6 +288,13 @@ def _parse(cls: type, node: Any, path: str, main: str | None = None) -> Any:
     unknown = [key for key in node if key not in known]
     if unknown:
         raise ValueError(f"unknown key {path}.{unknown[0]}; allowed are: {', '.join(sorted(known))}")
+    return node, known
+
+
+def _parse(cls: type, node: Any, path: str, main: str | None = None) -> Any:
+    if node is None:
+        return cls()
+    node, known = _known(cls, node, path, main)
     return cls(**{key: _value(known[key], value, f"{path}.{key}") for key, value in node.items()})
 
 

@@ -10,9 +10,8 @@ import math
 import torch
 
 from legged_cts.distillation.gaussians import DiagonalGaussian, kl
+from legged_cts.distillation.names import DIVERGENCES
 from legged_cts.distillation.pools import log_pool
-
-DIVERGENCES = ("reverse_kl", "forward_kl", "mse", "w2", "nll", "jsd", "geometric_jsd")
 
 
 def reverse_kl(student: DiagonalGaussian, teacher: DiagonalGaussian) -> torch.Tensor:

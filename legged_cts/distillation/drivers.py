@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
+from legged_cts.distillation.names import UNITS
 from legged_cts.roles import teacher_mask
 
-UNITS = ("env", "step", "episode", "prefix", "suffix")
 NEVER = 2**62
 """Steps until something that is not going to happen."""
 

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import torch
 
-MODES = ("full", "fixed", "ratio")
-ORDERS = ("fixed", "bernoulli")
+from legged_cts.distillation.names import MODES, ORDERS
 
 
 class Exposure:

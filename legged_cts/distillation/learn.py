@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from legged_cts.distillation.gaussians import DiagonalGaussian
-
-LEARNERS = ("student", "teacher", "both")
+from legged_cts.distillation.names import LEARNERS
 
 
 def stop_gradients(

@@ -10,8 +10,6 @@ from legged_cts.distillation.gae import gae
 from legged_cts.distillation.gaussians import DiagonalGaussian, kl
 from legged_cts.distillation.pools import log_pool
 
-PLACES = ("loss", "return", "ratio")
-
 
 def weighted_mean(
     values: torch.Tensor, weights: torch.Tensor | None = None, mask: torch.Tensor | None = None

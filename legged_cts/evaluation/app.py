@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from rich.console import Console
 
 from legged_cts.deploy.contract import check
 from legged_cts.deploy.policy_file import policy_file
+from legged_cts.deploy.response import as_record, describe
 from legged_cts.envs.fit import check_task_and_robot
 from legged_cts.evaluation.options import EvaluateOptions
 from legged_cts.evaluation.policies import (
@@ -20,6 +22,7 @@ from legged_cts.evaluation.policies import (
     contract_overrides,
 )
 from legged_cts.evaluation.report import Row, rows, summary_table, terrain_table, write_csv
+from legged_cts.evaluation.response import responses
 from legged_cts.evaluation.rollout import evaluation_config, run_episodes
 from legged_cts.mdp.terrain_columns import terrain_kinds
 from legged_cts.task.words import plain_words
@@ -34,7 +37,7 @@ MAX_ENVS = 256
 
 
 def evaluate(options: EvaluateOptions, overrides: Sequence[str], console: Console) -> list[Row]:
-    """Measure the policy, print the tables and write ``evaluation.csv``.
+    """Measure the policy, print the tables and write ``evaluation.csv`` and ``response.json``.
 
     Args:
         options: The script's own words.
@@ -97,4 +100,15 @@ def evaluate(options: EvaluateOptions, overrides: Sequence[str], console: Consol
         folder = Path(options.output) if options.output else source.parent
         write_csv(folder / "evaluation.csv", table, conditions)
         console.print(f"written to {folder / 'evaluation.csv'}")
+        if options.response:
+            answers = {}
+            for role, policy in policies.items():
+                progress = StepProgress(f"constant commands, {role}", console.print)
+                found = responses(env, policy, info["command_ranges"], seed, progress)
+                answers[role] = [as_record(answer) for answer in found]
+                ground = conditions["task"]
+                text = f"{role} under constant commands, no pushes, ground {ground}\n{describe(found)}"
+                console.print(text, markup=False, highlight=False, soft_wrap=True)
+            (folder / "response.json").write_text(json.dumps({**conditions, "response": answers}, indent=1) + "\n")
+            console.print(f"written to {folder / 'response.json'}")
     return table

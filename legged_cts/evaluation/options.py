@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 
-from legged_cts.deploy.policy_file import policy_file
-from legged_cts.deploy.words import WordError, option, parse_words
-from legged_cts.task.words import check_overrides, plain_words
+from legged_cts.deploy.words import WordError, need_file, option, parse_words
+from legged_cts.task.words import check_overrides, plain_words, search_word
 
 ROLES = ("student", "teacher", "both")
 
@@ -21,7 +21,8 @@ class EvaluateOptions:
     role: str = option("both", "student, teacher or both")
     episodes: int = option(64, "episodes per role")
     duration: float = option(20.0, "length of an episode [s]")
-    output: str | None = option(None, "folder for evaluation.csv; none is that of the policy")
+    response: bool = option(True, "also measure standing, and commanded against achieved speed")
+    output: str | None = option(None, "folder for evaluation.csv and response.json; none is that of the policy")
 
     def __post_init__(self) -> None:
         """Refuse what cannot be measured.
@@ -35,7 +36,10 @@ class EvaluateOptions:
             raise WordError(f"role must be one of {', '.join(ROLES)}, got '{self.role}'")
         if self.episodes < 1:
             raise WordError(f"episodes must be at least 1, got {self.episodes}")
+        need_file("checkpoint", self.checkpoint)
         if self.policy is not None:
+            from legged_cts.deploy.policy_file import policy_file  # late: it imports MuJoCo
+
             policy_file(self.policy)
 
 
@@ -46,6 +50,20 @@ def split_words(argv: Sequence[str]) -> tuple[EvaluateOptions, list[str]]:
         ValueError: If a word is wrong, or not exactly one of ``checkpoint`` and ``policy`` is given.
     """
     own = {field.name for field in fields(EvaluateOptions)}
-    overrides = plain_words([word for word in argv if word.partition("=")[0] not in own])
+    overrides = plain_words(_searching([word for word in argv if word.partition("=")[0] not in own]))
     check_overrides(overrides, own)
     return parse_words([word for word in argv if word.partition("=")[0] in own], EvaluateOptions), overrides
+
+
+def _searching(words: Sequence[str]) -> list[str]:
+    """Return words with ``--config-dir`` as the override of ``hydra.searchpath`` that it stands for."""
+    rest, result = list(words), []
+    while rest:
+        word = rest.pop(0)
+        name, sign, folder = word.partition("=")
+        if name != "--config-dir" or not (sign or rest):
+            result.append(word)
+            continue
+        folder = folder if sign else rest.pop(0)
+        result.insert(0, search_word([f"file://{Path(folder).resolve()}"]))
+    return result

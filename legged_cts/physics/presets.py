@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from typing import Any
 
-PHYSICS = ("auto", "mujoco_cpu", "newton_mjwarp", "physx", "isaacsim_physx")
-
-
-@dataclass(frozen=True)
-class SolverOptions:
-    """Settings that both MuJoCo back ends share, so that they solve the same problem.
-
-    ``njmax`` and ``nconmax`` bound MJWarp's buffers per world; native MuJoCo sizes its own.
-    """
-
-    iterations: int = 10
-    ls_iterations: int = 20
-    tolerance: float = 1e-6
-    impratio: float = 1.0
-    njmax: int = 240
-    nconmax: int = 60
-    threads: int = 0
-    """Threads of ``mujoco_cpu``; 0 takes every core."""
+from legged_cts.task.schema import Solver
 
 
 def resolve_physics(name: str, device: str) -> str:
     """Return the concrete preset for ``name``: ``auto`` is ``mujoco_cpu`` on a CPU, ``newton_mjwarp`` on a GPU.
 
     Raises:
-        ValueError: If the name is unknown, or the preset cannot run on the device.
+        ValueError: If the preset cannot run on the device.
     """
-    if name not in PHYSICS:
-        close = difflib.get_close_matches(name, PHYSICS, 1)
-        hint = f"; did you mean '{close[0]}'?" if close else ""
-        raise ValueError(f"physics='{name}' is unknown{hint or '.'} Allowed: {', '.join(PHYSICS)}")
     on_cpu = device == "cpu"
     if name == "auto":
         return "mujoco_cpu" if on_cpu else "newton_mjwarp"
@@ -49,19 +26,17 @@ def physics_cfg(name: str, device: str, options: Mapping[str, Any] | None = None
     """Build the Isaac Lab physics configuration of a preset.
 
     Args:
-        name: One of :data:`PHYSICS`.
+        name: One of the task's ``PHYSICS``.
         device: ``"cpu"`` or ``"cuda:N"``.
-        options: Overrides of :class:`SolverOptions`; PhysX ignores them.
+        options: Fields of the task's ``solver``; PhysX ignores them. Both MuJoCo back ends share them, so that they
+            solve the same problem; ``njmax`` and ``nconmax`` bound MJWarp's buffers per world, native MuJoCo sizes its
+            own, and ``threads`` are native MuJoCo's.
 
     Raises:
-        ValueError: If the preset, a field of ``options`` or their combination with the device is unknown.
+        ValueError: If the preset cannot run on the device.
     """
     name = resolve_physics(name, device)
-    allowed = {field.name for field in fields(SolverOptions)}
-    for key in options or {}:
-        if key not in allowed:
-            raise ValueError(f"unknown solver option '{key}'; allowed: {', '.join(sorted(allowed))}")
-    solver = SolverOptions(**(options or {}))
+    solver = Solver.model_validate(options or {})
     if name == "physx":
         from legged_cts.physics.physx import ovphysx_cfg
 

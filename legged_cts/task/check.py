@@ -54,7 +54,8 @@ def check_value(path: Path, value: Any) -> None:
     try:
         Task.model_validate(nested)
     except ValidationError as error:
-        message = _first(error, path)
+        # The axes of distillation are one value to the description, which checks them in any part.
+        message = _first(error, path[:2] if path[:2] == ("algorithm", "distillation") else path)
         if message:
             raise ValueError(message) from None
 
@@ -74,6 +75,15 @@ def check_path(path: Path) -> None:
                 raise ValueError(unknown(path[: depth + 1], path[depth + 1 :], list(model.model_fields)))
             return
         model = _model_of(model.model_fields[part].annotation)
+
+
+def open_siblings(path: Path) -> list[str]:
+    """Return the known keys beside one whose group may hold others; none where its group may not."""
+    model: type[BaseModel] | None = Task
+    for part in path[:-1]:
+        field = None if model is None else model.model_fields.get(part)
+        model = None if field is None else _model_of(field.annotation)
+    return list(model.model_fields) if model is not None and model.model_config.get("extra") == "allow" else []
 
 
 def unknown(path: Path, rest: Path, siblings: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 Pydantic and not OmegaConf's structured configs: those know types but neither ranges nor rules that several keys share,
 and would have to be registered with Hydra, which then could not load a checkpoint's configuration of another version.
 Pydantic comes with wandb, imports in a fifth of a second, and checks what was composed, whoever composed it. Of the
-algorithm and the networks it knows the common options; the classes that read the others refuse unknown ones.
+algorithm and the networks it knows the options of the task tree; the classes that read others refuse unknown ones.
 """
 
 from __future__ import annotations
@@ -11,6 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
+from pydantic import PlainValidator, create_model
+
+from legged_cts.algorithms.options import AT_LEAST, CHOICES
+from legged_cts.distillation.config import check_words
 from legged_cts.task.env import Env
 from legged_cts.task.fields import (
     Count,
@@ -19,6 +23,7 @@ from legged_cts.task.fields import (
     NotNegative,
     OpenNode,
     Positive,
+    Rule,
     Seed,
     Share,
     Text,
@@ -32,6 +37,10 @@ from legged_cts.task.terrain import Terrain
 
 PHYSICS = ("auto", "mujoco_cpu", "newton_mjwarp", "physx", "isaacsim_physx")
 """Engines."""
+ACTIVATIONS = (
+    *("elu", "selu", "relu", "crelu", "lrelu", "tanh", "sigmoid", "softplus", "gelu", "swish", "mish", "identity"),
+)
+"""rsl_rl's activations."""
 GROUPS = ("proprioception", "history", "privileged", "height_scan")
 """Observation groups of the environment."""
 
@@ -87,12 +96,36 @@ class Size(Node):
     encoder: Widths
 
 
-class Algorithm(OpenNode):
-    """The options that algorithms share; null takes the class's default."""
+def _check_distillation(value: Any) -> Any:
+    try:
+        check_words(value)
+    except ValueError as error:
+        raise Rule(str(error).replace("distillation", "algorithm.distillation", 1)) from error
+    return value
+
+
+def _or_null(says: Any) -> Any:
+    kind: Any = Annotated[Any, says]
+    return (kind | None, None)
+
+
+_CTS: dict[str, Any] = {
+    **{key: _or_null(one_of(*words)) for key, words in CHOICES.items()},
+    **{key: _or_null(leaf(f"a number of at least {least}", number_in(least))) for key, least in AT_LEAST.items()},
+}
+_Cts: Any = create_model("_Cts", __base__=OpenNode, **_CTS)
+
+
+class Algorithm(_Cts):
+    """The options that algorithms share, and those of CTS and distillation; null takes the class's default."""
 
     class_name: Text
     teacher_fraction: Share | None = None
     student_learning_rate: Positive | None = None
+    critic_sees_latent: Flag | None = None
+    distillation: Annotated[Any, PlainValidator(_check_distillation)] = None
+    teachers: Any = None
+    symmetry_cfg: Any = None
     num_learning_epochs: Count | None = None
     num_mini_batches: Count | None = None
     clip_param: Positive | None = None
@@ -112,17 +145,24 @@ class Distribution(OpenNode):
 
     class_name: Text
     init_std: Positive | None = None
+    std_type: Annotated[str, one_of("scalar", "log")] | None = None
 
 
 class Network(OpenNode):
-    """The options that networks share; null takes the class's default."""
+    """The options that networks share, and those of recurrent encoders and mixtures; null takes the class's default."""
 
     class_name: Text | None = None
     hidden_dims: Widths | None = None
-    activation: Text | None = None
+    activation: Annotated[str, one_of(*ACTIVATIONS)] | None = None
     obs_normalization: Flag | None = None
     latent_dim: Count | None = None
     unit_latent: Flag | None = None
+    cell: Annotated[str, one_of("gru", "lstm")] | None = None
+    hidden_size: Count | None = None
+    layers: Count | None = None
+    experts: Count | None = None
+    gate_hidden_dims: Widths | None = None
+    balance_weight: NotNegative | None = None
     distribution_cfg: Distribution | None = None
 
 

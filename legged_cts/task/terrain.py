@@ -20,12 +20,14 @@ from legged_cts.task.fields import (
     shown,
     whole,
 )
-from legged_cts.terrain.grid import Entry
 
 
 def _check_kinds(value: Any) -> Any:
     if value is None:
         return None
+    # Late, because a wrong word elsewhere should be answered before NumPy is imported.
+    from legged_cts.terrain.grid import Entry
+
     if not isinstance(value, Mapping):
         raise ValueError(f"must be a mapping from names to kinds of sub-terrain, got {shown(value)}")
     for name, kind in value.items():

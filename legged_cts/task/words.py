@@ -1,22 +1,28 @@
-"""Hydra's words, ``key=value``: brought into one form, read, and checked one by one without composing anything."""
+"""Hydra's words, ``key=value``: brought into one form, read, and checked one by one without composing anything.
+
+Hydra takes a second to import, so it is imported where its grammar is needed and not before.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
-
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
+from typing import TYPE_CHECKING, Any
 
 from legged_cts import beside
-from legged_cts.task.check import all_paths, check_path, check_value
+from legged_cts.task.check import all_paths, check_path, check_value, open_siblings
 from legged_cts.task.fields import suggest
+from legged_cts.trust.names import TRUST
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
 
 TASKS = beside("tasks")
 """The Hydra tree."""
+MOST_VALUES = 1000
+"""Of one word of a sweep."""
 PATHS = ("resume", "checkpoint", "robot", "hydra.run.dir", "hydra.sweep.dir")
 """Keys whose values are paths, which may hold what Hydra's grammar reads as its own."""
 SHORT: dict[str, Callable[[str], list[str]]] = {
@@ -28,6 +34,14 @@ SHORT: dict[str, Callable[[str], list[str]]] = {
     ),
 }
 """Words that all scripts share, and what they mean in the task tree."""
+_PLAIN = {
+    re.compile(r"[-+]?[0-9]{1,18}"): int,
+    re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,3})?"): float,
+    re.compile(r"(?i)true|false"): lambda text: text.lower() == "true",
+    re.compile(r"(?i)null"): lambda text: None,
+    re.compile(r"(?!(?i:nan|inf|true|false|null)$)[A-Za-z_][A-Za-z0-9_]*"): str,
+}
+"""Values that mean in Hydra's grammar what they seem to."""
 _REWARD = re.compile(r"([+]*env\.rewards\.\w+)=([-+]?[\d.][\d.eE+,-]*)")
 
 
@@ -71,10 +85,78 @@ def parse_word(word: str) -> Override:
         raise ValueError(f"'{word}' is no key=value word{_hint(word.lstrip('-'))}")
     if not re.fullmatch(r"[+~]*[\w@/:-]+(\.[\w@/:-]+)*", key):
         raise ValueError(f"{word:.200}: '{key:.100}' is no key")
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
     try:
         return OverridesParser.create().parse_override(word)
     except (HydraException, RecursionError) as error:
         raise ValueError(f"{word:.200}: cannot be read; put quotes around the value: \"{key}='...'\"") from error
+
+
+def searched(word: str) -> list[str]:
+    """Return the folders that an override of ``hydra.searchpath`` names, as it names them.
+
+    Raises:
+        ValueError: If it is no list, or a folder does not exist.
+    """
+    found = values(parse_word(word))[0]
+    if not isinstance(found, list):
+        raise ValueError(f"{word}: must be a list, as in hydra.searchpath=[my_folder]")
+    for folder in map(str, found):
+        path = folder.removeprefix("file://")
+        if "://" not in path and not Path(path).is_dir():
+            raise ValueError(f"hydra.searchpath, --config-dir: there is no folder {path}")
+    return [str(folder) for folder in found]
+
+
+def search_word(folders: Sequence[str]) -> str:
+    """Return the override that adds folders to the task tree."""
+    return f"hydra.searchpath=[{','.join(repr(folder) for folder in folders)}]"
+
+
+def is_search(word: str) -> bool:
+    """Whether a word adds folders to the task tree."""
+    return word.lstrip("+").startswith("hydra.searchpath=")
+
+
+def tree_folders(words: Sequence[str]) -> list[Path]:
+    """Return the folders of the task tree: ours, then the user's own that the words add."""
+    own = [folder.removeprefix("file://") for word in words if is_search(word) for folder in searched(word)]
+    return [TASKS, *(Path(folder) for folder in own if "://" not in folder)]
+
+
+def check_early(word: str) -> None:
+    """Check as much of a word as needs neither Hydra's grammar nor the user's own folders.
+
+    Raises:
+        ValueError: As for :func:`check_word`.
+    """
+    match = re.fullmatch(r"\+{0,2}(\w+(?:\.\w+)*)=(.*)", word, re.DOTALL)
+    if match is None or match[1].partition(".")[0] in ("hydra", "experiment"):
+        return
+    key, text = match[1], match[2]
+    value = next((read(text) for pattern, read in _PLAIN.items() if pattern.fullmatch(text)), ...)
+    options = group_files(key, [TASKS])
+    if not options:
+        check_path(tuple(key.split(".")))
+        if not word.startswith("+") and TRUST not in os.environ:
+            _check_open_key(key)
+        if value is not ...:
+            check_value(tuple(key.split(".")), value)
+    elif isinstance(value, str) and value not in options:
+        raise ValueError(unknown_option(key, value, list(options)))
+
+
+def _check_open_key(key: str) -> None:
+    """Refuse a key of an algorithm or a network that neither the description nor a file of the tree knows."""
+    siblings = open_siblings(tuple(key.split(".")))
+    name = key.rpartition(".")[2]
+    if siblings and name not in siblings:
+        pattern = re.compile(rf"(?<!\w){re.escape(name)}\s*:")
+        if not any(pattern.search(path.read_text()) for path in TASKS.rglob("*.yaml")):
+            hint = suggest(name, siblings)
+            raise ValueError(f"{key} is unknown{hint or '.'} Allowed: {', '.join(siblings)}; +{key}=... adds a key")
 
 
 def check_word(override: Override) -> None:
@@ -105,30 +187,58 @@ def check_overrides(words: Sequence[str], own: Iterable[str] = ()) -> None:
     Raises:
         ValueError: Naming the word and the nearest right one.
     """
+    folders = tree_folders(words)
     for word in words:
         if word.startswith("-"):
             raise ValueError(unknown_flag(word, [f"--{name}" for name in own]))
         near = suggest(word.partition("=")[0], own)
         try:
+            if len(folders) == 1:
+                check_early(word)
             override = parse_word(word)
             if override.is_sweep_override():
                 raise ValueError(f"{word}: a sweep over values is not possible here; give one value")
-            group = TASKS / override.key_or_group
-            if not (group.is_dir() and isinstance(override.value(), str)):
+            options = group_files(override.key_or_group, folders)
+            if not (options and isinstance(override.value(), str)):
                 check_word(override)
-            elif not (group / f"{override.value()}.yaml").is_file():
-                options = sorted(path.stem for path in group.glob("*.yaml"))
-                hint = suggest(str(override.value()), options)
-                raise ValueError(f"{word.replace('=', "='", 1)}' is unknown{hint or '.'} Allowed: {', '.join(options)}")
+            elif override.value() not in options:
+                raise ValueError(unknown_option(override.key_or_group, str(override.value()), list(options)))
         except ValueError as error:
             text = str(error)
             raise ValueError(f"'{word}' is unknown{near}" if near and "is unknown" in text else text) from None
 
 
+def group_files(group: str, folders: Sequence[Path]) -> dict[str, Path]:
+    """Return the files of a group's options, by option, in folders of the task tree; the first folder's hold."""
+    # A comparison's file is another script's; a path of its own would lead out of the folders.
+    inside = [] if group.startswith(("/", "compare")) else [folder / group for folder in folders]
+    found = [path for folder in inside for path in sorted(folder.glob("*.yaml"))]
+    return {path.stem: path for path in reversed(found)}
+
+
+def unknown_option(group: str, option: str, options: Sequence[str]) -> str:
+    """Return the line about an option that a group lacks."""
+    hint = suggest(option, options)
+    return f"{group}='{option}' is unknown{hint or '.'} Allowed: {', '.join(sorted(options)) or '(there are none)'}"
+
+
 def values(override: Override) -> list[Any]:
-    """Return the plain value of an override, or the values that it sweeps over."""
+    """Return the plain value of an override, or the values that it sweeps over.
+
+    Raises:
+        ValueError: If they are too many.
+    """
+    swept = override.value()
     if not override.is_sweep_override():
-        return [_unquoted(override.value())]
+        return [_unquoted(swept)]
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import RangeSweep
+    from hydra.errors import HydraException
+
+    if isinstance(swept, RangeSweep):
+        start, stop = swept.start or 0, swept.stop or 0
+        if not swept.step or not abs(stop - start) <= MOST_VALUES * abs(swept.step):
+            raise ValueError(f"{override.input_line}: a sweep over more than {MOST_VALUES} values")
     try:
         return [
             _unquoted(OverridesParser.create().parse_override(f"key={text}").value())
@@ -156,16 +266,24 @@ def rewards_with_weight(words: Sequence[str]) -> list[str]:
 def unknown_flag(flag: str, flags: Sequence[str]) -> str:
     """Return the line about an option that starts with dashes and is none."""
     name = flag.partition("=")[0]
-    near = _hint(name.lstrip("-").replace("-", "_"))
+    near = _hint(_key_of(name))
     return f"'{name}' is no option{near or suggest(name, flags) or '; words are key=value, without dashes'}"
 
 
+def meant_key(flag: str) -> str | None:
+    """Return the key of the task that is written as an option, None where it is none."""
+    return next((path for path in [*SHORT, *all_paths()] if path.rpartition(".")[2] == _key_of(flag)), None)
+
+
+def _key_of(flag: str) -> str:
+    return flag.partition("=")[0].lstrip("-").replace("-", "_")
+
+
 def _hint(key: str) -> str:
-    known = [*SHORT, *all_paths()]
-    last = [path for path in known if path.rpartition(".")[2] == key]
+    last = meant_key(key)
     if last:
-        return f"; did you mean '{last[0]}=...'?"
-    return suggest(key, known) if key else ""
+        return f"; did you mean '{last}=...'?"
+    return suggest(key, [*SHORT, *all_paths()]) if key else ""
 
 
 def _needs_quotes(key: str, value: str) -> bool:

@@ -26,7 +26,7 @@ from legged_cts.training.compose import apply_overrides, hold_weights, plain
 from legged_cts.training.distributed import Processes, from_environment, leave, run_time, single_environment
 from legged_cts.training.interrupt import STOPPED, on_interrupt, run_child
 from legged_cts.training.random_state import seed_everything
-from legged_cts.training.writers import read_metrics_rows
+from legged_cts.training.writers import check_wandb, read_metrics_rows
 from legged_cts.trust.plain import building
 
 __all__ = ["check_networks", "finish", "pack_word", "resolve_task", "resumed_config", "train", "user_errors"]
@@ -119,6 +119,8 @@ def resolve_task(cfg: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
     from legged_cts.physics import resolve_physics
 
     runner_cfg(config["algorithm"], config["networks"], config["runner"])
+    if config["logger"] == "wandb":
+        check_wandb()
     device = from_environment().device(config["device"])
     resolve_physics(config["physics"], device)
     resolve_privileged(config)

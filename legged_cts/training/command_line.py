@@ -4,15 +4,32 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hydra._internal.utils import get_args_parser
-from hydra.core.override_parser.types import Override
+from legged_cts.task.words import (
+    TASKS,
+    check_early,
+    check_word,
+    is_search,
+    meant_key,
+    parse_word,
+    plain_words,
+    quoted,
+    search_word,
+    searched,
+    tree_folders,
+    unknown_flag,
+    unknown_option,
+    values,
+)
 
-from legged_cts.task.fields import suggest
-from legged_cts.task.words import TASKS, check_word, parse_word, plain_words, quoted, unknown_flag, values
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
 
 MOST_JOBS = 16
 """Combinations of a sweep that are checked before the first is trained; each job checks itself too."""
@@ -25,12 +42,15 @@ class CommandLine:
     Attributes:
         words: Overrides in the form that Hydra reads.
         flags: Hydra's options with their values.
-        options: What they say.
     """
 
     words: list[str]
     flags: list[str] = field(default_factory=list)
-    options: argparse.Namespace = field(default_factory=lambda: get_args_parser().parse_args([]))
+
+    @cached_property
+    def options(self) -> argparse.Namespace:
+        """What the flags say."""
+        return _hydras_parser().parse_args(self.flags)
 
     @property
     def argv(self) -> list[str]:
@@ -40,11 +60,11 @@ class CommandLine:
     @property
     def search(self) -> list[str]:
         """The override that adds the user's own folders to the task tree, as a list that may be empty."""
-        given = [word for word in self.words if word.lstrip("+").startswith("hydra.searchpath=")]
-        folders = _folders(given[-1]) if given else []
-        if self.options.config_dir is not None:
+        given = [word for word in self.words if is_search(word)]
+        folders = searched(given[-1]) if given else []
+        if self.flags and self.options.config_dir is not None:
             folders.append(f"file://{Path(self.options.config_dir).resolve()}")
-        return [f"hydra.searchpath=[{','.join(repr(folder) for folder in folders)}]"] if folders else []
+        return [search_word(folders)] if folders else []
 
     @property
     def shows_only(self) -> bool:
@@ -59,8 +79,13 @@ def read(argv: Sequence[str]) -> CommandLine:
     Raises:
         ValueError: If an option is unknown, lacks its value or names no folder.
     """
-    parser = get_args_parser()
-    known = {text: action for action in parser._actions for text in action.option_strings}
+    for word in argv:
+        # Before Hydra is imported, which takes a second.
+        if re.match(r"--?\w", word) and meant_key(word):
+            raise ValueError(unknown_flag(word, []))
+    flagged = any(word.startswith("-") for word in argv)
+    actions = _hydras_parser()._actions if flagged else []
+    known = {text: action for action in actions for text in action.option_strings}
     words, flags, rest = [], [], list(argv)
     while rest:
         word = rest.pop(0)
@@ -82,20 +107,15 @@ def read(argv: Sequence[str]) -> CommandLine:
         if action.nargs == 0 and sign:
             raise ValueError(f"'{name}' takes no value")
         flags += flag
-    options = parser.parse_args(flags)
-    line = CommandLine(plain_words(words), flags, options)
-    for folder in _folders(line.search[0]) if line.search else ():
-        path = folder.removeprefix("file://")
-        if "://" not in path and not Path(path).is_dir():
-            raise ValueError(f"hydra.searchpath, --config-dir: there is no folder {path}")
+    line = CommandLine(plain_words(words), flags)
+    tree_folders(line.search)
     return line
 
 
-def _folders(word: str) -> list[str]:
-    found = values(parse_word(word))[0]
-    if not isinstance(found, list):
-        raise ValueError(f"{word}: must be a list, as in hydra.searchpath=[my_folder]")
-    return [str(folder) for folder in found]
+def _hydras_parser() -> argparse.ArgumentParser:
+    from hydra._internal.utils import get_args_parser
+
+    return get_args_parser()
 
 
 def check(line: CommandLine) -> None:
@@ -104,6 +124,9 @@ def check(line: CommandLine) -> None:
     Raises:
         ValueError: Naming the word, and the nearest right one.
     """
+    if not line.flags and not line.search:
+        for word in line.words:
+            check_early(word)
     if line.shows_only:
         return
     overrides = [parse_word(word) for word in line.words]
@@ -156,10 +179,7 @@ def _check_options(line: CommandLine, overrides: Sequence[Override]) -> None:
             folder, _, option = str(choice).rpartition("/")
             options = group_options(f"{group}/{folder}" if folder else group, name, line.search)
             if option not in options:
-                raise ValueError(
-                    f"{group}='{choice}' is unknown{suggest(option, options) or '.'} "
-                    f"Allowed: {', '.join(options) or '(there are none)'}"
-                )
+                raise ValueError(unknown_option(group, str(choice), options))
 
 
 def in_run_dir(words: Sequence[str]) -> list[str]:

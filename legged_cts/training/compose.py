@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -19,7 +20,16 @@ from omegaconf.errors import OmegaConfBaseException
 from legged_cts.envs.morphology import morphology_override
 from legged_cts.task.check import renewed
 from legged_cts.task.fields import suggest
-from legged_cts.task.words import TASKS, parse_word, plain_words, rewards_with_weight
+from legged_cts.task.words import (
+    TASKS,
+    group_files,
+    is_search,
+    parse_word,
+    plain_words,
+    rewards_with_weight,
+    tree_folders,
+    unknown_option,
+)
 
 
 def share_of_iterations(share: float, *, _root_: DictConfig) -> int:
@@ -87,21 +97,23 @@ def apply_overrides(config: Mapping[str, Any], overrides: Sequence[str]) -> Dict
 
     Args:
         config: Plain configuration.
-        overrides: ``key=value``, ``+key=value``, ``~key`` or ``group=option``. A group's option takes the place of what
-            its package held where the package is the group's own (``terrain=rough``), and is merged into its package
-            elsewhere (``randomization=none``).
+        overrides: ``key=value``, ``+key=value``, ``~key``, ``group=option`` or ``hydra.searchpath=[folder]``. A group's
+            option takes the place of what its package held where the package is the group's own (``terrain=rough``),
+            and is merged into its package elsewhere (``randomization=none``).
 
     Raises:
         ValueError: If an override is malformed, or its key or group option is unknown.
     """
     cfg = OmegaConf.create(renewed(config))
     OmegaConf.set_struct(cfg, True)
-    overrides = plain_words(overrides)
+    folders = tree_folders(overrides)
+    overrides = [word for word in plain_words(overrides) if not is_search(word)]
     for override in map(parse_word, overrides):
         if override.is_sweep_override():
             raise ValueError(f"{override.input_line}: a sweep over values is not possible here; give one value")
-        if (TASKS / override.key_or_group).is_dir() and isinstance(override.value(), str):
-            _apply_group(cfg, override.key_or_group, str(override.value()))
+        options = group_files(override.key_or_group, folders)
+        if options and isinstance(override.value(), str):
+            _apply_group(cfg, override.key_or_group, str(override.value()), options)
         else:
             _apply_value(cfg, override)
     return hold_weights(cfg, overrides)
@@ -144,12 +156,10 @@ def _keys(cfg: DictConfig, above: str) -> Iterator[str]:
             yield from _keys(value, f"{above}{name}.")
 
 
-def _apply_group(cfg: DictConfig, group: str, option: str) -> None:
-    file = TASKS / group / f"{option}.yaml"
-    if not file.is_file():
-        options = sorted(path.stem for path in (TASKS / group).glob("*.yaml"))
-        hint = suggest(option, options)
-        raise ValueError(f"{group}='{option}' is unknown{hint or '.'} Allowed: {', '.join(options)}")
+def _apply_group(cfg: DictConfig, group: str, option: str, options: Mapping[str, Path]) -> None:
+    if option not in options:
+        raise ValueError(unknown_option(group, option, list(options)))
+    file = options[option]
     node = OmegaConf.load(file)
     if not isinstance(node, DictConfig) or "defaults" in node:
         raise ValueError(f"{group}={option}: cannot be changed after training, because it composes other options")

@@ -17,7 +17,6 @@ from legged_cts.trust.plain import read_bounded
 
 MAX_TABLE = 128 * 2**20
 """Bytes of a table; 50,000 iterations with 150 columns have half of it."""
-LOGGERS = ("tensorboard", "wandb", "none")
 
 
 class Writer(Protocol):
@@ -175,20 +174,12 @@ class WandbWriter:
         self._run.finish()
 
 
-def check_logger(name: str) -> str:
-    """Return ``name`` if it is one of :data:`LOGGERS`.
+def check_wandb() -> None:
+    """Check that a run can be logged to Weights and Biases.
 
     Raises:
-        ValueError: If it is not, or if what it needs, such as an API key, is missing.
+        ValueError: If what it needs, such as an API key, is missing.
     """
-    if name not in LOGGERS:
-        raise ValueError(f"logger='{name}' is unknown; choose from {', '.join(LOGGERS)}")
-    if name == "wandb":
-        _check_wandb()
-    return name
-
-
-def _check_wandb() -> None:
     if importlib.util.find_spec("wandb") is None:
         raise ValueError("logger=wandb needs the package wandb; install it or set logger=tensorboard")
     if os.environ.get("WANDB_MODE", "online") in ("offline", "disabled", "dryrun") or os.environ.get("WANDB_API_KEY"):
@@ -209,7 +200,6 @@ def make_writer(
     name: str, folder: Path, start: int, config: Mapping[str, Any], project: str, wandb_run_id: str | None
 ) -> Writer | None:
     """Build the writer that ``logger`` names; None for ``none``."""
-    check_logger(name)
     if name == "tensorboard":
         return TensorBoardWriter(folder, start)
     if name == "wandb":

@@ -11,7 +11,7 @@ import pytest
 from deploy_policies import make_contract, write_linear_policy
 
 from legged_cts.deploy.commands import TraceOptions
-from legged_cts.deploy.trace import TOLERANCE, check_traces, write_trace
+from legged_cts.deploy.trace import MAX_FILE, TOLERANCE, check_traces, write_trace
 from legged_cts.deploy.words import run_words
 from legged_cts.robots.spec import assets_dir
 
@@ -51,6 +51,9 @@ def test_a_wrong_action_and_a_trace_of_another_policy_are_refused(
     trace.write_bytes(b"nonsense")
     assert checked(policy) == 2
     assert "no trace file" in capsys.readouterr().err
+    np.savez_compressed(trace, **{**content, "actions": np.zeros(MAX_FILE)})
+    assert checked(policy) == 2
+    assert "it unpacks to more than" in capsys.readouterr().err
 
 
 def interpreter(version: str) -> str | None:

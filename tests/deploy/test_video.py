@@ -138,3 +138,11 @@ def test_a_typing_error_in_a_path_makes_no_folder(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="video: there is no folder"):
         VideoWriter(tmp_path / "nowhere" / "a.mp4")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_cannot_be_written_is_named_before_anything_is_drawn(tmp_path: Path) -> None:
+    (tmp_path / "folder.mp4").mkdir()
+    with pytest.raises(ValueError, match=r"video: .*folder\.mp4 cannot be written: Is a directory"):
+        VideoWriter(tmp_path / "folder.mp4")
+    VideoWriter(tmp_path / "new.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.mp4"]

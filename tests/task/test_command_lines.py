@@ -14,10 +14,21 @@ from legged_cts.deploy.policy_file import policy_file
 from legged_cts.deploy.sim2sim import Sim2SimOptions
 from legged_cts.deploy.words import parse_words, user_errors
 from legged_cts.evaluation.compare.options import split_words as compare_words
+from legged_cts.evaluation.options import EvaluateOptions
 from legged_cts.evaluation.options import split_words as evaluate_words
 from legged_cts.robots.spec import assets_dir
-from legged_cts.task.words import check_overrides, check_word, parse_word, plain_words, quoted, values
+from legged_cts.task.words import (
+    check_early,
+    check_overrides,
+    check_word,
+    meant_key,
+    parse_word,
+    plain_words,
+    quoted,
+    values,
+)
 from legged_cts.training.command_line import check, in_run_dir, jobs, read
+from legged_cts.training.compose import apply_overrides, compose_task, plain
 from legged_cts.viewer.play import PlayOptions
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
@@ -46,6 +57,8 @@ def refused(argv: list[str]) -> str:
         (["runner.logger=wandb"], "runner.logger is unknown"),
         (["seed"], "'seed' is no key=value word; did you mean 'seed=...'?"),
         (["seed=1,2"], "seed=1,2: several values; add -m"),
+        (["seed=range(1,100000000)", "-m"], "a sweep over more than 1000 values"),
+        (["seed=shuffle(range(1,100000000))", "-m"], "a sweep over more than 1000 values"),
         (["robot=a=b"], "robot=a=b: cannot be read; put quotes around the value"),
         (["terrain=ruogh"], "terrain='ruogh' is unknown; did you mean 'rough'? Allowed: flat, rough"),
         (["+experiment=no_such"], "experiment='no_such' is unknown"),
@@ -85,6 +98,25 @@ def test_packs_and_experiments_of_a_folder_of_ones_own_are_found(tmp_path: Path)
         check(read(["--config-dir", str(tmp_path), "+experiment=wrong"]))
 
 
+def test_an_evaluation_finds_the_packs_of_a_folder_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "randomization").mkdir()
+    (tmp_path / "randomization" / "mine.yaml").write_text("# @package env.pushes\nlin_vel: 0.123\n")
+    for argv in (
+        ["--config-dir", str(tmp_path)], [f"--config-dir={tmp_path}"], [f"hydra.searchpath=[{tmp_path}]"],
+    ):  # fmt: skip
+        _, words = evaluate_words(["policy=go2_flat", "randomization=mine", *argv])
+        stored = apply_overrides(plain(compose_task(["seed=3"])), words)
+        assert stored.env.pushes.lin_vel == compose_task(words).env.pushes.lin_vel == 0.123 and stored.seed == 3
+        with pytest.raises(ValueError, match="randomization='mime' is unknown; did you mean 'mine'"):
+            evaluate_words(["policy=go2_flat", "randomization=mime", *argv])
+    for argv, message in (
+        (["--config-dir", "/no/such"], "there is no folder /no/such"),
+        (["--config-dir"], "'--config-dir' is no option"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            evaluate_words(["policy=go2_flat", *argv])
+
+
 @pytest.mark.parametrize("name", ["a=b,c", "a b", "it's", "a(b)"])
 def test_a_path_with_characters_of_hydras_grammar_is_read_as_it_is(tmp_path: Path, name: str) -> None:
     folder = tmp_path / name
@@ -119,10 +151,15 @@ def test_a_policy_is_a_file_a_folder_or_a_shipped_name(tmp_path: Path) -> None:
         (["seed=-1"], PlayOptions, "seed: must be a whole number from 0"),
         (["port=99999"], PlayOptions, "port: must be a whole number from 0 to 65535"),
         (["push=1"], Sim2SimOptions, "did you mean 'pushes'"),
+        (["workers=0"], Sim2SimOptions, "workers: must be a whole number from 1 to 1024"),
+        (["pushes=-1"], Sim2SimOptions, "pushes: must be a number from 0"),
+        (["seed=-1"], Sim2SimOptions, "seed: must be a whole number from 0"),
+        (["checkpoint=/no/such.pt"], PlayOptions, "checkpoint: there is no file or folder /no/such.pt"),
+        (["checkpoint=/no/such.pt"], EvaluateOptions, "checkpoint: there is no file or folder /no/such.pt"),
     ],
 )
 def test_the_same_thing_has_the_same_name_everywhere(words: list[str], options: type, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
         parse_words(words, options)
 
 
@@ -200,10 +237,45 @@ def test_errors_of_the_user_are_one_line(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().err == "play: disk full\n"
 
 
-def test_a_wrong_word_is_answered_before_torch_is_imported() -> None:
+EARLY = [
+    ("num_envs=64", "num_envs is unknown; did you mean 'env.scene.num_envs'?"),
+    ("--num_envs", "'--num_envs' is no option; did you mean 'env.scene.num_envs=...'?"),
+    ("env.decimation=2.5", "env.decimation must be a whole number"),
+    ("terrain=ruogh", "terrain='ruogh' is unknown; did you mean 'rough'?"),
+    ("algorithm.gama=0.9", "algorithm.gama is unknown; did you mean 'gamma'?"),
+    ("algorithm.surrogate=poled", "algorithm.surrogate='poled' is unknown; did you mean 'pooled'?"),
+    ("algorithm.distillation.driver.unit=stp", "algorithm.distillation.driver.unit is 'stp'; allowed are: env, step"),
+    ("algorithm.distillation.drver.unit=step", "unknown key algorithm.distillation.drver"),
+    ("networks.actor.activation=eluu", "networks.actor.activation='eluu' is unknown; did you mean 'elu'?"),
+    ("networks.critic.hiden_dims=3", "networks.critic.hiden_dims is unknown; did you mean 'hidden_dims'?"),
+    ("runner.save_interval=0", "runner.save_interval must be a whole number of at least 1"),
+    ("evaluation=null", "evaluation must be a group"),
+]
+
+
+def test_wrong_words_are_answered_before_anything_large_is_imported() -> None:
     import subprocess
 
-    code = "import sys; from legged_cts.training.command_line import check, read\ntry: check(read(['num_envs=1']))\n"
-    code += "except ValueError: print([name for name in ('torch', 'isaaclab', 'mujoco') if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=1800)
-    assert done.stdout.strip() == "[]"
+    code = "import sys\nfrom legged_cts.training.command_line import check, read\nfor word in sys.argv[1:]:\n"
+    code += "    try: check(read([word])); print('right')\n    except ValueError as error: print(error)\n"
+    code += "print([name for name in ('torch', 'isaaclab', 'mujoco', 'hydra', 'numpy') if name in sys.modules])"
+    words = [word for word, _ in EARLY]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, check=True, timeout=1800
+    )
+    *lines, imported = done.stdout.splitlines()
+    assert imported == "[]" and len(lines) == len(EARLY)
+    for line, (word, message) in zip(lines, EARLY, strict=True):
+        assert message in line, word
+
+
+def test_keys_that_a_file_of_the_tree_or_a_plus_brings_are_no_mistakes() -> None:
+    for word in ("algorithm.distillation_states=student", "+algorithm.mine=3", "networks.student_encoder.experts=4"):
+        check_early(word)
+
+
+def test_no_option_of_hydra_is_taken_for_a_key_of_the_task() -> None:
+    from hydra._internal.utils import get_args_parser
+
+    options = [text for action in get_args_parser()._actions for text in action.option_strings]
+    assert len(options) > 10 and not any(map(meant_key, options))

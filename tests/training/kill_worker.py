@@ -1,4 +1,4 @@
-"""Trains on the line environment and saves after every iteration, until it is killed: folder, iterations."""
+"""Trains on the line environment and saves after every iteration, until it is killed: folder, iterations, [source]."""
 
 import os
 import sys
@@ -11,12 +11,12 @@ from legged_cts.training.random_state import seed_everything
 
 folder, iterations = Path(sys.argv[1]), int(sys.argv[2])
 try:
-    newest = latest_checkpoint(folder)
+    source = latest_checkpoint(sys.argv[3] if len(sys.argv) > 3 else folder)
 except CheckpointError:
-    newest = None
+    source = None
 # What is not in the checkpoint would differ with the seed.
-seed_everything(os.getpid() if newest else 0)
-runner = make_runner(folder, seed=os.getpid() if newest else 0, save_interval=1, best_interval=1, keep=2)
-if newest:
-    runner.load(str(newest))
-runner.learn(iterations - runner.current_learning_iteration, init_at_random_ep_len=newest is None)
+seed_everything(os.getpid() if source else 0)
+runner = make_runner(folder, seed=os.getpid() if source else 0, save_interval=1, best_interval=1, keep=2)
+if source:
+    runner.load(str(source))
+runner.learn(iterations - runner.current_learning_iteration, init_at_random_ep_len=source is None)

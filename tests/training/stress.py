@@ -4,7 +4,8 @@ Every other word overrides the task of the real environment; `env=line` takes th
 what happened; exit status 1 if anything was lost.
 
 - kills: a training is killed by SIGKILL `count` times at random moments; every third life begins from a random
-  checkpoint of the folder in place of the newest. Lives are forks of one process, so that the simulator starts once.
+  checkpoint of the folder in place of the newest. A life is a process of its own. A second call with the same folder
+  goes on with it; `seed=` gives it other moments. Takes no words of the task.
 - spikes: `count` times NaN, infinity or 1e15 is put into a state, an observation or an action of a random world.
 - memory: trains for `minutes` and writes FOLDER/memory.csv, the resident memory every 10 s.
 """
@@ -15,18 +16,19 @@ import json
 import math
 import os
 import random
-import signal
+import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "tests")]
 
 from build import make_runner  # noqa: E402
 from entries import metrics_rows  # noqa: E402
@@ -39,75 +41,66 @@ from legged_cts.training.runner import Runner  # noqa: E402
 VALUES = (math.nan, math.inf, -math.inf, 1e15)
 PLACES = ("states", "observations", "actions")
 SMALL = ["device=cpu", "solver.threads=1", "logger=none", "max_iterations=1000000"]
-Build = Callable[[Path], Runner]
+SHORT = [
+    *("environments=16", "runner.num_steps_per_env=3", "runner.save_interval=1", "evaluation.enabled=false"),
+    *("size.policy=[32]", "size.critic=[32]", "size.encoder=[32]"),
+]
+Start = Callable[[Path, Path | None], subprocess.Popen[str]]
 
 
 # --- killed again and again ---------------------------------------------------------------------------------------
 
 
-def kills(build: Build, folder: Path, count: int, older: bool = True, seed: int = 0) -> dict[str, Any]:
+def kills(start: Start, folder: Path, count: int, start_up_s: float, seed: int = 0) -> dict[str, Any]:
     """Kill a training ``count`` times and check after each that every file loads and nothing newer is passed over.
 
     Args:
-        build: Makes a runner that writes into a folder, with ``save_interval=1``.
-        folder: The run's folder.
+        start: Starts a life in a folder, from a checkpoint or the folder's newest, that saves after every iteration.
+        folder: The run's folder; one with checkpoints is gone on with.
         count: How many kills.
-        older: Whether every third life begins from a random checkpoint of the folder.
+        start_up_s: About what a life takes to its first checkpoint [s].
         seed: Of the moments and the choices.
     """
     draw, told = random.Random(seed), Counter[str]()
     folder.mkdir(parents=True, exist_ok=True)
     for life in range(count):
-        source = next(iter(sorted(folder.glob("*.pt"))), None) and latest_checkpoint(folder)
-        if older and life % 3 == 2 and source is not None:
-            source = draw.choice(sorted(folder.glob("*.pt")))
-            told["from_older"] += checkpoint_iteration(source) < checkpoint_iteration(latest_checkpoint(folder))
-        begin = 0 if source is None else load_checkpoint(source)["iter"]
-        began, process = time.time_ns(), _fork(lambda source=source: _live(build, folder, source))
+        files = sorted(folder.glob("*.pt"))
+        source = None if not files else draw.choice(files) if life % 3 == 2 else folder
+        begin = 0 if source is None else checkpoint_iteration(latest_checkpoint(source))
+        told["from_older"] += source is not None and begin < checkpoint_iteration(latest_checkpoint(folder))
+        began, process = time.time_ns(), start(folder, source)
         # Most lives get somewhere; the others may be killed while they begin.
         if life % 4 != 3:
-            _wait_for(lambda began=began: _saved_since(folder, began), process)
-        time.sleep(draw.uniform(0.0, 1.0))
-        assert os.waitpid(process, os.WNOHANG) == (0, 0), f"life {life} ended by itself"
-        os.kill(process, signal.SIGKILL)
-        os.waitpid(process, 0)
+            _wait_for_save(folder, began, process)
+            time.sleep(draw.uniform(0.0, 1.0))
+        else:
+            time.sleep(draw.uniform(0.0, start_up_s))
+        assert process.poll() is None, f"life {life} ended by itself: {_last_words(process)}"
+        process.kill()
+        process.communicate()
         told["kills"] += 1
+        told["saved"] += _saved_since(folder, began)
         told["drafts_left"] += len(list(folder.glob(".*.tmp")))
         for path in folder.rglob("*.pt"):
             load_checkpoint(path)
             told["files_loaded"] += 1
-        if not list(folder.glob("*.pt")):
-            continue
-        newest = load_checkpoint(latest_checkpoint(folder))["iter"]
-        rows = [int(row["iteration"]) for row in metrics_rows(folder) if row["best_score"] is not None]
-        told["lost_iterations"] += max(rows[-1:] + [newest]) - newest
-        assert newest >= begin, f"life {life} began at {begin}, and a resume would go back to {newest}"
-        # The row of an iteration is written before its checkpoint, which may be what the kill prevented.
-        assert not rows or newest >= rows[-1] - 1 or newest == begin, (
-            f"life {life}: {rows[-1]} rows, resume at {newest}"
-        )
-        assert rows == list(range(1, len(rows) + 1))
-        told["iterations"] += newest - begin
+        if list(folder.glob("*.pt")):
+            told["iterations"] += _check_newest(folder, begin) - begin
+    newest = checkpoint_iteration(latest_checkpoint(folder))
     return {**told, "newest": newest, "moved_aside": len(list(folder.glob("abandoned_*")))}
 
 
-def _live(build: Build, folder: Path, source: Path | None) -> None:
-    torch.set_num_threads(1)
-    seed_everything(os.getpid())
-    runner = build(folder)
-    if source is not None:
-        runner.load(str(source))
-    runner.learn(10**6, init_at_random_ep_len=source is None)
-
-
-def _fork(work: Callable[[], None]) -> int:
-    process = os.fork()
-    if process:
-        return process
-    try:
-        work()
-    finally:
-        os._exit(1)
+def _check_newest(folder: Path, begin: int) -> int:
+    """Check that a resume goes on from what was saved last, and return its iteration."""
+    newest = checkpoint_iteration(latest_checkpoint(folder))
+    last = max(folder.glob("model_*.pt"), key=lambda path: path.stat().st_mtime_ns, default=None)
+    assert last is None or checkpoint_iteration(last) <= newest, f"{last} was saved last, a resume takes {newest}"
+    assert newest >= begin, f"a life began at {begin}, and a resume would go back to {newest}"
+    rows = [int(row["iteration"]) for row in metrics_rows(folder) if row["best_score"] is not None]
+    # The row of an iteration is written before its checkpoint, which may be what the kill prevented.
+    assert not rows or newest >= rows[-1] - 1 or newest == begin, f"{rows[-1]} rows, a resume takes {newest}"
+    assert rows == list(range(1, len(rows) + 1))
+    return newest
 
 
 def _saved_since(folder: Path, moment_ns: int) -> bool:
@@ -119,11 +112,35 @@ def _saved_since(folder: Path, moment_ns: int) -> bool:
     return False
 
 
-def _wait_for(condition: Callable[[], bool], process: int) -> None:
+def _wait_for_save(folder: Path, moment_ns: int, process: subprocess.Popen[str]) -> None:
     deadline = time.monotonic() + 1800.0
-    while not condition():
-        assert os.waitpid(process, os.WNOHANG) == (0, 0) and time.monotonic() < deadline, "no checkpoint came"
-        time.sleep(0.005)
+    while not _saved_since(folder, moment_ns):
+        assert process.poll() is None and time.monotonic() < deadline, f"no checkpoint: {_last_words(process)}"
+        time.sleep(0.01)
+
+
+def _last_words(process: subprocess.Popen[str]) -> str:
+    process.kill()
+    return process.communicate()[1][-3000:]
+
+
+def line_life(folder: Path, source: Path | None) -> subprocess.Popen[str]:
+    """Train on the tiny environment."""
+    return _process(Path(__file__).parent / "kill_worker.py", str(folder), str(10**6), str(source or folder))
+
+
+def real_life(folder: Path, source: Path | None) -> subprocess.Popen[str]:
+    """Train with ``scripts/train.py``."""
+    words = [f"hydra.run.dir={folder}", *SMALL, *SHORT] if source is None else [f"resume={source}"]
+    return _process(ROOT / "scripts" / "train.py", *words)
+
+
+def _process(script: Path, *words: str) -> subprocess.Popen[str]:
+    path = os.pathsep.join([str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
+    return subprocess.Popen(
+        [sys.executable, str(script), *words], text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
 
 
 # --- numbers that are no numbers ----------------------------------------------------------------------------------
@@ -289,39 +306,36 @@ def line_runner(folder: Path) -> Runner:
 
 
 @contextmanager
-def real_runner(words: list[str], save_interval: int) -> Iterator[Build]:
-    """A runner on the real environment, which is started once."""
+def real_runner(folder: Path, words: list[str]) -> Iterator[Runner]:
+    """A runner on the real environment."""
     from legged_cts.algorithms.config import runner_cfg
     from legged_cts.envs.launch import make_env
     from legged_cts.training.app import resolve_task
     from legged_cts.training.compose import compose_task
     from legged_cts.training.env_info import env_info
 
-    config = resolve_task(compose_task([*SMALL, *words, f"runner.save_interval={save_interval}"]), [])
+    config = resolve_task(compose_task([*SMALL, *words]), [])
     seed_everything(config["seed"])
     train_cfg = runner_cfg(config["algorithm"], config["networks"], config["runner"])
     with make_env(config) as env:
-        info = env_info(config, env)
-        options = {"best_interval": 1} if save_interval == 1 else {}
-        yield lambda folder: Runner(env, train_cfg, str(folder), "cpu", config=config, env_info=info, **options)
+        yield Runner(env, train_cfg, str(folder), "cpu", config=config, env_info=env_info(config, env))
 
 
 def main(argv: list[str]) -> int:
     """Run what the first word names."""
     what, folder, words = argv[0], Path(argv[1]), dict(word.split("=", 1) for word in argv[2:])
     count, minutes = int(words.pop("count", 50)), float(words.pop("minutes", 30.0))
-    line, older = words.pop("env", "") == "line", words.pop("older", "true") == "true"
-
-    def run(build: Build) -> dict[str, Any]:
-        if what == "kills":
-            return kills(build, folder, count, older)
-        return spikes(build(folder), count) if what == "spikes" else memory(build(folder), minutes)
-
-    if line:
-        result = run(line_runner)
+    line = words.pop("env", "") == "line"
+    if what == "kills":
+        life, start_up_s = (line_life, 5.0) if line else (real_life, 30.0)
+        result = kills(life, folder, count, start_up_s, int(words.pop("seed", 0)))
     else:
-        with real_runner([f"{key}={value}" for key, value in words.items()], 1 if what == "kills" else 50) as build:
-            result = run(build)
+        with ExitStack() as stack:
+            if line:
+                runner = line_runner(folder)
+            else:
+                runner = stack.enter_context(real_runner(folder, [f"{key}={value}" for key, value in words.items()]))
+            result = spikes(runner, count) if what == "spikes" else memory(runner, minutes)
     print(json.dumps({what: result}))
     return 0
 

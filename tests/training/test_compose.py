@@ -1,6 +1,5 @@
 """Overrides on a checkpoint's configuration, and command lines that are wrong."""
 
-import dataclasses
 import os
 import subprocess
 import sys
@@ -8,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from legged_cts.physics.presets import SolverOptions
 from legged_cts.robots.spec import load_robot
+from legged_cts.task.schema import Solver
 from legged_cts.training.app import (
     check_robot_unchanged,
     evaluation_episodes,
@@ -173,7 +172,7 @@ def test_a_wrong_pack_is_named_before_hydra_sees_it():
 
 
 def test_the_solver_settings_of_the_task_are_the_defaults():
-    assert plain(compose_task([]))["solver"] == dataclasses.asdict(SolverOptions())
+    assert plain(compose_task([]))["solver"] == Solver().model_dump()
 
 
 @pytest.mark.parametrize(

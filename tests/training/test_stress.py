@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-from stress import line_runner, memory, spikes
-
-DRIVER = Path(__file__).parent / "stress.py"
+from stress import kills, line_life, line_runner, memory, spikes
 
 
 def test_killed_at_random_moments_and_resumed_from_any_checkpoint_nothing_is_lost(tmp_path):
     """The driver itself checks after every kill that all files load and that a resume goes on from the newest save."""
-    done = subprocess.run(
-        [sys.executable, str(DRIVER), "kills", str(tmp_path / "run"), "count=9", "env=line"],
-        capture_output=True, text=True, timeout=1800, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    told = json.loads(done.stdout.splitlines()[-1])["kills"]
-    assert told["kills"] == 9 and told["files_loaded"] >= 9 and told["iterations"] > 0
+    told = kills(line_life, tmp_path / "run", 5, 5.0)
+    assert told["kills"] == 5 and told["files_loaded"] >= 5 and told["iterations"] > 0
 
 
 def test_spikes_leave_networks_and_checkpoints_finite_and_learning_goes_on(tmp_path):

@@ -8,7 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import STORE_EVERYTH
 from tensorboard.plugins.custom_scalar import layout_pb2
 
 from legged_cts.training.panels import PAGES
-from legged_cts.training.writers import CsvWriter, TensorBoardWriter, check_logger
+from legged_cts.training.writers import CsvWriter, TensorBoardWriter, check_wandb
 
 
 def lines(path):
@@ -114,6 +114,6 @@ def test_wandb_without_a_key_is_refused_before_anything_starts(monkeypatch, tmp_
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     monkeypatch.setattr(type(wandb.api), "api_key", None)
     with pytest.raises(ValueError, match="logger=wandb: no API key .* WANDB_MODE=offline"):
-        check_logger("wandb")
+        check_wandb()
     monkeypatch.setenv("WANDB_MODE", "offline")
-    assert check_logger("wandb") == "wandb"
+    check_wandb()

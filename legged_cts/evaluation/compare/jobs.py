@@ -149,6 +149,7 @@ def command_of(run: Run, stage: Stage, cores: int, commands: Commands) -> list[s
     if stage is Stage.EVALUATE:
         return [
             *commands.evaluate,
+            "response=false",
             f"checkpoint={run.checkpoint}",
             f"output={run.folder / UNFINISHED}",
             f"episodes={run.episodes}",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from legged_cts.deploy.words import WordError, option, parse_words
+from legged_cts.deploy.words import WordError, need_file, option, parse_words
 
 
 @dataclass(frozen=True)
@@ -27,4 +27,5 @@ def split_words(argv: Sequence[str]) -> tuple[Path, CompareOptions]:
     files = [word for word in argv if "=" not in word]
     if len(files) != 1:
         raise WordError("give one comparison file, such as tasks/compare/cts_ablation.yaml")
+    need_file("comparison", files[0])
     return Path(files[0]), parse_words([word for word in argv if "=" in word], CompareOptions)
