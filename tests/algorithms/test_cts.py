@@ -14,6 +14,8 @@ def test_roles_and_student_mask():
     alg, env = make_cts(num_envs=10, teacher_fraction=0.7)
     assert int(alg.teacher_mask.sum()) == 7
     assert torch.equal(env.unwrapped.student_mask, ~alg.teacher_mask)
+    # Evaluations measure a teacher where there was one.
+    assert alg.has_teacher and not make_cts(teacher_fraction=0.0)[0].has_teacher
 
 
 def test_each_environment_acts_on_the_latent_of_its_role():

@@ -1,21 +1,21 @@
 """A robot that the project has never seen: six legs, written here, trained, exported, and run in plain MuJoCo."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from legged_cts.deploy.contract import check
 from legged_cts.deploy.policy import OnnxPolicy
+from legged_cts.deploy.sim2sim import Sim2SimOptions, sim2sim
+from legged_cts.deploy.words import parse_words
 from legged_cts.envs.morphology import morphology_override
 from legged_cts.robots.feet import foot_pairs
 from legged_cts.robots.spec import load_robot
+from legged_cts.training.app import resolve_task, train
 from legged_cts.training.checkpoint import load_checkpoint
+from legged_cts.training.compose import compose_task
 
-ROOT = Path(__file__).parents[2]
 ROWS = {"front": 0.25, "middle": 0.0, "rear": -0.25}
 SIDES = {"left": 1, "right": -1}
 LEGS = [f"{row}_{side}" for row in ROWS for side in SIDES]
@@ -92,21 +92,12 @@ def write_robot(folder: Path) -> Path:
     return spec
 
 
-def run(script: str, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(ROOT / "scripts" / script), *words]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=400, cwd=ROOT, check=False)
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("six")
     spec = write_robot(folder)
-    done = run(
-        "train.py", f"robot={spec}", "device=cpu", "env.scene.num_envs=8", "max_iterations=3",
-        "evaluation.enabled=false", f"hydra.run.dir={folder / 'run'}",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    words = [f"robot={spec}", "device=cpu", "env.scene.num_envs=8", "max_iterations=3", "evaluation.enabled=false"]
+    train(resolve_task(compose_task(words), words), folder / "run")
     return spec, folder / "run"
 
 
@@ -134,8 +125,7 @@ def test_it_exports_and_runs_in_plain_mujoco(trained, tmp_path):
     policy, metrics = folder / "policy.onnx", tmp_path / "metrics.json"
     check(OnnxPolicy(policy).contract, load_robot(spec))
     words = [f"policy={policy}", f"robot={spec}", "episodes=2", "duration=2", "workers=1", f"output={metrics}"]
-    done = run("sim2sim.py", *words)
-    assert done.returncode == 0, done.stderr
+    sim2sim(parse_words(words, Sim2SimOptions))
     result = json.loads(metrics.read_text())
     assert result["robot"] == "six" and len(result["episodes"]) == 2
     # Three iterations teach nothing, but an almost untrained policy stands on six legs.

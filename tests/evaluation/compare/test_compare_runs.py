@@ -11,16 +11,15 @@ import time
 from pathlib import Path
 
 import pytest
+from stand_in import COMMANDS, FAKE
 
 from legged_cts.evaluation.compare.app import compare
 from legged_cts.evaluation.compare.comparison import Comparison, ComparisonError, parse_comparison
-from legged_cts.evaluation.compare.jobs import Commands, lock, run_all, share_cores
+from legged_cts.evaluation.compare.jobs import lock, run_all, share_cores
 from legged_cts.evaluation.compare.options import CompareOptions, split_words
 from legged_cts.evaluation.compare.runs import check_record, checkpoints, plan
 from legged_cts.training.checkpoint import save_checkpoint
 
-FAKE = Path(__file__).parent / "fake_run.py"
-COMMANDS = Commands((sys.executable, str(FAKE), "train"), (sys.executable, str(FAKE), "evaluate"))
 COMMON = ["env.scene.num_envs=8", "max_iterations=3", "evaluation.episodes=5"]
 
 
@@ -176,11 +175,11 @@ def test_ctrl_c_lets_children_save_and_the_same_command_goes_on(tmp_path):
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         # A busy machine takes minutes to import torch.
-        deadline, waiting = time.monotonic() + 600, folder / "a" / "1" / "waiting"
+        deadline, waiting = time.monotonic() + 1800, folder / "a" / "1" / "waiting"
         while not waiting.is_file() and time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=300)
+        output, _ = process.communicate(timeout=1800)
     finally:
         process.kill()
     assert process.returncode == 130, output
