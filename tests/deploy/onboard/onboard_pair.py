@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 
 from legged_cts.deploy.onboard.guards import Mode
-from legged_cts.deploy.onboard.link import MotorCommand, Reading
+from legged_cts.deploy.onboard.link import MotorCommand, Reading, Remote
+from legged_cts.deploy.onboard.loop import Loop
 from legged_cts.deploy.onboard.machine import Machine
+from legged_cts.deploy.onboard.operators import Program
+from legged_cts.deploy.onboard.record import Recorder
 from legged_cts.deploy.onboard.simulated import SimulatedBody
 from legged_cts.deploy.onboard.wiring import wiring_of
 from legged_cts.deploy.policy import OnnxPolicy
@@ -72,3 +78,49 @@ class Pair:
         assert self.machine.mode is Mode.WALK
         self.sunk = 0.0
         return self
+
+
+class PairLink:
+    """A wire to a simulated body, without the wire: each command is a period."""
+
+    def __init__(self, pair: Pair) -> None:
+        self.pair, self.sent, self.time = pair, [], 0.0
+
+    def read(self, timeout: float) -> Reading:
+        self.time += DT
+        body = self.pair.body
+        return Reading(self.time, body.read_state(), body.torques, np.full(12, 30.0), Remote())
+
+    def send(self, command: MotorCommand) -> None:
+        self.sent.append(command)
+        self.pair.body.drive(command.q, command.kp, command.kd)
+        for _ in range(10):
+            self.pair.body.tick()
+
+    def close(self) -> None:
+        pass
+
+
+def walk_by_program(
+    tmp_path: Path, at: float = np.inf, happens: Callable[[Pair], None] | None = None
+) -> tuple[PairLink, Loop, Path]:
+    """Stands up, walks for two seconds and is ended; recorded. Something may happen at a time [s]."""
+    pair, program, path = Pair(), Program(), tmp_path / "log" / "walk.rec"
+
+    class Scripted:
+        def poll(self, now: float, reading: Reading | None) -> tuple[str | None, np.ndarray | None]:
+            if now < 0.1:
+                program.ask("stand")
+            elif pair.machine.mode is Mode.STAND and now < 3:
+                program.ask("walk")
+            program.drive(np.array([0.5, 0.0, 0.2]))
+            if now >= at and happens is not None:
+                happens(pair)
+            return program.poll(now, reading)
+
+    link = PairLink(pair)
+    recorder = Recorder(path, pair.policy.contract)
+    loop = Loop(link, pair.machine, Scripted(), recorder, pace="state")
+    loop.run(duration=4.5)
+    recorder.close()
+    return link, loop, path

@@ -1,32 +1,25 @@
-"""Buttons, keys, plans and programs become requests and commands; records are read back."""
+"""Buttons, keys, plans and programs become requests and commands, by a clock that keeps to its grid."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
 import pty
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
-import imageio.v2 as imageio
 import numpy as np
 import pytest
-from onboard_pair import DT, Pair
+from onboard_pair import Pair, PairLink
 
-from legged_cts.deploy.commands import DeployOptions, ReplayOptions
+from legged_cts.deploy.commands import DeployOptions
 from legged_cts.deploy.onboard import loop as loop_module
 from legged_cts.deploy.onboard.guards import Mode
-from legged_cts.deploy.onboard.link import MotorCommand, Reading, Remote
+from legged_cts.deploy.onboard.link import Reading, Remote
 from legged_cts.deploy.onboard.loop import Loop, deploy
-from legged_cts.deploy.onboard.operators import Keyboard, Plan, Program, RemoteOperator
-from legged_cts.deploy.onboard.record import MODES, Recorder, read_record
-from legged_cts.deploy.onboard.replay import Recorded, replay
-from legged_cts.deploy.onboard.robot_sim import Mishaps, read_mishaps
+from legged_cts.deploy.onboard.mishaps import Mishaps, read_mishaps
+from legged_cts.deploy.onboard.operators import Keyboard, Plan, RemoteOperator
 from legged_cts.deploy.words import run_words
 from legged_cts.robots.spec import assets_dir
-from legged_cts.viewer.onboard import RecordedSession, Window
 
 POLICY = assets_dir() / "policies/go2_flat/policy.onnx"
 
@@ -135,52 +128,6 @@ def test_a_plan_of_mishaps_reaches_the_body_and_bad_lines_are_named(tmp_path: Pa
         assert f"line 2: {message}" in str(caught.value)
 
 
-class PairLink:
-    """A wire to a simulated body, without the wire: each command is a period."""
-
-    def __init__(self, pair: Pair) -> None:
-        self.pair, self.sent, self.time = pair, [], 0.0
-
-    def read(self, timeout: float) -> Reading:
-        self.time += DT
-        body = self.pair.body
-        return Reading(self.time, body.read_state(), body.torques, np.full(12, 30.0), Remote())
-
-    def send(self, command: MotorCommand) -> None:
-        self.sent.append(command)
-        self.pair.body.drive(command.q, command.kp, command.kd)
-        for _ in range(10):
-            self.pair.body.tick()
-
-    def close(self) -> None:
-        pass
-
-
-def walk_by_program(
-    tmp_path: Path, at: float = np.inf, happens: Callable[[Pair], None] | None = None
-) -> tuple[PairLink, Loop, Path]:
-    """Stands up, walks for two seconds and is ended; recorded. Something may happen at a time [s]."""
-    pair, program, path = Pair(), Program(), tmp_path / "log" / "walk.rec"
-
-    class Scripted:
-        def poll(self, now: float, reading: Reading | None) -> tuple[str | None, np.ndarray | None]:
-            if now < 0.1:
-                program.ask("stand")
-            elif pair.machine.mode is Mode.STAND and now < 3:
-                program.ask("walk")
-            program.drive(np.array([0.5, 0.0, 0.2]))
-            if now >= at and happens is not None:
-                happens(pair)
-            return program.poll(now, reading)
-
-    link = PairLink(pair)
-    recorder = Recorder(path, pair.policy.contract)
-    loop = Loop(link, pair.machine, Scripted(), recorder, pace="state")
-    loop.run(duration=4.5)
-    recorder.close()
-    return link, loop, path
-
-
 class Clock:
     """A computer's clock, on which every sleep takes longer than asked for [s], and nothing else takes any time."""
 
@@ -239,99 +186,6 @@ def test_five_deadlines_missed_in_a_row_are_a_fault_and_four_are_none(monkeypatc
     loop.run(duration=0.36)
     assert loop.timing.misses == 9 and modes[9] is Mode.WALK and modes[10] is Mode.DAMPING
     assert "walk -> damping: late: 5 deadlines missed in a row" in pair.lines[-1]
-
-
-def test_the_loop_lies_the_robot_down_before_it_returns_and_its_record_fits(tmp_path: Path) -> None:
-    link, loop, path = walk_by_program(tmp_path)
-    modes = [line.split(" -> ")[1].split(":")[0] for line in link.pair.lines if " -> " in line]
-    assert modes == ["stand_up", "stand", "walk", "stop", "stand", "lie_down", "damping"]
-    assert link.pair.body.clearance < 0.14
-    assert not link.sent[-1].kp.any()
-    assert len(loop.timing.seconds) == len(link.sent) - 1
-    contract, rows = read_record(path)
-    assert contract == link.pair.policy.contract and len(rows) == len(link.sent) - 1
-    np.testing.assert_allclose(rows["q"][-1], link.sent[-2].q, atol=1e-6)
-    assert MODES[rows["mode"][-1]] is Mode.DAMPING
-    assert replay(ReplayOptions(str(path), str(POLICY))) == dict.fromkeys(("contract", "torque", "motion", "task"))
-
-
-def test_replay_says_where_a_record_first_differs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    link, _, path = walk_by_program(tmp_path)
-    contract, rows = read_record(path)
-    walking = np.flatnonzero(rows["mode"] == MODES.index(Mode.WALK))
-    # Without a position sensor, from the feet alone.
-    walked = Recorded(str(path)).pos
-    np.testing.assert_allclose(walked[-1], link.pair.body.base_pos, atol=0.15)
-    head = path.read_bytes().partition(b"\n")[0] + b"\n"
-    changed = rows.copy()
-    changed["action"][walking[20], 3] += 0.5
-    changed["torque"][walking[30], 1] -= 20.0
-    changed["joint_pos"][walking[35], 1] += 0.4
-    changed["ang_vel"][walking[40:], 2] = -1.0
-    path.write_bytes(head + changed.tobytes())
-    first = replay(ReplayOptions(str(path), str(POLICY)))
-    assert first["contract"] == pytest.approx(rows["now"][walking[20]])
-    assert first["torque"] == pytest.approx(rows["now"][walking[30]])
-    assert first["motion"] == pytest.approx(rows["now"][walking[35]])
-    assert first["task"] is not None and first["task"] <= rows["now"][walking[40]]
-    said = capsys.readouterr().out.splitlines()[-4:]
-    for line, name in zip(said, (contract.joints[3], contract.joints[1], contract.joints[1], "yaw rate"), strict=True):
-        assert f": {name}" in line
-    # A crash in the middle of a period loses that period alone.
-    path.write_bytes(head + rows.tobytes()[:-7])
-    assert len(read_record(path)[1]) == len(rows) - 1
-    path.write_bytes(head)
-    with pytest.raises(ValueError, match="holds no period"):
-        replay(ReplayOptions(str(path), str(POLICY)))
-    path.write_bytes(json.dumps({"version": 99}).encode())
-    with pytest.raises(ValueError, match="is no record of a deployment"):
-        read_record(path)
-
-
-def test_replay_finds_a_motor_that_died(tmp_path: Path) -> None:
-    def die(pair: Pair) -> None:
-        pair.body.dead[pair.spec.joints.index("FL_calf_joint")] = True
-
-    link, loop, path = walk_by_program(tmp_path, at=3.0, happens=die)
-    first = replay(ReplayOptions(str(path), str(POLICY)))
-    assert first["contract"] is None and first["torque"] is not None
-    assert 3.0 <= first["torque"] < 3.2
-
-
-def test_a_record_is_shown_in_the_viewer_as_it_was_and_from_the_beginning_again(tmp_path: Path) -> None:
-    link, _, path = walk_by_program(tmp_path)
-    session = RecordedSession(ReplayOptions(str(path), str(POLICY)))
-    rows = read_record(path)[1]
-    start = session.state()
-    for _ in range(len(rows) - 1):
-        last = session.step(np.ones(3))
-    np.testing.assert_allclose(last.qpos[3:7], rows["quat"][-1], atol=1e-6)
-    assert last.base_pos[0] > start.base_pos[0] + 0.3 and not last.fallen
-    session.push(np.ones(3))
-    np.testing.assert_array_equal(session.step(np.zeros(3)).qpos, start.qpos)
-
-
-def test_a_simulated_robot_is_shown_as_it_is() -> None:
-    body, window = Pair().body, Window(0)
-    try:
-        window(body)
-        turned = dataclasses.replace(body.read_state(), quat=np.array([0.8, 0.0, 0.0, 0.6]))
-        body.place(turned, (1.0, 2.0, 0.3))
-        window._drawn = 0.0
-        window(body)
-        assert window._scene is not None
-        np.testing.assert_allclose(window._scene.bodies[body.model.body("base").id].wxyz, turned.quat, atol=1e-6)
-    finally:
-        window.close()
-
-
-def test_a_video_of_a_record_has_half_as_many_frames_as_periods(tmp_path: Path) -> None:
-    _, _, path = walk_by_program(tmp_path)
-    head, rows = path.read_bytes().partition(b"\n")[0] + b"\n", read_record(path)[1]
-    path.write_bytes(head + rows[:4].tobytes())
-    video = tmp_path / "walk.mp4"
-    replay(ReplayOptions(str(path), str(POLICY), video=str(video)))
-    assert imageio.get_reader(video).count_frames() == 2
 
 
 @pytest.mark.parametrize(
