@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 try:
@@ -36,6 +37,11 @@ def matching(pattern: str, names: Iterable[str]) -> list[str]:
     Raises:
         PatternError: If it is no regular expression, or not such a one.
     """
+    return list(_matching(pattern, tuple(names)))
+
+
+@lru_cache(maxsize=1024)  # a robot is read several times by one program
+def _matching(pattern: str, names: tuple[str, ...]) -> tuple[str, ...]:
     if len(pattern) > MAX_PATTERN:
         raise PatternError(f"a pattern of {len(pattern)} characters, at most {MAX_PATTERN} are allowed")
     try:
@@ -45,7 +51,7 @@ def matching(pattern: str, names: Iterable[str]) -> list[str]:
     if tree.state.flags & ~re.UNICODE:
         raise PatternError(f"{pattern!r}: flags such as (?i) are not allowed")
     _sequence(tree, "")  # also where there are no names
-    return [name for name in names if len(name) <= MAX_NAME and len(name) in _sequence(tree, name)(0)]
+    return tuple(name for name in names if len(name) <= MAX_NAME and len(name) in _sequence(tree, name)(0))
 
 
 def _sequence(items: Any, name: str) -> Ends:
@@ -54,6 +60,8 @@ def _sequence(items: Any, name: str) -> Ends:
     def ends(start: int) -> frozenset[int]:
         places = frozenset([start])
         for part in parts:
+            if not places:
+                break
             places = _all(part, places)
         return places
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -23,6 +24,7 @@ METHODS = sorted(path.stem for path in FILES.glob("*.yaml") if "distilled:Distil
 SMALL = {"policy": [32], "critic": [32], "encoder": [32]}
 
 
+@cache
 def shipped(name: str) -> DictConfig:
     """Load a file of tasks/algorithm on top of those that it builds on."""
     node = OmegaConf.load(FILES / f"{name}.yaml")

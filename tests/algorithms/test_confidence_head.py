@@ -56,7 +56,7 @@ def test_with_and_without_it_the_policy_is_the_same_bit_by_bit(axes, student):
 
 
 def test_it_learns_the_students_rate_and_not_the_teachers():
-    """T18 in the training loop: falls at random with 0.05 per step under the student, 0.005 under the teacher."""
+    """In the training loop: falls at random with 0.05 per step under the student, 0.005 under the teacher."""
     alg, env = falling(torch.zeros(256), {"driver": 0.5}, num_learning_epochs=1)
     alg.begin_iteration()
     env.rates = torch.where(alg.driver.teacher_acts, 0.005, 0.05)

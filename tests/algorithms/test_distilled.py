@@ -29,7 +29,7 @@ def batch_losses(axes, **options):
 
 
 def test_the_defaults_are_bitwise_ppo_on_the_policy_with_its_latent():
-    """T20: loss and gradients of the actor and the critic equal those of rsl_rl's PPO on the same rollout."""
+    """Loss and gradients of the actor and the critic equal those of rsl_rl's PPO on the same rollout."""
     alg, env = with_axes(num_learning_epochs=1, num_mini_batches=1, max_grad_norm=1e9, schedule="fixed")
     rollout(alg, env)
     state, storage = copy.deepcopy(alg.save()), alg.storage
@@ -82,7 +82,7 @@ def build_cts():
     return alg, env
 
 
-# T15: who takes the gradient
+# Who takes the gradient
 
 
 def reached_parts(alg, loss):
