@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -51,11 +53,16 @@ def test_it_walks_in_isaac_lab(tmp_path):
     options, overrides = split_words(words("mujoco_cpu", 64, tmp_path))
     measure(options, overrides, Console(quiet=True))
     check_it_walks(tmp_path, 0.05)
+    still, *moving = json.loads((tmp_path / "response.json").read_text())["response"]["student"]
+    assert len(moving) == 12 and still["drift"] < 0.1 and still["fell"] == 0.0
+    for answer in (moving[3], moving[7], moving[11]):  # each axis at the end of its range
+        told, does = np.array(answer["command"]), np.array(answer["achieved"])
+        assert np.abs(does - told).max() < 0.3
 
 
 def test_the_script_measures_it_under_physx(tmp_path):
     """In a process of its own, as Isaac Lab cannot change between its engines in one."""
-    command = [sys.executable, str(ROOT / "scripts" / "evaluate.py"), *words("physx", 20, tmp_path)]
+    command = [sys.executable, str(ROOT / "scripts" / "evaluate.py"), *words("physx", 20, tmp_path), "response=false"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr[-3000:]
     check_it_walks(tmp_path, 0.1)
