@@ -20,7 +20,7 @@ Array = np.ndarray
 _FLIP = np.array([1.0, -1.0, 1.0])
 # How a name may say left, next to right. Of two letters, either may be the side: FL, FR, RL, RR or LF, RF, LR, RR.
 _SIDES = {"L": "R", "l": "r", "left": "right", "Left": "Right", "LEFT": "RIGHT"}
-_ENDS = "FRHBMC"
+_ENDS = "FRHBMCLA"
 
 
 class Stance:
@@ -143,7 +143,9 @@ def find_mirror(stance: Stance) -> Mirror:
     table = max(_tables(), key=lambda table: sum(swap_words(joint, table) in joints for joint in joints))
     for i, joint in enumerate(joints):
         other = swap_words(joint, table)
-        if other in joints and (other != joint or middle[i]):
+        # A hinge across the robot, such as a knee's, runs through its own mirror image, and is in no middle for that.
+        elsewhere = _spelled_otherwise(joint, joints) or _by_place(i, anchors, axes, scale, joints) not in (None, joint)
+        if other in joints and (other != joint or (middle[i] and not elsewhere)):
             partner[joint] = other
             used = [word for word in re.findall(r"[^\W_]+", joint) if word in table]
             words |= {word: table[word] for word in used if word not in words.values()}

@@ -5,6 +5,7 @@ doctor."""
 # pyright: reportAttributeAccessIssue=false
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import mujoco
@@ -442,6 +443,16 @@ def test_a_joint_may_have_its_origin_anywhere_along_its_axis(tmp_path: Path):
     draft, spec = drafted(tmp_path, biped(extra))
     assert spec.mirror_swap["head_pitch"] == "head_pitch" and spec.mirror_sign["head_pitch"] == 1
     assert not failures(spec) and not any("no mirror" in line for line in draft.notes.warnings)
+
+
+@pytest.mark.parametrize(("left", "right"), [("LL_", "LR_"), ("LL_", "RL_"), ("JL", "JR"), ("m3_", "m7_")])
+def test_hinges_across_a_robot_have_their_partners_whatever_they_are_called(tmp_path: Path, left: str, right: str):
+    """A knee's axis runs through its own mirror image, which does not put the knee in the middle."""
+    text = re.sub(r'(<joint name=")left_', rf"\g<1>{left}", re.sub(r'(<joint name=")right_', rf"\g<1>{right}", biped()))
+    draft, spec = drafted(tmp_path, text)
+    mirrored = {joint: f"{right}{joint.removeprefix(left)}" for joint in spec.joints if joint.startswith(left)}
+    assert len(mirrored) == 3 and {joint: spec.mirror_swap[joint] for joint in mirrored} == mirrored
+    assert not failures(spec) and not any("mirror" in line for line in draft.notes.warnings)
 
 
 # Poses and gains.
