@@ -51,6 +51,25 @@ Kinds = Annotated[Any, PlainValidator(_check_kinds)]
 _GRID = ("levels", "columns", "size", "border", "resolution", "initial_level", "seed", "kinds")
 
 
+MOST_HEIGHTS = 10**8
+"""Of a grid; the rough terrain has 1.6 million."""
+
+
+def check_heights(terrain: Mapping[str, Any]) -> None:
+    """Refuse a grid with more heights than fit into memory, whose sizes may each be in bounds.
+
+    Raises:
+        ValueError: Naming them.
+    """
+    size, border, resolution = terrain["size"], terrain["border"], terrain["resolution"]
+    sides = [(terrain[name] * size + 2 * border) / resolution for name in ("levels", "columns")]
+    if sides[0] * sides[1] > MOST_HEIGHTS:
+        raise ValueError(
+            f"terrain: levels, columns, size, border and resolution make {sides[0] * sides[1]:.3g} heights, "
+            f"more than the {MOST_HEIGHTS:.0e} that fit into memory"
+        )
+
+
 class Terrain(Node):
     """The ground; all that only a grid has is null on a plane."""
 
@@ -74,6 +93,11 @@ class Terrain(Node):
                 raise Rule(f"terrain.{name} is missing; a grid needs {', '.join(_GRID)}")
             if self.type == "plane" and value is not None:
                 raise Rule(f"terrain.{name} has no effect on a plane; choose terrain=rough, or leave it out")
+        if self.type == "grid":
+            try:
+                check_heights(vars(self))
+            except ValueError as error:
+                raise Rule(str(error)) from error
         if self.kinds is not None:
             for name, kind in self.kinds.items():
                 if kind and "proportion" not in kind:

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from legged_cts.task.terrain import check_heights
 from legged_cts.trust.names import check_names
 from legged_cts.trust.plain import check_identifier, check_number, check_plain, show
 
@@ -32,6 +33,9 @@ SIZES: dict[str, tuple[float, float]] = {
     "terrain.resolution": (0.01, 1),
 }
 """Entries of a configuration that decide over memory and time, with their bounds."""
+
+GRID = ("levels", "columns", "size", "border", "resolution")
+"""What a grid's memory follows from."""
 
 INFO: dict[str, tuple[float, float]] = {
     "proprioception": (1, 2000),
@@ -116,6 +120,9 @@ def check_config(config: Any) -> None:
         value = _select(config, key)
         if value is not None:
             check_number(f"config.{key}", value, low, high)
+    terrain = config.get("terrain", {})
+    if all(terrain.get(name) is not None for name in GRID):
+        check_heights(terrain)
     envs = _select(config, "env.scene.num_envs")
     if envs not in (None, "auto"):
         check_number("config.env.scene.num_envs", envs, 1, 2**17, whole=True)

@@ -19,7 +19,10 @@ MAX_INTEGER = 2**63
 IDENTIFIER = r"[A-Za-z_][\w-]{0,63}"
 """What a robot may be called: its name becomes file names, USD prims and words of command lines."""
 
-BUILDING_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError)
+BUILDING_ERRORS = (
+    *(ArithmeticError, AssertionError, AttributeError, ImportError),
+    *(LookupError, MemoryError, RuntimeError, TypeError),
+)
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80

@@ -124,6 +124,7 @@ def test_a_wrong_value_is_named_with_what_is_allowed(word: str, message: str) ->
         ),
         ("terrain.kinds.slopes.slope=steep", "terrain.kinds.slopes.slope must be a number of at least 0"),
         ("terrain.kinds={flat: {proportion: 0}}", "terrain.kinds: every proportion is zero"),
+        ("terrain.size=5000", "terrain: levels, columns, size, border and resolution make"),
         ("terrain.type=cube", "terrain.type='cube' is unknown"),
     ],
 )

@@ -69,6 +69,11 @@ def test_a_class_of_ones_own_in_a_checkpoint_needs_the_word_trust(tmp_path, monk
         ("config.networks.actor.hidden_dims", [8] * 10_000, "hidden_dims: at most 32 layers"),
         ("config.networks.actor.hidden_dims", [10_000] * 20, "has more than .* parameters"),
         ("config.networks.student_encoder.experts", 10**6, "experts: must be a whole number from 1 to 100"),
+        (
+            "config.terrain",
+            {"levels": 200, "columns": 1000, "size": 100.0, "border": 100.0, "resolution": 0.01},
+            r"make 2.02e.13 heights",
+        ),
         ("config.env.scene.num_envs", 10**9, "num_envs: must be a whole number from 1 to"),
         ("config.algorithm", [1], "config.algorithm: must be a mapping"),
         ("env_info.actions", "12", "env_info.actions: must be a whole number from 1 to 200"),
@@ -91,6 +96,19 @@ def test_types_and_ranges_are_checked_before_anything_is_built(tmp_path, entry: 
     path = save_torch(tmp_path / "a.pt", put(checkpoint_content(), entry, value))
     with pytest.raises(CheckpointError, match=message):
         load_checkpoint(path)
+
+
+def test_a_class_that_the_library_lacks_is_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    entry = "config.networks.actor.distribution_cfg.class_name"
+    path = save_torch(tmp_path / "a.pt", put(checkpoint_content(), entry, "rsl_rl.modules.os:GaussianDistribution"))
+    for script in ("export", "evaluate"):
+        main = runpy.run_path(str(ROOT / "scripts" / f"{script}.py"))["main"]
+        try:
+            status = main([f"checkpoint={path}"])
+        except SystemExit as error:
+            status = error.code
+        assert status == 2 and "No module named 'rsl_rl.modules.os'" in capsys.readouterr().err
 
 
 def test_values_that_refer_to_each_other_without_end_are_refused(tmp_path):
