@@ -168,7 +168,7 @@ def _examined(draft: Draft, writer: _Writer, factor: float) -> tuple[Row, ...]:
     writer.factor = factor
     draft.yaml = writer.text(draft.name, draft.source.path.name)
     with tempfile.TemporaryDirectory(prefix="new_robot-") as scratch:
-        made = _files(draft, Path(scratch) / draft.name)
+        made = _files(draft, Path(scratch) / draft.name, looks=False)
         return examine_spec(_loaded(draft, made), usd=False)[0]
 
 
@@ -184,12 +184,14 @@ def _loaded(draft: Draft, folder: Path) -> RobotSpec:
         raise DraftError(f"the drafted spec does not load: {str(error).replace(str(folder), draft.name)}") from error
 
 
-def _files(draft: Draft, folder: Path) -> Path:
-    """Write a draft into a new folder, and return that."""
+def _files(draft: Draft, folder: Path, looks: bool = True) -> Path:
+    """Write a draft into a new folder, with meshes to look at or without, and return the folder."""
     folder.mkdir()
-    draft.plain.write_meshes(folder / "meshes")
     header = f"Made from {draft.source.path.name} for training. Check what is marked as a guess."
-    (folder / f"{draft.name}.xml").write_text(draft.plain.text(draft.name, header))
+    if looks:
+        draft.plain.write_meshes(folder / "meshes")
+    text = draft.plain.text(draft.name, header) if looks else draft.plain.bare()
+    (folder / f"{draft.name}.xml").write_text(text)
     (folder / "robot.yaml").write_text(draft.yaml)
     return folder
 

@@ -83,14 +83,18 @@ class Plain:
     shapes: dict[int, str] = field(default_factory=dict)
     owner: dict[int, str] = field(default_factory=dict)
 
-    def compile(self) -> mujoco.MjModel:
-        """Compile it, meshes to look at left out: they weigh nothing and touch nothing."""
+    def bare(self) -> str:
+        """Return it as XML without the meshes to look at, which weigh and touch nothing, and take seconds to read."""
         bare = ElementTree.fromstring(ElementTree.tostring(self.root))
         for parent in list(bare.iter()):
             for child in [child for child in parent if child.get("mesh") or child.tag == "mesh"]:
                 parent.remove(child)
+        return ElementTree.tostring(bare, encoding="unicode")
+
+    def compile(self) -> mujoco.MjModel:
+        """Compile it, meshes to look at left out."""
         try:
-            return mujoco.MjModel.from_xml_string(ElementTree.tostring(bare, encoding="unicode"))
+            return mujoco.MjModel.from_xml_string(self.bare())
         except ValueError as error:
             raise DraftError(f"MuJoCo cannot compile the changed model: {error}") from error
 

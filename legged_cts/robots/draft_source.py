@@ -202,9 +202,6 @@ def _use_meshes(robot: mujoco.MjSpec, path: Path, notes: Notes) -> None:
         if not mesh.file:
             continue
         mesh.name = mesh.name or Path(mesh.file).stem
-        if mesh.inertia != mujoco.mjtMeshInertia.mjMESH_INERTIA_CONVEX:
-            # Hulls of detailed meshes take minutes, and a draft takes shapes from vertices.
-            mesh.maxhullvert = 4
         candidates = [folder / robot.compiler.meshdir / mesh.file, folder / mesh.file, Path(mesh.file)]
         found = next((candidate for candidate in candidates if candidate.is_file()), None)
         if found is not None and found.suffix.lower() in _MESHES:
