@@ -206,6 +206,28 @@ class CTS(PPO):
         """
         return build_algorithm(obs, env, cfg, device)
 
+    def set_teacher_fraction(self, fraction: float) -> None:
+        """Change how many environments are teachers, between two iterations.
+
+        Histories are stored for the new students from the next rollout on; hidden states of E^s begin anew.
+
+        Args:
+            fraction: Share of teacher environments in [0, 1], with which the objective must still make sense.
+
+        Raises:
+            ValueError: If an option needs a group that would have no environment.
+        """
+        mask = teacher_mask(self.storage.num_envs, fraction, self.device)
+        teachers = int(mask.sum())
+        check_options(self, teachers, len(mask) - teachers)
+        if not teachers and self.student_encoder_gradient == "reconstruction":
+            raise ValueError("algorithm.teacher_fraction: without a teacher there is nothing that E^s could regress")
+        self.teacher_mask = mask
+        self.teacher_ids, self.student_ids = mask.nonzero().flatten(), (~mask).nonzero().flatten()
+        needs_all = self.reconstruction_envs == "all" and self.student_encoder_gradient == "reconstruction"
+        self._store_histories(range(len(mask)) if needs_all else self.student_ids, self.student_ids)
+        self.diagnostics.regroup(mask)
+
     # Policies
 
     def student_policy(self) -> StudentPolicy:

@@ -11,6 +11,12 @@ DEFAULT = "go2_flat"
 """The shipped policy that is taken where none is named."""
 
 
+def shipped_model(name: str) -> Path | None:
+    """The small checkpoint of a shipped policy; None if none has the name, or a file or folder does."""
+    path = assets_dir() / "policies" / name / "model.pt"
+    return path if Path(name).name == name and not Path(name).exists() and path.is_file() else None
+
+
 def policy_file(name: str | None) -> Path:
     """The ONNX file for a file, a folder that holds a `policy.onnx`, or the name of a shipped policy.
 

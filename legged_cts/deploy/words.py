@@ -160,6 +160,20 @@ def need_file(key: str, path: str | None) -> None:
         raise FileNotFoundError(f"{key}: there is no file or folder {path}")
 
 
+def need_checkpoint(name: str | None) -> None:
+    """Refuse a checkpoint that is neither there nor shipped, before anything large is imported; None is none.
+
+    Raises:
+        FileNotFoundError: naming the word.
+    """
+    if name is None or os.path.exists(name):
+        return
+    from legged_cts.deploy.policy_file import shipped_model  # late: it imports MuJoCo
+
+    if shipped_model(name) is None:
+        raise FileNotFoundError(f"checkpoint: there is no file, folder or shipped policy {name}")
+
+
 def _required(field: dataclasses.Field[Any]) -> bool:
     return field.default is dataclasses.MISSING
 

@@ -43,8 +43,9 @@ from legged_cts.mdp.terminations import TERMINATIONS, TIME_OUTS
 from legged_cts.physics import physics_cfg
 from legged_cts.robots.spec import RobotSpec, load_robot
 from legged_cts.robots.usd import usd_path
+from legged_cts.task.stages import staged_rewards
 
-AUTO_NUM_ENVS = {"cpu": 256, "cuda": 4096}
+AUTO_NUM_ENVS = {"cpu": 512, "cuda": 4096}
 """Environments where the configuration says ``auto``, by kind of device."""
 
 
@@ -76,7 +77,7 @@ def build_env_cfg(cfg: DictConfig | Mapping[str, Any]) -> LeggedEnvCfg:
     spec = check_task_and_robot(task)
     device = resolve_device(task["device"])
     gait = task_gait(env, spec)
-    rewards, schedules = reward_terms(env["rewards"], spec, gait)
+    rewards = reward_terms(env["rewards"], spec, gait, staged_rewards(task))
     events_cfg = _events(env, spec)
     terrain = terrain_cfg(task["terrain"])
     scene = SceneCfg(
@@ -111,7 +112,7 @@ def build_env_cfg(cfg: DictConfig | Mapping[str, Any]) -> LeggedEnvCfg:
         rewards=_named(Terms(), **rewards),
         terminations=_named(Terms(), **_terminations(env["terminations"])),
         events=_named(Terms(), **events_cfg),
-        curriculum=_named(Terms(), **_curriculum(levels), **schedules),
+        curriculum=_named(Terms(), **_curriculum(levels)),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from legged_cts.robots.feet import foot_frames, foot_pairs, upright_weights
@@ -21,21 +21,22 @@ Params = dict[str, Any]
 
 
 def weighted_terms(
-    node: Mapping[str, Any], spec: RobotSpec, gait: Gait | None
-) -> Iterator[tuple[str, float, Params, Mapping[str, Any] | None]]:
-    """Yield (name, weight, parameters, later) of the terms that have a weight now or later and concern the robot.
+    node: Mapping[str, Any], spec: RobotSpec, gait: Gait | None, staged: Collection[str] = ()
+) -> Iterator[tuple[str, float, Params]]:
+    """Yield (name, weight, parameters) of the terms that have a weight, now or in a stage, and concern the robot.
 
     Args:
         node: ``env.rewards``, as :func:`legged_cts.task.check.check_task` accepts it.
         spec: The robot.
         gait: Its gait, or None.
+        staged: Terms that a stage gives a weight.
 
     Raises:
         ValueError: Naming the key, if a term does not fit the robot.
     """
     for name, term in node.items():
         term = full_term(term)
-        if term is None or term.get("weight") is None or not (term["weight"] or term.get("later")):
+        if term is None or term.get("weight") is None or not (term["weight"] or name in staged):
             continue
         path = f"env.rewards.{name}"
         if gait is None and name in GAIT_TERMS:
@@ -44,7 +45,7 @@ def weighted_terms(
         if name in _RESOLVED:
             params = _RESOLVED[name](f"{path}.params", params, spec)
         if params is not None:
-            yield name, float(term["weight"]), params, term.get("later")
+            yield name, float(term["weight"]), params
 
 
 def _base_height(path: str, params: Params, spec: RobotSpec) -> Params:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Collection, Mapping
+from typing import Any
 
-from isaaclab.envs.mdp import modify_reward_weight
-from isaaclab.managers import CurriculumTermCfg, RewardTermCfg
+from isaaclab.managers import RewardTermCfg
 
 from legged_cts.envs.reward_params import weighted_terms
 from legged_cts.mdp.rewards import REWARDS
@@ -15,19 +14,17 @@ from legged_cts.robots.spec import RobotSpec
 
 
 def reward_terms(
-    node: Mapping[str, Any], spec: RobotSpec, gait: Gait | None
-) -> tuple[dict[str, RewardTermCfg], dict[str, CurriculumTermCfg]]:
-    """Build the reward terms, and the terms of the curriculum that change the weights of some of them later.
+    node: Mapping[str, Any], spec: RobotSpec, gait: Gait | None, staged: Collection[str] = ()
+) -> dict[str, RewardTermCfg]:
+    """Build the reward terms that have a weight, and those in ``staged``, which may get one while a training runs.
 
     Raises:
         ValueError: Naming the key, if a term does not fit the robot, or none is left.
     """
-    terms, schedules = {}, {}
-    for name, weight, params, later in weighted_terms(node, spec, gait):
-        terms[name] = RewardTermCfg(func=REWARDS[name], weight=weight, params=params)
-        if later:
-            change = {"term_name": name, "weight": float(later["weight"]), "num_steps": later["after"]}
-            schedules[f"{name}_weight"] = CurriculumTermCfg(func=cast(Any, modify_reward_weight), params=change)
+    terms = {
+        name: RewardTermCfg(func=REWARDS[name], weight=weight, params=params)
+        for name, weight, params in weighted_terms(node, spec, gait, staged)
+    }
     if not terms:
         raise ValueError("env.rewards: every weight is zero, so there is nothing to learn")
-    return terms, schedules
+    return terms

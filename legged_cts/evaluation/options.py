@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from legged_cts.deploy.words import WordError, need_file, option, parse_words
+from legged_cts.deploy.words import WordError, need_checkpoint, option, parse_words
 from legged_cts.task.words import check_overrides, plain_words, search_word
 
 ROLES = ("student", "teacher", "both")
@@ -36,7 +36,7 @@ class EvaluateOptions:
             raise WordError(f"role must be one of {', '.join(ROLES)}, got '{self.role}'")
         if self.episodes < 1:
             raise WordError(f"episodes must be at least 1, got {self.episodes}")
-        need_file("checkpoint", self.checkpoint)
+        need_checkpoint(self.checkpoint)
         if self.policy is not None:
             from legged_cts.deploy.policy_file import policy_file  # late: it imports MuJoCo
 

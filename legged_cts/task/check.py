@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from legged_cts.task.fields import Rule, shown, suggest
 from legged_cts.task.schema import Task
+from legged_cts.task.stages import check_stages
 
 Path = tuple[str, ...]
 
@@ -26,6 +27,11 @@ def check_task(config: Mapping[str, Any]) -> None:
         Task.model_validate(config)
     except ValidationError as error:
         raise ValueError(_first(error, ())) from None
+    for name, then in check_stages(config):
+        try:
+            Task.model_validate(then)
+        except ValidationError as error:
+            raise ValueError(f"stages.{name}: {_first(error, ())}") from None
 
 
 def renewed(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,6 +40,14 @@ def renewed(config: Mapping[str, Any]) -> dict[str, Any]:
     evaluation = config.get("evaluation")
     if isinstance(evaluation, Mapping) and "duration_s" in evaluation:
         config["evaluation"] = {"duration" if key == "duration_s" else key: one for key, one in evaluation.items()}
+    env = config.get("env")
+    if isinstance(env, Mapping) and isinstance(env.get("rewards"), Mapping):
+        # Weights that changed after so many steps; stages took their place.
+        terms = {
+            name: {key: one for key, one in term.items() if key != "later"} if isinstance(term, Mapping) else term
+            for name, term in env["rewards"].items()
+        }
+        config["env"] = {**env, "rewards": terms}
     return config
 
 
@@ -173,8 +187,19 @@ def _line(loc: Path, entry: Any) -> str:
 
 
 def _fields_at(path: Path) -> list[str]:
-    model: type[BaseModel] | None = Task
+    annotation: Any = Task
     for part in path:
+        model, items = _model_of(annotation), _items_of(annotation)
         field = None if model is None else model.model_fields.get(part)
-        model = None if field is None else _model_of(field.annotation)
+        annotation = items if model is None else None if field is None else field.annotation
+    model = _model_of(annotation)
     return [] if model is None else list(model.model_fields)
+
+
+def _items_of(annotation: Any) -> Any:
+    """What a mapping with names of the user's own holds, None for anything else."""
+    if typing.get_origin(annotation) is dict:
+        return typing.get_args(annotation)[1]
+    if typing.get_origin(annotation) in (typing.Annotated, typing.Union, types.UnionType):
+        return next(filter(None, map(_items_of, typing.get_args(annotation))), None)
+    return None

@@ -61,9 +61,10 @@ _Duty = Annotated[float, leaf("a number between 0 and 1", number_in(0.0, 1.0, ab
 _Offsets = Annotated[
     Any,
     leaf(
-        "a list with one number per foot, or a mapping from patterns of foot names to numbers",
+        "alternate, a list with one number per foot, or a mapping from patterns of foot names to numbers",
         lambda value: (
-            is_by_pattern(value)
+            value == "alternate"
+            or is_by_pattern(value)
             or (
                 isinstance(value, Sequence)
                 and not isinstance(value, str)
@@ -159,10 +160,10 @@ class Commands(Node):
 class GaitNode(Node):
     """The clock a policy walks by."""
 
-    frequency: Positive
+    frequency: Positive | None = None
     offsets: _Offsets
     duty: _Duty
-    foot_height: Positive
+    foot_height: Positive | None = None
 
 
 class Randomization(Node):
@@ -243,6 +244,6 @@ class Env(Node):
             except ValueError as error:
                 raise Rule(str(error)) from error
         terms = [term for _, term in self.rewards if term is not None and term.weight is not None]
-        if not any(term.weight or term.later for term in terms):
+        if not any(term.weight for term in terms):
             raise Rule("env.rewards: every weight is zero, so there is nothing to learn")
         return self

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, create_model
 
-from legged_cts.task.fields import Node, NotNegative, Number, Positive, Share, is_text, leaf, number_in, whole
+from legged_cts.task.fields import Node, NotNegative, Number, Positive, Share, is_text, leaf, number_in
 
 
 def is_pattern(value: Any) -> bool:
@@ -65,18 +65,10 @@ _PARAMS: dict[str, dict[str, Any]] = {
 }
 
 
-class Later(Node):
-    """The weight after so many control steps of the training."""
-
-    after: Annotated[int, whole(0)]
-    weight: Number
-
-
 class Term(Node):
-    """A weight per second of simulated time; null leaves the term out, and 0 does unless a weight comes later."""
+    """A weight per second of simulated time; null leaves the term out, and 0 does unless a stage gives it one."""
 
     weight: Number | None
-    later: Later | None = None
 
 
 def full_term(value: Any) -> Any:

@@ -33,6 +33,7 @@ from legged_cts.task.fields import (
     one_of,
     whole,
 )
+from legged_cts.task.stages import Stage
 from legged_cts.task.terrain import Terrain
 
 PHYSICS = ("auto", "mujoco_cpu", "newton_mjwarp", "physx", "isaacsim_physx")
@@ -89,11 +90,12 @@ class Evaluation(Node):
 
 
 class Size(Node):
-    """Hidden widths."""
+    """Hidden widths, and what comes after a hidden layer."""
 
     policy: Widths
     critic: Widths
     encoder: Widths
+    activation: Text
 
 
 def _check_distillation(value: Any) -> Any:
@@ -203,6 +205,7 @@ class Task(Node):
     resume: Text | None = None
     checkpoint: Text | None = None
     evaluation: Evaluation
+    stages: dict[str, Stage | None] | None = None
     env: Env
     terrain: Terrain
     algorithm: Algorithm

@@ -248,19 +248,20 @@ def values(override: Override) -> list[Any]:
         return []  # a glob, which Hydra expands
 
 
-def rewards_with_weight(words: Sequence[str]) -> list[str]:
-    """Return the rewards that words give a weight, but no schedule: their weight is meant to hold."""
-    weights, schedules = set(), set()
-    for override in map(parse_word, words):
-        match = re.fullmatch(r"env\.rewards\.(\w+)(\.weight|\.later.*)?", override.key_or_group)
-        if match is None:
-            continue
-        given = _unquoted(override.value()) if not override.is_sweep_override() else None
-        if (match[2] or "").startswith(".later") or (isinstance(given, dict) and "later" in given):
-            schedules.add(match[1])
-        elif match[2] or not isinstance(given, dict) or "weight" in given:
-            weights.add(match[1])
-    return sorted(weights - schedules)
+def given_keys(words: Sequence[str]) -> list[str]:
+    """Return the keys, with dots, of the leaves that words give; what takes a group away gives all below it."""
+    return [key for override in map(parse_word, words) for key in _keys(override)]
+
+
+def _keys(override: Override) -> list[str]:
+    given = _unquoted(override.value()) if not override.is_sweep_override() and not override.is_delete() else None
+    return _below(override.key_or_group, given)
+
+
+def _below(key: str, given: Any) -> list[str]:
+    if not isinstance(given, dict):
+        return [key]
+    return [below for name, value in given.items() for below in _below(f"{key}.{name}", value)]
 
 
 def unknown_flag(flag: str, flags: Sequence[str]) -> str:

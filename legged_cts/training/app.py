@@ -22,7 +22,7 @@ from legged_cts.robots.spec import load_robot
 from legged_cts.task.words import quoted
 from legged_cts.training.checkpoint import BEST, latest_checkpoint, load_checkpoint
 from legged_cts.training.command_line import CommandLine, given
-from legged_cts.training.compose import apply_overrides, hold_weights, plain
+from legged_cts.training.compose import apply_overrides, hold_given, plain
 from legged_cts.training.distributed import Processes, from_environment, leave, run_time, single_environment
 from legged_cts.training.interrupt import STOPPED, on_interrupt, run_child
 from legged_cts.training.random_state import seed_everything
@@ -71,6 +71,8 @@ def resumed_config(path: str, overrides: Sequence[str]) -> dict[str, Any]:
     """
     file = latest_checkpoint(path)
     content = load_checkpoint(file)
+    if content.get("weights_only"):
+        raise ValueError(f"resume: {file} holds the networks alone; begin a new run from them: checkpoint={path}")
     own = [word for word in overrides if not word.lstrip("+").startswith(("resume=", "checkpoint="))]
     config = plain(apply_overrides(content["config"], own))
     config["resume"], config["checkpoint"] = str(file), None
@@ -103,7 +105,7 @@ def resolve_task(cfg: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
     Raises:
         ValueError: Naming the key and what it may be.
     """
-    config = plain(hold_weights(cfg, overrides))
+    config = plain(hold_given(cfg, overrides))
     if config["resume"]:
         config = resumed_config(config["resume"], overrides)
     else:

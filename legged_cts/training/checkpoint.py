@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from legged_cts.deploy.policy_file import shipped_model
 from legged_cts.training.foreign import check_archive, check_content, check_tree
 from legged_cts.trust.plain import one_line
 
@@ -21,6 +22,8 @@ REQUIRED = ("version", "config", "env_info", "iter", "total_steps", "actor_state
 """What every checkpoint holds. ``iter`` counts finished iterations, so it is also the index of the next one."""
 
 BEST = "best_student.pt"
+SMALL = "model.pt"
+"""Name of the networks alone, as shipped policies have them: see :mod:`legged_cts.export.weights`."""
 DRAFT = ".tmp"
 
 
@@ -111,23 +114,28 @@ def load_checkpoint(path: str | Path, map_location: str = "cpu") -> dict[str, An
 
 
 def latest_checkpoint(path: str | Path) -> Path:
-    """Return ``path`` itself if it is a file, or the checkpoint of the highest iteration in a run folder.
+    """Return ``path`` if it is a file, the checkpoint of the highest iteration in a run folder, or a shipped one.
 
-    That is a ``model_<iteration>.pt``, or ``best_student.pt`` if the run was killed soon after it was written: going on
-    from there repeats less, and never replaces the best student by a worse one.
+    The second is a ``model_<iteration>.pt``, or ``best_student.pt`` if the run was killed soon after it was written:
+    going on from there repeats less, and never replaces the best student by a worse one.
 
     Raises:
         CheckpointError: If there is none.
     """
-    path = Path(path)
+    name, path = str(path), Path(path)
+    shipped = shipped_model(name)
+    if shipped is not None:
+        return shipped
     if not path.is_dir():
         if not path.is_file():
-            raise CheckpointError(f"checkpoint: there is no file or run folder {path}")
+            raise CheckpointError(f"checkpoint: there is no file or run folder {path}, and no shipped policy")
         return path
     numbered = numbered_checkpoints(path)
     best = path / BEST
     if best.is_file() and checkpoint_iteration(best) > (numbered[-1][0] if numbered else -1):
         return best
+    if not numbered and (path / SMALL).is_file():
+        return path / SMALL
     if not numbered:
         raise CheckpointError(f"checkpoint: the folder {path} holds no model_<iteration>.pt")
     return numbered[-1][1]

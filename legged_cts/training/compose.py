@@ -20,13 +20,14 @@ from omegaconf.errors import OmegaConfBaseException
 from legged_cts.envs.morphology import morphology_override
 from legged_cts.task.check import renewed
 from legged_cts.task.fields import suggest
+from legged_cts.task.stages import hold
 from legged_cts.task.words import (
     TASKS,
+    given_keys,
     group_files,
     is_search,
     parse_word,
     plain_words,
-    rewards_with_weight,
     tree_folders,
     unknown_option,
 )
@@ -46,7 +47,7 @@ OmegaConf.register_new_resolver("iterations", share_of_iterations, replace=True)
 def compose_task(overrides: Sequence[str], config_name: str = "train") -> DictConfig:
     """Compose ``tasks/train.yaml`` with overrides; the robot's morphology chooses its pack unless the overrides do.
 
-    A reward that is given a weight, and no schedule, keeps this weight.
+    What the overrides give holds for the whole run, whatever a stage says.
 
     Raises:
         ValueError: If an override is malformed, or its key or group option is unknown.
@@ -58,15 +59,19 @@ def compose_task(overrides: Sequence[str], config_name: str = "train") -> DictCo
             cfg = compose(config_name, overrides)
         except (HydraException, OmegaConfBaseException, RecursionError) as error:
             raise ValueError(" ".join(str(error).split())) from error
-    return hold_weights(cfg, overrides)
+    return hold_given(cfg, overrides)
 
 
-def hold_weights(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
-    """Take the schedules from the rewards that overrides give a weight; changes and returns ``cfg``."""
-    for name in rewards_with_weight(overrides):
-        term = OmegaConf.select(cfg, f"env.rewards.{name}")
-        if OmegaConf.is_dict(term) and term.get("later") is not None:
-            term.later = None
+def hold_given(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    """Take what overrides give from the stages, so that it holds; changes and returns ``cfg``."""
+    stages = cfg.get("stages")
+    # A stage that is wrong is named by the check of the whole configuration.
+    sound = OmegaConf.is_dict(stages) and all(
+        stage is None or (OmegaConf.is_dict(stage) and OmegaConf.is_dict(stage.get("set"))) for stage in stages.values()
+    )
+    if sound:
+        with open_dict(cfg):
+            cfg.stages = hold(plain(stages), given_keys(overrides))
     return cfg
 
 
@@ -116,7 +121,7 @@ def apply_overrides(config: Mapping[str, Any], overrides: Sequence[str]) -> Dict
             _apply_group(cfg, override.key_or_group, str(override.value()), options)
         else:
             _apply_value(cfg, override)
-    return hold_weights(cfg, overrides)
+    return hold_given(cfg, overrides)
 
 
 def plain(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:

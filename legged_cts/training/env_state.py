@@ -7,8 +7,6 @@ from typing import Any
 import torch
 from rsl_rl.env import VecEnv
 
-from legged_cts.training.schedules import RewardSchedules, go_on_from
-
 LEVELS, PHYSICS = "terrain levels", "randomised physics"
 """What :func:`restore_env` may be unable to take over."""
 
@@ -16,9 +14,8 @@ LEVELS, PHYSICS = "terrain levels", "randomised physics"
 def capture_env(env: VecEnv) -> dict[str, Any]:
     """Return what a resumed run needs of the environment.
 
-    An environment with ``state_dict`` speaks for itself. Of an Isaac Lab environment that is the step counter, which
-    schedules read, the terrain level of each environment, the reward weights that schedules changed, the number of
-    worlds that blew up, and the physics drawn at the start.
+    An environment with ``state_dict`` speaks for itself. Of an Isaac Lab environment that is the step counter, the
+    terrain level of each environment, the number of worlds that blew up, and the physics drawn at the start.
     """
     unwrapped = env.unwrapped
     if has_own_state(env):
@@ -26,7 +23,6 @@ def capture_env(env: VecEnv) -> dict[str, Any]:
     state: dict[str, Any] = {}
     if hasattr(unwrapped, "common_step_counter"):
         state["common_step_counter"] = int(unwrapped.common_step_counter)
-        state["reward_weights"] = RewardSchedules(unwrapped).weights()
     if hasattr(unwrapped, "nan_resets"):
         state["nan_resets"] = int(unwrapped.nan_resets)
     if hasattr(unwrapped, "physics_params"):
@@ -67,7 +63,7 @@ def restore_env(env: VecEnv, state: dict[str, Any]) -> list[str]:
         counter = state.get("common_step_counter", 0)
         unwrapped.common_step_counter = 0
         env.reset()
-        go_on_from(unwrapped, counter, state.get("reward_weights"))
+        _count_on(unwrapped, counter)
     if hasattr(unwrapped, "nan_resets"):
         unwrapped.nan_resets.fill_(state.get("nan_resets", 0))
     drawn = vars(unwrapped.physics_params) if hasattr(unwrapped, "physics_params") else {}
@@ -75,6 +71,14 @@ def restore_env(env: VecEnv, state: dict[str, Any]) -> list[str]:
     if any(name in kept and not torch.equal(value.cpu(), kept[name].cpu()) for name, value in drawn.items()):
         left.append(PHYSICS)
     return left
+
+
+def _count_on(env: Any, counter: int) -> None:
+    """Let an environment count on from ``counter`` control steps, as do the terms that note when an episode began."""
+    env.common_step_counter = counter
+    for term in env.curriculum_manager._term_cfgs:
+        if hasattr(term.func, "_start_step"):
+            term.func._start_step.fill_(counter)
 
 
 def has_own_state(env: VecEnv) -> bool:

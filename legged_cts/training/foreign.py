@@ -84,6 +84,8 @@ def check_content(content: Mapping[str, Any]) -> None:
     """
     for key in ("iter", "total_steps"):
         check_number(key, content[key], 0, 2**53, whole=True)
+    if not isinstance(content.get("weights_only", False), bool):
+        raise ValueError(f"weights_only: must be true or false, got {show(content['weights_only'])}")
     for key in ("train_time", "best_score"):
         value = content.get(key, 0.0)
         if type(value) not in (int, float) or math.isnan(value):
@@ -93,6 +95,12 @@ def check_content(content: Mapping[str, Any]) -> None:
     for key, value in content.items():
         if (key.endswith("_state_dict") or key == "averaged") and not isinstance(value, Mapping):
             raise ValueError(f"{key}: must be a mapping, got {show(value)}")
+    stages = content.get("stages", {"reached": [], "since": 0})
+    if not isinstance(stages, Mapping) or not isinstance(stages.get("reached"), list):
+        raise ValueError(f"stages: must hold the list `reached`, got {show(stages)}")
+    for name in stages["reached"]:
+        check_identifier("stages.reached", name)
+    check_number("stages.since", stages.get("since"), 0, 2**53, whole=True)
     check_config(content["config"])
     check_env_info(content["env_info"])
 

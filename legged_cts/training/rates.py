@@ -20,13 +20,18 @@ def apply_new_rates(alg: Any, stored: Mapping[str, Any] | None, wanted: Mapping[
         stored: ``algorithm`` of the checkpoint's configuration; None if it has none.
         wanted: ``algorithm`` of this run's; None if it has none.
     """
-    for option, attribute in RATES.items():
+    for option in RATES:
         if not stored or not wanted or option not in wanted or wanted[option] == stored.get(option):
             continue
-        optimizer = getattr(alg, attribute, None)
-        if optimizer is None:
-            continue
-        for group in optimizer.param_groups:
-            group["lr"] = wanted[option]
-        if option == "learning_rate":
-            alg.learning_rate = wanted[option]
+        apply_rate(alg, option, wanted[option])
+
+
+def apply_rate(alg: Any, option: str, rate: float) -> None:
+    """Give the optimiser of one of :data:`RATES` another rate; an algorithm without it is left as it is."""
+    optimizer = getattr(alg, RATES[option], None)
+    if optimizer is None:
+        return
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    if option == "learning_rate":
+        alg.learning_rate = rate

@@ -44,7 +44,7 @@ from legged_cts.training.rates import apply_new_rates
 from legged_cts.training.revision import git_revision
 from legged_cts.training.rollback import Rollback
 from legged_cts.training.run_folder import FolderError, FolderGone, FolderWatch, newest_good, set_aside, writing
-from legged_cts.training.schedules import RewardSchedules, go_on_from
+from legged_cts.training.stages import Stages
 from legged_cts.training.statistics import RoleStatistics, student_score
 from legged_cts.training.teachers import supply_teachers
 from legged_cts.training.widen import widen_inputs
@@ -132,6 +132,7 @@ class Runner(OnPolicyRunner):
         self._average = PolicyAverage(self.cfg.get("average_iterations", 0))
         self._best_is_due = False
         self._wandb_run_id: str | None = None
+        self._stages = Stages(self.config, self.env_info, env.unwrapped, self.alg)
         self._source: Path | None = None
         """Folder of the run that this one goes on with."""
         self.processes.check_equal("env.scene.num_envs", env.num_envs)
@@ -193,8 +194,7 @@ class Runner(OnPolicyRunner):
         """Run iterations until the last one, the deadline or a signal, and save at the end; returns why it ended."""
         writers = self._writers(first)
         self._show("start", first, last)
-        schedules = RewardSchedules(self.env.unwrapped)
-        for text in schedules.plans():
+        for text in self._stages.plan():
             self._show("note", first, text)
         ending = Ending.DONE
         try:
@@ -204,7 +204,7 @@ class Runner(OnPolicyRunner):
                     for writer in writers:
                         writer.write(metrics, self.current_learning_iteration)
                     self._show("update", self.current_learning_iteration, metrics)
-                    for text in schedules.changes():
+                    for text in self._stages.look(metrics, self.current_learning_iteration):
                         self._show("note", self.current_learning_iteration, text)
                     # After the writers: whoever resumes from a checkpoint finds the rows up to it.
                     self._save_best()
@@ -251,6 +251,7 @@ class Runner(OnPolicyRunner):
                 "previous_steps": self.previous_steps,
                 "train_time": self.train_time,
                 "best_score": self.best_score,
+                "stages": self._stages.state_dict(),
                 "config": self.config,
                 "env_info": self.env_info,
                 "git_revision": git_revision(),
@@ -309,12 +310,14 @@ class Runner(OnPolicyRunner):
             self._wandb_run_id = content.get("wandb_run_id")
             self._statistics.load_state_dict(state.get("statistics", {}))
             self._guard.counts.update(state.get("faults") or {})
+            self._stages.load_state_dict(content.get("stages"))
             self._source = Path(path).resolve().parent
             self._average.load(content)
         if load_cfg is not None:
-            # From a robot that walks: weights that were to change later have changed.
             self.previous_steps = trained_steps(content)
-            go_on_from(self.env.unwrapped, int(state.get("env_state", {}).get("common_step_counter", 0)))
+            # From a robot that walks: what was to change once it does has changed.
+            for text in self._stages.take_over(content.get("stages")):
+                self._show("note", 0, text)
         else:
             self._restore_own_state(state, exact)
             apply_new_rates(self.alg, content["config"].get("algorithm"), self.config.get("algorithm"))
@@ -413,9 +416,9 @@ class Runner(OnPolicyRunner):
         return obs, metrics
 
     def _follow_roles(self) -> None:
-        """Let the statistics and the curriculum know if the algorithm changes who is a teacher in this iteration."""
+        """Let the statistics and the curriculum know if other environments are teachers in this iteration."""
         roles = getattr(self.alg, "begin_iteration", None)
-        mask = None if roles is None else roles()
+        mask = getattr(self.alg, "teacher_mask", None) if roles is None else roles()
         if mask is not None and not torch.equal(mask, self._teachers):
             self._teachers = mask
             self._statistics.regroup(mask)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from legged_cts.deploy.policy_file import policy_file
-from legged_cts.deploy.words import need_file, option
+from legged_cts.deploy.words import need_checkpoint, option
 from legged_cts.trust.plain import check_number
 from legged_cts.viewer.session import TERRAINS, MujocoSession, Simulation, require
 
@@ -74,7 +74,7 @@ class PlayOptions:
             require("terrain", self.terrain, TERRAINS)
         if self.policy:
             policy_file(self.policy)
-        need_file("checkpoint", self.checkpoint)
+        need_checkpoint(self.checkpoint)
 
     @property
     def in_isaac(self) -> bool:

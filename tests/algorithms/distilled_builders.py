@@ -21,7 +21,7 @@ from legged_cts.training.teachers import supply_teachers
 
 FILES = TASKS / "algorithm"
 METHODS = sorted(path.stem for path in FILES.glob("*.yaml") if "distilled:Distillation" in path.read_text())
-SMALL = {"policy": [32], "critic": [32], "encoder": [32]}
+SMALL = {"policy": [32], "critic": [32], "encoder": [32], "activation": "elu"}
 
 
 @cache

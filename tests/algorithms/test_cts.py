@@ -275,3 +275,30 @@ def _equal(a, b) -> bool:
     if isinstance(a, list):
         return len(a) == len(b) and all(_equal(x, y) for x, y in zip(a, b, strict=True))
     return a == b
+
+
+@pytest.mark.parametrize("student", ["mlp", "gru"])
+def test_the_share_of_teachers_can_change_between_two_iterations(student):
+    alg, env = make_cts(teacher_fraction=0.75, student=student)
+    rollout(alg, env)
+    alg.update()
+    alg.set_teacher_fraction(0.25)
+    assert (len(alg.teacher_ids), len(alg.student_ids)) == (4, 12)
+    rollout(alg, env)
+    stored = alg.storage.observations
+    teacher = alg.teacher_policy().latent(stored[0]["privileged"])
+    torch.testing.assert_close(stored[0]["latent"][alg.teacher_ids], teacher[alg.teacher_ids])
+    assert alg.history.ids.tolist() == alg.student_ids.tolist()
+    before = snapshot(alg)
+    losses = alg.update()
+    assert losses["skipped_updates"] == 0.0 and math.isfinite(losses["reconstruction"])
+    after = snapshot(alg)
+    changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"actor", "critic", "teacher", "student"}
+
+
+def test_a_share_of_teachers_that_leaves_nothing_to_regress_is_refused():
+    alg, _ = make_cts(teacher_fraction=0.75)
+    with pytest.raises(ValueError, match="nothing that E"):
+        alg.set_teacher_fraction(0.0)
+    assert len(alg.teacher_ids) == 12

@@ -25,7 +25,7 @@ def test_the_builder_checks_what_it_builds(override, message):
 
 
 def test_auto_number_of_environments():
-    assert resolve_num_envs("auto", "cpu") == 256
+    assert resolve_num_envs("auto", "cpu") == 512
     assert resolve_num_envs("auto", "cuda:0") == 4096
     assert resolve_num_envs(7, "cpu") == 7
 
@@ -42,8 +42,6 @@ def test_no_reward_at_all_is_refused():
     cfg = composed()
     for term in cfg.env.rewards.values():
         term.weight = 0.0
-        if "later" in term:
-            term.later = None
     with pytest.raises(ValueError, match="nothing to learn"):
         build_env_cfg(cfg)
 
@@ -60,11 +58,9 @@ def test_terrain_curriculum_only_on_uneven_ground():
     assert "terrain_levels" not in vars(build("terrain=rough", "env.curriculum.terrain_levels=false").curriculum)
 
 
-def test_a_term_without_weight_stays_if_it_gets_one_later():
-    cfg = build("env.rewards.alive.later={after: 7, weight: 2}")
-    assert vars(cfg.rewards)["alive"].weight == 0.0
-    assert vars(cfg.curriculum)["alive_weight"].params == {"term_name": "alive", "weight": 2.0, "num_steps": 7}
-    assert "alive" not in vars(build("env.rewards.alive.later=null").rewards)
+def test_a_term_without_weight_stays_if_a_stage_gives_it_one():
+    assert vars(build().rewards)["alive"].weight == 0.0  # the pack's stage `steady` gives it one
+    assert "alive" not in vars(build("stages.steady=null").rewards)
 
 
 @pytest.mark.parametrize("word", ["action_rate=null", "action_rate.weight=null"])
@@ -93,6 +89,7 @@ def test_proprioception_terms():
         ("joint_pos", 12, 1.0),
         ("joint_vel", 12, 0.05),
         ("last_action", 12, 1.0),
+        ("gait_phase", 2, 1.0),
     ]
 
 

@@ -6,14 +6,16 @@ import mujoco
 import numpy as np
 import pytest
 import torch
-from envs_support import running, zeros
+from envs_support import NO_CLOCK, running, zeros
+
+from legged_cts.training.stages import apply
 
 OVERRIDES = ("env.scene.num_envs=12", "randomization=none", "env.reset.velocity=[0,0]", "env.reset.joint_pos=[0,0]")
 
 
 @pytest.fixture(scope="module")
 def env():
-    with running(*OVERRIDES) as env:
+    with running(*NO_CLOCK, *OVERRIDES) as env:
         yield env
 
 
@@ -197,14 +199,20 @@ def test_standing_still_earns_the_hand_computed_tracking_reward(env, inner):
     torch.testing.assert_close(earned[same], expected[same], atol=1e-3, rtol=1e-2)
 
 
-def test_a_reward_joins_after_its_number_of_control_steps(env, inner):
+def test_a_stage_changes_the_running_environment(env, inner):
     index = inner.reward_manager.active_terms.index("alive")
-    before = inner.common_step_counter
     env.step(zeros(env))
     assert (inner.reward_manager._step_reward[:, index] == 0.0).all()
-    inner.common_step_counter = 38401
+    apply(inner, None, "env.rewards.alive.weight", 1.0)
+    apply(inner, None, "env.commands.lin_vel_x", [0.7, 0.8])
+    apply(inner, None, "env.commands.zero_probability", 0.0)
     env.reset()
-    assert inner.reward_manager.get_term_cfg("alive").weight == 1.0
+    assert ((inner.command[:, 0] >= 0.7) & (inner.command[:, 0] <= 0.8)).all()
     env.step(zeros(env))
     assert (inner.reward_manager._step_reward[:, index] == 1.0).all()
-    inner.reward_manager.get_term_cfg("alive").weight, inner.common_step_counter = 0.0, before
+    for key, value in (
+        ("rewards.alive.weight", 0.0),
+        ("commands.lin_vel_x", [-1, 1]),
+        ("commands.zero_probability", 0.1),
+    ):
+        apply(inner, None, f"env.{key}", value)

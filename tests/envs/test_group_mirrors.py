@@ -67,7 +67,7 @@ def test_twice_is_the_identity_and_once_is_not(robot, terrain):
 def test_every_frame_of_the_history_is_mirrored_like_the_newest():
     cfg = env_cfg("go2", "flat")
     images = EnvironmentMirror.of(cfg, "cpu")
-    history = torch.randn(3, 5, 45)
+    history = torch.randn(3, 5, 47)
     image = images.observations(TensorDict({"history": history}, [3]))["history"][3:]
     for frame in range(5):
         expected = images.observations(TensorDict({"proprioception": history[:, frame]}, [3]))["proprioception"][3:]
@@ -100,5 +100,5 @@ def test_none_stays_none():
 @pytest.mark.parametrize("group", [{"camera": torch.zeros(2, 3)}, {"proprioception": torch.zeros(2, 44)}])
 def test_a_group_that_is_not_the_environments_is_named(group):
     images = EnvironmentMirror.of(env_cfg("go2", "flat"), "cpu")
-    with pytest.raises(ValueError, match=f"group '{next(iter(group))}' .* has no mirror; there are history \\[45\\]"):
+    with pytest.raises(ValueError, match=f"group '{next(iter(group))}' .* has no mirror; there are history \\[47\\]"):
         images.observations(TensorDict(group, [2]))

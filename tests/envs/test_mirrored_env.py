@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from envs_support import running
+from envs_support import NO_CLOCK, running
 from tensordict import TensorDict
 
 OVERRIDES = (
@@ -19,7 +19,7 @@ TOLERANCE = {"history": 5e-3, "proprioception": 5e-3, "privileged": 5e-3, "heigh
 
 @pytest.fixture(scope="module")
 def env():
-    with running(*OVERRIDES) as env:
+    with running(*NO_CLOCK, *OVERRIDES) as env:
         yield env
 
 

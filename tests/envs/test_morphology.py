@@ -1,26 +1,19 @@
 """Packs: which one a robot gets, and what it makes of the task. No simulation."""
 
-from pathlib import Path
+import dataclasses
+import itertools
 
 import pytest
-import yaml
 
 from legged_cts.envs.gait import task_gait
 from legged_cts.envs.morphology import TASKS, morphology_override
 from legged_cts.envs.rewards import reward_terms
+from legged_cts.robots.feet import foot_frames
 from legged_cts.robots.gait import Gait
 from legged_cts.robots.spec import load_robot
 from legged_cts.training.compose import apply_overrides, compose_task, plain
 
-QUADRUPED = Path(__file__).parent / "quadruped_env.yaml"
 GAIT = {"frequency": 2.0, "offsets": [0.0, 0.5, 0.5, 0.0], "duty": 0.5, "foot_height": 0.1}
-
-
-def test_the_quadruped_is_what_the_shipped_policy_was_trained_with():
-    for words in ([], ["robot=go2"], ["morphology=quadruped"]):
-        env = plain(compose_task(words))["env"]
-        assert env.pop("gait") is None
-        assert env == yaml.safe_load(QUADRUPED.read_text())
 
 
 @pytest.mark.parametrize(
@@ -68,7 +61,7 @@ def test_the_hips_of_a_quadruped_are_found_by_their_axes():
     weights = {"hip_default": {"weight": -1.0, "params": {"joints": None}}}
     for robot in ("go1", "go2"):
         spec = load_robot(robot)
-        chosen = reward_terms(weights, spec, None)[0]["hip_default"].params["joints"]
+        chosen = reward_terms(weights, spec, None)["hip_default"].params["joints"]
         assert [spec.joints[i] for i in chosen] == [joint for joint in spec.joints if joint.endswith("_hip_joint")]
 
 
@@ -77,9 +70,9 @@ def test_each_pack_fits_the_robots_of_its_morphology(robot):
     config = plain(compose_task([f"robot={robot}"]))
     spec = load_robot(robot)
     gait = task_gait(config["env"], spec)
-    terms, _ = reward_terms(config["env"]["rewards"], spec, gait)
+    terms = reward_terms(config["env"]["rewards"], spec, gait)
     assert {"track_lin_vel", "track_yaw_rate"} <= set(terms)
-    assert ("gait_contact" in terms) == (gait is not None) == (spec.morphology != "quadruped")
+    assert "gait_contact" in terms and gait is not None
 
 
 def test_every_morphology_of_a_spec_has_a_pack():
@@ -112,8 +105,9 @@ def test_a_gait_can_be_taken_away_and_given():
 
 
 def test_a_task_from_before_there_were_gaits_has_none():
-    assert task_gait(yaml.safe_load(QUADRUPED.read_text()), load_robot("go2")) is None
-    changed = plain(apply_overrides({"env": yaml.safe_load(QUADRUPED.read_text())}, ["env.decimation=2"]))
+    before = {key: value for key, value in plain(compose_task([]))["env"].items() if key != "gait"}
+    assert task_gait(before, load_robot("go2")) is None
+    changed = plain(apply_overrides({"env": before}, ["env.decimation=2"]))
     assert task_gait(changed["env"], load_robot("go2")) is None
 
 
@@ -142,7 +136,7 @@ def test_posture_skips_only_what_is_optional():
 
     def weights(**params):
         node = {"alive": {"weight": 1}, "posture": {"weight": -1, "params": params}}
-        return reward_terms(node, spec, None)[0].get("posture")
+        return reward_terms(node, spec, None).get("posture")
 
     term = weights(joints={"FL_.*": 2.0}, optional={".*_hip_joint": 0.5, ".*elbow.*": 1.0})
     assert term is not None and term.params["weights"] == (2.0, 2.0, 2.0, 0.5, 0, 0, 0.5, 0, 0, 0.5, 0, 0)
@@ -153,19 +147,44 @@ def test_posture_skips_only_what_is_optional():
 
 def test_feet_keep_a_share_of_their_distance_in_the_nominal_pose():
     spec = load_robot("go2")
-    params = reward_terms({"feet_distance": {"weight": -1.0}}, spec, None)[0]["feet_distance"].params
+    params = reward_terms({"feet_distance": {"weight": -1.0}}, spec, None)["feet_distance"].params
     assert (params["left"], params["right"]) == ((0, 2), (1, 3))
     assert params["minimum"] == pytest.approx((0.6 * 2 * 0.17273066, 0.6 * 2 * 0.17176926), abs=1e-6)
     given = {"feet_distance": {"weight": -1.0, "params": {"minimum": 0.1}}}
-    assert reward_terms(given, spec, None)[0]["feet_distance"].params["minimum"] == (0.1, 0.1)
+    assert reward_terms(given, spec, None)["feet_distance"].params["minimum"] == (0.1, 0.1)
 
 
 def test_a_height_may_be_a_share_of_the_nominal_one():
     spec = load_robot("go2")
 
     def target(**params):
-        terms, _ = reward_terms({"base_height": {"weight": -1.0, "params": params}}, spec, None)
+        terms = reward_terms({"base_height": {"weight": -1.0, "params": params}}, spec, None)
         return terms["base_height"].params["target"]
 
     assert target(target=None) == spec.nominal_height and target(target=0.3) == 0.3
     assert target(share=0.5) == 0.5 * spec.nominal_height
+
+
+@pytest.mark.parametrize(("robot", "offsets"), [("go2", (0.0, 0.5, 0.5, 0.0)), ("go1", None), ("g1_12", (0.0, 0.5))])
+def test_feet_alternate_whatever_they_are_called(robot, offsets):
+    spec = load_robot(robot)
+    node = {"frequency": None, "offsets": "alternate", "duty": 0.5, "foot_height": None}
+    gait = task_gait({"gait": node}, spec)
+    assert gait is not None
+    position = foot_frames(spec).position
+    for i, j in itertools.combinations(range(len(spec.feet)), 2):
+        ahead = abs(position[i, 0] - position[j, 0]) > 0.1
+        across = position[i, 1] * position[j, 1] < 0
+        assert (gait.offsets[i] != gait.offsets[j]) == (ahead != across)
+    if offsets is not None:
+        assert gait.offsets == offsets
+
+
+def test_a_gait_without_figures_is_that_of_the_robots_size():
+    spec = load_robot("go2")
+    node = {"frequency": None, "offsets": "alternate", "duty": 0.5, "foot_height": None}
+    gait = task_gait({"gait": node}, spec)
+    assert gait is not None and gait.frequency == 2.0 and gait.foot_height == 0.08
+    # Four times as high, half as often (Froude).
+    large = task_gait({"gait": node}, dataclasses.replace(spec, nominal_height=4 * spec.nominal_height))
+    assert large is not None and large.frequency == 1.0 and large.foot_height == 0.32

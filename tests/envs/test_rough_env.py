@@ -6,7 +6,7 @@ import mujoco
 import numpy as np
 import pytest
 import torch
-from envs_support import running, zeros
+from envs_support import NO_CLOCK, running, zeros
 from isaaclab_newton.physics import NewtonManager
 
 from legged_cts.mdp.terrain_columns import column_names
@@ -29,7 +29,7 @@ OVERRIDES = (
 
 @pytest.fixture(scope="module")
 def env():
-    with running(*OVERRIDES) as env:
+    with running(*NO_CLOCK, *OVERRIDES) as env:
         yield env
 
 
