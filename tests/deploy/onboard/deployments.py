@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,7 @@ def forward_speed(motion: dict[str, np.ndarray]) -> float:
     return float(np.mean(motion["vx"] * np.cos(motion["yaw"]) + motion["vy"] * np.sin(motion["yaw"])))
 
 
+@cache
 def speed_without_a_wire(robot: str, seconds: float) -> float:
     """The same in `MujocoRobot`, as in sim to sim."""
     spec = load_robot(robot)
