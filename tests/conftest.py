@@ -1,6 +1,7 @@
 """Settings of the whole suite."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -42,6 +43,12 @@ SECONDS = {
 # Where the environment forbids it, every process that a test starts would compile torch, scipy and Warp anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# A suite that was started in the background ignores these, and so would all that it tests with them.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_configure(config) -> None:

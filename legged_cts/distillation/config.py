@@ -270,12 +270,14 @@ def check_words(node: Any, cls: type = DistillationConfig, path: str = ROOT, mai
                 _value(known[key], one, here)
 
 
-def _phases(value: Any, path: str) -> list[Any]:
+def _phases(value: Any, path: str, whole: bool = True) -> list[Any]:
+    """The values of a schedule; of a line within a phase, which is not run from its start to its end, none."""
     if not is_schedule(value):
         return [value]
     check_schedule(value, path)
-    values = value["values"] if value[KEY] == "phases" else [value["start"], value["end"]]
-    return [one for phase in values for one in _phases(phase, path)]
+    if value[KEY] != "phases":
+        return [value["start"], value["end"]] if whole else []
+    return [one for phase in value["values"] for one in _phases(phase, path, False)]
 
 
 def _known(cls: type, node: Any, path: str, main: str | None) -> tuple[Mapping[str, Any], dict[str, Any]]:

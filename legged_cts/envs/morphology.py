@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -66,8 +67,20 @@ def _sweep(words: Sequence[str]) -> list[list[str]]:
 
 
 def _robot(words: Sequence[str], config_name: str) -> str:
+    given = [word for word in words if word.lstrip("+").startswith("robot=")]
+    if given and "${" not in given[-1]:  # it holds whatever an experiment says
+        return str(OverridesParser.create().parse_override(given[-1]).value())
+    return _composed_robot(tuple(words), config_name) if words else _default_robot(config_name)
+
+
+def _composed_robot(words: tuple[str, ...], config_name: str) -> str:
     with initialize_config_dir(str(TASKS), version_base="1.3"):
         try:
             return str(compose(config_name, list(words))["robot"])
         except (HydraException, OmegaConfBaseException) as error:
             raise ValueError(" ".join(str(error).split())) from error
+
+
+@cache
+def _default_robot(config_name: str) -> str:
+    return _composed_robot((), config_name)

@@ -15,7 +15,7 @@ from legged_cts.trust.patterns import matching
 NARROW = 0.6
 """Share of the feet's lateral distance in the nominal pose that they should keep, unless a distance is given."""
 GAIT_TERMS = ("gait_contact", "swing_height")
-"""Terms that need a gait."""
+"""Terms that need a gait; without one they are left out."""
 
 Params = dict[str, Any]
 
@@ -38,9 +38,9 @@ def weighted_terms(
         term = full_term(term)
         if term is None or term.get("weight") is None or not (term["weight"] or name in staged):
             continue
-        path = f"env.rewards.{name}"
         if gait is None and name in GAIT_TERMS:
-            raise ValueError(f"{path} needs a gait: set env.gait, or its weight to 0")
+            continue
+        path = f"env.rewards.{name}"
         params: Params | None = dict(term.get("params") or {})
         if name in _RESOLVED:
             params = _RESOLVED[name](f"{path}.params", params, spec)

@@ -95,7 +95,7 @@ class Size(Node):
     policy: Widths
     critic: Widths
     encoder: Widths
-    activation: Text
+    activation: Text = "elu"
 
 
 def _check_distillation(value: Any) -> Any:

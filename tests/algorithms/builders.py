@@ -27,7 +27,7 @@ def task(name: str = "cts", student: str = "mlp", **algorithm) -> dict:
     """Load a shipped algorithm file and student file, shrink the networks, and override algorithm options."""
     cfg = algorithm_file(name)
     for node in cfg["networks"].values():
-        node["hidden_dims"] = [64, 32]
+        node |= {"hidden_dims": [64, 32], "activation": "elu"}
     cfg["networks"]["actor"]["distribution_cfg"]["init_std"] = 0.5
     cfg["networks"]["actor"].update({"latent_dim": 8} if name == "cts" else {})
     if name == "cts":

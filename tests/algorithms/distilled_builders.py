@@ -89,7 +89,7 @@ def write_teacher(folder: Path, num_envs: int = 16) -> Path:
     alg.update()
     cfg = method_cfg("cts")
     for node in cfg["networks"].values():
-        node["hidden_dims"] = [64, 32]
+        node |= {"hidden_dims": [64, 32], "activation": "elu"}
     cfg["networks"]["actor"]["latent_dim"] = 8
     info = {"proprioception": 2, "history_length": 3, "privileged": 4, "actions": 2}
     content = {**alg.save(), "config": cfg, "env_info": info, "iter": 1, "total_steps": 1}

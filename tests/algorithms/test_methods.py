@@ -5,7 +5,10 @@ import math
 import pytest
 import torch
 from builders import rollout, snapshot
-from distilled_builders import METHODS, build, method_cfg, write_teacher
+from distilled_builders import METHODS, build, method_cfg, shipped, write_teacher
+from omegaconf import OmegaConf
+
+from legged_cts.distillation.config import check_words
 
 FILES = {"multi_teacher": ("first", "second"), "tiny_student": ("teacher",)}
 """Methods whose teachers come from checkpoints, with the names of those."""
@@ -87,3 +90,11 @@ def test_cloning_brings_the_student_to_the_teacher():
         values.append(alg.update().get("distillation"))
     found = [value for value in values if value is not None]
     assert len(found) == 16 and sum(found[-4:]) < 0.5 * sum(found[:4]), found
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_axes_of_every_method_are_sound_before_anything_is_built(name):
+    axes = OmegaConf.merge({"max_iterations": 900}, shipped(name).algorithm.distillation)
+    check_words(
+        {key: value for key, value in OmegaConf.to_container(axes, resolve=True).items() if key != "max_iterations"}
+    )

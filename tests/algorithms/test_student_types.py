@@ -97,7 +97,7 @@ def test_mini_batches_hold_whole_sequences_where_the_surrogate_trains_a_recurren
             assert torch.equal(table // 7, torch.arange(STEPS).unsqueeze(1).expand_as(table))
             assert (table % 7 == table[0] % 7).all()
         seen.append(batch.index)
-    assert torch.cat(seen).sort().values.tolist() == sorted(5 * list(range(7 * STEPS)))
+    assert torch.cat(seen).sort().values.tolist() == sorted(alg.num_learning_epochs * list(range(7 * STEPS)))
     other, env = make_cts(num_envs=7, student="gru", teacher_fraction=0.4)
     rollout(other, env)
     assert len({len(batch) for batch in other.batches()} - {17, 18}) == 0  # single samples

@@ -98,8 +98,7 @@ def test_a_gait_can_be_taken_away_and_given():
     assert task_gait(plain(config)["env"], spec) == Gait(1.5, (0.5, 0.0), 0.55, 0.08)
     without = plain(compose_task(["robot=tron1", "env.gait=null"]))["env"]
     assert task_gait(without, spec) is None
-    with pytest.raises(ValueError, match=r"env\.rewards\.gait_contact needs a gait: set env\.gait, or its weight to 0"):
-        reward_terms(without["rewards"], spec, None)
+    assert not {"gait_contact", "swing_height"} & set(reward_terms(without["rewards"], spec, None))
     trot = compose_task(["env.gait={frequency:2,offsets:[0,0.5,0.5,0],duty:0.5,foot_height:0.1}"])
     assert task_gait(plain(trot)["env"], load_robot("go2")) == Gait(**GAIT)
 

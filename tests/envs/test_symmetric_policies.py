@@ -149,7 +149,8 @@ def test_mirrored_inputs_give_mirrored_outputs(robot, student):
     assert max(found.values()) < 1e-5, found
     std = alg._raw_actor.distribution.std_param.detach()
     swapped = torch.tensor(env.unwrapped.mirror.joints.index)
-    assert torch.equal(std[swapped], std) and std.unique().numel() > 1
+    torch.testing.assert_close(std[swapped], std, atol=1e-6, rtol=0.0)  # a vectorised step rounds its last lanes apart
+    assert std.std() > 1e-3
     obs, kinds, actions = images(alg, env)
     own, other = (in_onnxruntime(alg, x) for x in (obs, {name: mirrored(kinds[name], x) for name, x in obs.items()}))
     np.testing.assert_allclose(other["actions"], actions(own["actions"]), atol=1e-5)

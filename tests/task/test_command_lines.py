@@ -154,8 +154,8 @@ def test_a_policy_is_a_file_a_folder_or_a_shipped_name(tmp_path: Path) -> None:
         (["workers=0"], Sim2SimOptions, "workers: must be a whole number from 1 to 1024"),
         (["pushes=-1"], Sim2SimOptions, "pushes: must be a number from 0"),
         (["seed=-1"], Sim2SimOptions, "seed: must be a whole number from 0"),
-        (["checkpoint=/no/such.pt"], PlayOptions, "checkpoint: there is no file or folder /no/such.pt"),
-        (["checkpoint=/no/such.pt"], EvaluateOptions, "checkpoint: there is no file or folder /no/such.pt"),
+        (["checkpoint=/no/such.pt"], PlayOptions, "checkpoint: there is no file, folder or shipped policy"),
+        (["checkpoint=/no/such.pt"], EvaluateOptions, "checkpoint: there is no file, folder or shipped policy"),
     ],
 )
 def test_the_same_thing_has_the_same_name_everywhere(words: list[str], options: type, message: str) -> None:

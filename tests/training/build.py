@@ -51,6 +51,7 @@ def make_runner(
     for node in cfg["networks"].values():
         node["hidden_dims"] = [16]
     cfg["networks"]["actor"].update({"latent_dim": 4} if algorithm == "cts" else {})
+    cfg["algorithm"] |= {key: 2 for key in ("num_learning_epochs", "reconstruction_epochs") if key in cfg["algorithm"]}
     cfg["runner"].update(num_steps_per_env=5, save_interval=options.pop("save_interval", 2))
     cfg["runner"]["obs_groups"].update(critic=["privileged"], teacher=["privileged"])
     cfg["runner"].update(options.pop("runner", {}))

@@ -1,7 +1,7 @@
 """Trains two iterations on the real environment, or resumes them in a new process, and writes down what it finds.
 
 Words: ``train`` or ``resume``, the run's folder, overrides of the task. A training puts one world into a NaN state in
-its first iteration.
+its first iteration, and in the stage ``paid``, if the task has it.
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ def main(mode: str, folder: Path, overrides: list[str]) -> None:
             runner.learn(1)
         else:
             breaking(env, folder, config)
+            runner._stages.take_over({"reached": ["paid"]})
             runner.learn(2, init_at_random_ep_len=True)
             write_whole(folder / "simulated.pt", simulated(env))
 

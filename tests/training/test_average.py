@@ -60,10 +60,17 @@ def test_a_resumed_mean_goes_on():
     assert torch.equal(a["actor_state_dict"]["w"], b["actor_state_dict"]["w"])
 
 
-def test_training_is_the_same_with_and_without_it(tmp_path):
-    for name, span in (("with", 50), ("without", 0)):
-        make_runner(tmp_path / name, runner={"average_iterations": span}).learn(22)
-    a, b = (load_checkpoint(tmp_path / name / "model_22.pt") for name in ("with", "without"))
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The file of a training with it, long enough that mean and newest weights differ."""
+    folder = tmp_path_factory.mktemp("with")
+    make_runner(folder, runner={"average_iterations": 50}).learn(22)
+    return folder / "model_22.pt"
+
+
+def test_training_is_the_same_with_and_without_it(trained, tmp_path):
+    make_runner(tmp_path, runner={"average_iterations": 0}).learn(22)
+    a, b = load_checkpoint(trained), load_checkpoint(tmp_path / "model_22.pt")
     assert "averaged" in a and "averaged" not in b
     for part in ("actor_state_dict", "student_encoder_state_dict"):
         assert a[part].keys() == b[part].keys() == a["averaged"][part].keys()
@@ -72,9 +79,8 @@ def test_training_is_the_same_with_and_without_it(tmp_path):
 
 
 @pytest.mark.parametrize("span", [50, 0])
-def test_the_mean_is_deployed_unless_it_is_switched_off(tmp_path, span):
-    make_runner(tmp_path, runner={"average_iterations": 50}).learn(22)
-    checkpoint = load_checkpoint(tmp_path / "model_22.pt")
+def test_the_mean_is_deployed_unless_it_is_switched_off(trained, span):
+    checkpoint = load_checkpoint(trained)
     checkpoint["config"]["runner"]["average_iterations"] = span
     source = checkpoint["averaged"] if span else checkpoint
     shown = averaged(checkpoint)

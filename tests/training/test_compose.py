@@ -107,7 +107,7 @@ def test_wrong_values_are_found_before_the_simulator_starts(word, message):
 
 def test_what_depends_on_the_machine_or_terrain_is_resolved():
     flat = resolve_task(compose_task(["device=cpu", "env.scene.num_envs=auto", "terrain=flat"]), [])
-    assert flat["env"]["scene"]["num_envs"] == 256
+    assert flat["env"]["scene"]["num_envs"] == 512
     assert flat["env"]["observations"]["privileged"]["height_scan"] is False
     assert flat["runner"]["obs_groups"]["critic"] == flat["runner"]["obs_groups"]["teacher"] == ["privileged"]
     rough = resolve_task(compose_task(["device=cpu", "terrain=rough"]), [])

@@ -114,10 +114,10 @@ def test_it_trains(trained):
     content = load_checkpoint(folder / "model_3.pt")
     assert content["config"]["robot"].endswith("robot.yaml")
     info = content["env_info"]
-    assert info["robot"] == "six" and info["actions"] == 18 and info["proprioception"] == 9 + 3 * 18
+    assert info["robot"] == "six" and info["actions"] == 18 and info["proprioception"] == 9 + 3 * 18 + 2
     # Clean frame, velocity, force and height of six feet, torques, accelerations, friction, mass, shift, gains, delay,
     # push.
-    assert info["privileged"] == 63 + 3 + 6 + 6 + 18 + 18 + 1 + 1 + 3 + 36 + 1 + 3
+    assert info["privileged"] == 65 + 3 + 6 + 6 + 18 + 18 + 1 + 1 + 3 + 36 + 1 + 3
 
 
 def test_it_exports_and_runs_in_plain_mujoco(trained, tmp_path):

@@ -18,8 +18,8 @@ from legged_cts.training.replay import load_fault, replay
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["device=cpu", "physics=mujoco_cpu", "env.scene.num_envs=16", "logger=none", "solver.threads=1"]
-# The weight changes before the checkpoint, with the reset of the world that blows up in the tenth control step.
-SCHEDULE = "env.rewards.alive.later={after: 5, weight: 1.0}"
+# A stage that is reached before the checkpoint.
+STAGE = "+stages.paid={when:{falls:1.0},set:{env:{rewards:{alive:1.0}}}}"
 TERRAINS = {
     "flat": [],
     "rough": ["terrain=rough", "terrain.levels=3", "terrain.columns=10", "env.episode_length_s=0.3"],
@@ -36,7 +36,7 @@ def resume_elsewhere(folder: Path) -> None:
 @pytest.fixture(scope="module", params=list(TERRAINS))
 def resumed(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
-    resume_worker.main("train", folder, [*SMALL, SCHEDULE, *TERRAINS[request.param]])
+    resume_worker.main("train", folder, [*SMALL, STAGE, *TERRAINS[request.param]])
     if request.param == "rough":
         resume_elsewhere(folder)  # nothing that it needs is in the process
     else:
@@ -50,7 +50,7 @@ def test_right_after_a_resume_everything_is_as_it_was_saved(resumed):
     assert differences(saved, state, but=("git_revision",)) == []
     # None of it is what a fresh start would have had.
     assert saved["iter"] == 2 and saved["env_state"]["common_step_counter"] == 48
-    assert saved["env_state"]["reward_weights"]["alive"] == 1.0
+    assert saved["stages"] == {"reached": ["paid"], "since": 0}
     assert saved["env_state"]["nan_resets"] == saved["faults"]["simulation"] == 1
     assert len(saved["statistics"]["window"]) == 2 and "return" not in saved["statistics"]
     assert saved["env_state"]["physics"]["friction"].std() > 0.1
