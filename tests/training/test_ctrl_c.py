@@ -72,7 +72,10 @@ WORDS = {
     "replay": ["record=x.rec", "policy=x.onnx"],
     "robot_sim": ["robot=go2"],
     "compare": ["tasks/compare/cts_ablation.yaml"],
+    "evaluate": ["policy=go2_flat"],
     "export": ["checkpoint=x.pt"],
+    "new_robot": ["mjcf=assets/robots/go2/go2.xml"],
+    "train": ["robot=go2"],
 }
 """Words of the scripts that read them before anything that takes time."""
 
