@@ -152,9 +152,7 @@ class CTS(PPO):
             raise ValueError("algorithm.rnd_cfg is not supported by CTS; set it to null")
         super().__init__(actor, critic, storage, **ppo)
         self._student_encoder = student_encoder.to(self.device)
-        self.teacher_mask = teacher_mask(storage.num_envs, teacher_fraction, self.device)
-        self.teacher_ids = self.teacher_mask.nonzero().flatten()
-        self.student_ids = (~self.teacher_mask).nonzero().flatten()
+        self._set_roles(teacher_mask(storage.num_envs, teacher_fraction, self.device))
         self.surrogate = surrogate
         self.kl_samples = kl_samples
         self.advantage_normalization = advantage_normalization
@@ -177,8 +175,7 @@ class CTS(PPO):
         self._student = StudentPolicy(actor, self._student_encoder, history_group, history_shape)
         self._teacher = TeacherPolicy(actor)
 
-        needs_all = reconstruction_envs == "all" and self.student_encoder_gradient == "reconstruction"
-        self._store_histories(range(storage.num_envs) if needs_all else self.student_ids, self.student_ids)
+        self._store_needed_histories()
         self._history_images = None
         if self.symmetry is not None:
             check_student(self._student)
@@ -222,10 +219,8 @@ class CTS(PPO):
         check_options(self, teachers, len(mask) - teachers)
         if not teachers and self.student_encoder_gradient == "reconstruction":
             raise ValueError("algorithm.teacher_fraction: without a teacher there is nothing that E^s could regress")
-        self.teacher_mask = mask
-        self.teacher_ids, self.student_ids = mask.nonzero().flatten(), (~mask).nonzero().flatten()
-        needs_all = self.reconstruction_envs == "all" and self.student_encoder_gradient == "reconstruction"
-        self._store_histories(range(len(mask)) if needs_all else self.student_ids, self.student_ids)
+        self._set_roles(mask)
+        self._store_needed_histories()
         self.diagnostics.regroup(mask)
 
     # Policies
@@ -530,6 +525,20 @@ class CTS(PPO):
         reduce_gradients_in_buckets(module.parameters(), self.gpu_world_size, self.grad_reduce_bucket_mb)
 
     # Internals
+
+    def _set_roles(self, mask: torch.Tensor) -> None:
+        """Note who is a teacher, bool [N]."""
+        self.teacher_mask = mask
+        self._set_acting(mask)
+
+    def _set_acting(self, teachers: torch.Tensor) -> None:
+        """Note in which environments the teacher acts, bool [N]."""
+        self.teacher_ids, self.student_ids = teachers.nonzero().flatten(), (~teachers).nonzero().flatten()
+
+    def _store_needed_histories(self) -> None:
+        """Store the histories of the students, or of all where E^s is fitted on all."""
+        needs_all = self.reconstruction_envs == "all" and self.student_encoder_gradient == "reconstruction"
+        self._store_histories(range(len(self.teacher_mask)) if needs_all else self.student_ids, self.student_ids)
 
     def _store_histories(self, stored: torch.Tensor | range, acting: torch.Tensor | range) -> None:
         """Store the histories of environments, some of which act on E^s's latents."""

@@ -482,9 +482,6 @@ class Distillation(CTS):
             share = self.cells.shares(options.share, options.success_below)
         self.driver.configure(options.unit, share, options.length)
 
-    def _set_acting(self, teachers: torch.Tensor) -> None:
-        self.teacher_ids, self.student_ids = teachers.nonzero().flatten(), (~teachers).nonzero().flatten()
-
     def _with_latent(self, obs: TensorDict, student: torch.Tensor) -> TensorDict:
         if not self._sees_all:
             return super()._with_latent(obs, student)

@@ -6,8 +6,6 @@ import torch
 
 from legged_cts.algorithms.options import HISTORY_RESETS
 
-"""What an environment puts before the first frame of an episode: copies of that frame, or zeros."""
-
 
 class HistoryBuffer:
     """Frames [T + H - 1, K, n] of K chosen environments, and where their episodes start.

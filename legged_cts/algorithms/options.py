@@ -7,6 +7,7 @@ from typing import Any
 from legged_cts.trust.plain import show
 
 HISTORY_RESETS = ("backfill", "zero")
+"""What an environment puts before the first frame of an episode: copies of that frame, or zeros."""
 CHOICES = {
     "surrogate": ("sum_of_means", "pooled"),
     "kl_samples": ("all", "teacher", "student"),

@@ -1,14 +1,13 @@
 """Networks of ``symmetry=exact`` commute with the mirror of every robot, untrained, trained and in onnxruntime."""
 
-import io
 from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 from envs_support import composed
+from onnx_sessions import onnx_session
 from rsl_rl.env import VecEnv
 from tensordict import TensorDict
 
@@ -125,12 +124,7 @@ def differences(alg: CTS, env: Noise) -> dict[str, float]:
 
 def in_onnxruntime(alg: CTS, obs: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
     module = alg.student_policy().as_onnx().eval()
-    file = io.BytesIO()
-    torch.onnx.export(
-        module, module.get_dummy_inputs(), file, input_names=module.input_names, output_names=module.output_names,
-        dynamic_axes={name: {0: "batch"} for name in (*module.input_names, *module.output_names)}, dynamo=False,
-    )  # fmt: skip
-    session = onnxruntime.InferenceSession(file.getvalue())
+    session = onnx_session(module)
     found = session.run(module.output_names, {entry.name: obs[entry.name].numpy() for entry in session.get_inputs()})
     return dict(zip(module.output_names, found, strict=True))
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import pytest
 import torch
+from onnx_sessions import onnx_session
 from rsl_rl.modules import MLP
 from tensordict import TensorDict
 
@@ -137,18 +136,12 @@ def test_feed_forward_policies_have_no_state():
 
 @pytest.mark.parametrize(("cell", "layers"), RECURRENT)
 def test_exports_of_a_recurrent_policy_run_like_the_policy(cell, layers):
-    onnxruntime = pytest.importorskip("onnxruntime")
     student = policy(recurrent(cell, layers, hidden_dims=[6]))
     module = student.as_onnx()
     assert module.is_recurrent
     assert module.input_names == ["proprioception", "history", "state"]
     assert module.output_names == ["actions", "next_state"]
-    file = io.BytesIO()
-    torch.onnx.export(
-        module, module.get_dummy_inputs(), file, input_names=module.input_names, output_names=module.output_names,
-        dynamic_axes={name: {0: "batch"} for name in (*module.input_names, *module.output_names)}, dynamo=False,
-    )  # fmt: skip
-    session = onnxruntime.InferenceSession(file.getvalue())
+    session = onnx_session(module)
     scripted = torch.jit.script(student.as_jit())
     for count in (1, B):
         state = torch.zeros(count, student.state_size)
@@ -212,18 +205,11 @@ def test_the_balance_penalty_evens_out_the_use():
 
 
 def test_a_mixture_policy_exports():
-    onnxruntime = pytest.importorskip("onnxruntime")
     student = policy(mixture())
     module = student.as_onnx()
-    file = io.BytesIO()
-    names = ["proprioception", "history", "actions"]
-    torch.onnx.export(
-        module, module.get_dummy_inputs(), file, input_names=names[:2], output_names=names[2:],
-        dynamic_axes={name: {0: "batch"} for name in names}, dynamo=False,
-    )  # fmt: skip
+    assert module.input_names == ["proprioception", "history"] and module.output_names == ["actions"]
     obs = observations()
-    inputs = {name: obs[name].numpy() for name in names[:2]}
-    actions = onnxruntime.InferenceSession(file.getvalue()).run(["actions"], inputs)[0]
+    actions = onnx_session(module).run(["actions"], {name: obs[name].numpy() for name in module.input_names})[0]
     expected = student(obs)
     np.testing.assert_allclose(actions, expected.detach().numpy(), atol=1e-5)
     scripted = torch.jit.script(student.as_jit())
