@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 CONTRACT_KEY = "legged_cts_contract"
 """The key of the ONNX `metadata_props` entry which holds the contract."""
 
-CONTRACT_VERSION = 4
+CONTRACT_VERSION = 5
 """The format written; older ones are still read."""
 
 HASH_SINCE = 4
 """The version since which a file must hold the hash of its network; in older ones nothing vouches for the weights."""
+
+STILL_SINCE = 5
+"""The version since which a gait says at which commands its clock rests; in older ones it never does."""
 
 ADDED_IN = {"gait": 2, "state_size": 3, "network_hash": HASH_SINCE}
 """The version that brought each field which version 1 did not have; before it, the field has its default."""
@@ -155,7 +158,7 @@ class PolicyContract:
         _known_version(self.version)
         if not isinstance(self.network_hash, str) or not re.fullmatch(r"([0-9a-f]{64})?", self.network_hash):
             raise ContractError(f"network_hash: expected 64 hex digits, got {show(self.network_hash)}")
-        put(self, "gait", _gait(self.gait))
+        put(self, "gait", _gait(self.gait, self.version))
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.name in _unknown_to(self.version) and value != field.default:
@@ -203,6 +206,8 @@ class PolicyContract:
     def to_json(self) -> str:
         """The contract as JSON, losslessly: Python writes the shortest digits that read back as the same float."""
         fields = dataclasses.asdict(self)
+        if self.gait is not None and self.version < STILL_SINCE:
+            del fields["gait"]["still"]
         fields["observations"] = [term._asdict() for term in self.observations]
         for name in _unknown_to(self.version):
             del fields[name]
@@ -381,14 +386,18 @@ def _observations(value: Any, joints: int, gait: bool) -> tuple[ObservationTerm,
     return tuple(terms)
 
 
-def _gait(value: Any) -> Gait | None:
-    if value is None or isinstance(value, Gait):
-        return value
-    _keys("gait", value, [field.name for field in dataclasses.fields(Gait)])
-    try:
-        return Gait(**value)
-    except ValueError as error:
-        raise ContractError(str(error)) from error
+def _gait(value: Any, version: int) -> Gait | None:
+    if value is None:
+        return None
+    if not isinstance(value, Gait):
+        _keys("gait", value, [f.name for f in dataclasses.fields(Gait) if f.name != "still" or version >= STILL_SINCE])
+        try:
+            value = Gait(**value)
+        except ValueError as error:
+            raise ContractError(str(error)) from error
+    if version < STILL_SINCE:
+        _expect(f"gait.still in version {version}", value.still, 0.0)
+    return value
 
 
 def _command_ranges(value: Any) -> dict[str, tuple[float, float]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from legged_cts.deploy.contract import GAIT_PHASE, PolicyContract
@@ -33,7 +35,7 @@ def build_observation(
         "joint_pos": np.asarray(state.joint_pos) - np.asarray(contract.default_joint_pos),
         "joint_vel": state.joint_vel,
         "last_action": last_action,
-        GAIT_PHASE: (np.sin(2 * np.pi * phase), np.cos(2 * np.pi * phase)),
+        GAIT_PHASE: _clock(contract, command, phase),
     }
     parts = []
     for term in contract.observations:
@@ -42,3 +44,9 @@ def build_observation(
             raise ValueError(f"observation term '{term.name}': expected shape ({term.size},), got {value.shape}")
         parts.append(term.scale * value)
     return np.concatenate(parts).astype(np.float32)
+
+
+def _clock(contract: PolicyContract, command: Array, phase: float) -> tuple[float, float]:
+    if contract.gait is None or float(np.linalg.norm(command)) < contract.gait.still:
+        return 0.0, 0.0
+    return math.sin(2.0 * math.pi * phase), math.cos(2.0 * math.pi * phase)

@@ -42,7 +42,7 @@ def task_gait(env: Mapping[str, Any], spec: RobotSpec) -> Gait | None:
         frequency = round(STRIDES * math.sqrt(GRAVITY / spec.nominal_height), 2)
     if foot_height is None:
         foot_height = round(FOOT_HEIGHT * spec.nominal_height, 3)
-    gait = Gait(frequency, offsets, node["duty"], foot_height)
+    gait = Gait(frequency, offsets, node["duty"], foot_height, node.get("still", 0.0))
     if len(gait.offsets) != len(spec.feet):
         raise ValueError(
             f"env.gait.offsets: {len(gait.offsets)} numbers for the {len(spec.feet)} feet of '{spec.name}': "

@@ -98,7 +98,7 @@ def _gait_override(contract: PolicyContract) -> str:
     if gait is None:
         return "env.gait=null"
     offsets = ",".join(map(repr, gait.offsets))
-    values = f"frequency:{gait.frequency!r},duty:{gait.duty!r},foot_height:{gait.foot_height!r}"
+    values = f"frequency:{gait.frequency!r},duty:{gait.duty!r},foot_height:{gait.foot_height!r},still:{gait.still!r}"
     return f"env.gait={{{values},offsets:[{offsets}]}}"
 
 

@@ -34,11 +34,14 @@ class GaitClock:
         """Draw a phase for environments that start anew."""
         self.phase[env_ids] = torch.rand_like(self.phase[env_ids])
 
-    @property
-    def signal(self) -> torch.Tensor:
-        """What the policy sees of the clock [N, 2]: sine and cosine of the phase."""
+    def rests(self, command: torch.Tensor) -> torch.Tensor:
+        """Whether the command [N, 3] asks each robot to stand, bool [N, 1]."""
+        return command.norm(dim=1, keepdim=True) < self.gait.still
+
+    def signal(self, command: torch.Tensor) -> torch.Tensor:
+        """What the policy sees of the clock [N, 2]: sine and cosine of the phase, both 0 while it rests."""
         angle = (2.0 * math.pi) * self.phase
-        return torch.stack((torch.sin(angle), torch.cos(angle)), dim=1)
+        return torch.stack((torch.sin(angle), torch.cos(angle)), dim=1) * ~self.rests(command)
 
     @property
     def foot_phase(self) -> torch.Tensor:

@@ -103,7 +103,7 @@ class ProprioceptiveFrame(ManagerTermBase):
                 state.joint_pos - self._default,
                 state.joint_vel,
                 env.joint_action.action,
-                *(() if env.gait is None else (env.gait.signal,)),
+                *(() if env.gait is None else (env.gait.signal(env.command),)),
             ),
             dim=1,
         )

@@ -17,12 +17,15 @@ class Gait:
         offsets: How far each foot is ahead of the clock, in cycles, in the order of the robot spec's feet.
         duty: Share of the cycle that a foot stands, between 0 and 1.
         foot_height: Clearance of a foot at the apex of its swing [m].
+        still: The clock rests, and all feet should stand, while the command's norm is below this [m/s or rad/s]; 0:
+            it never does, as for a robot that balances by stepping.
     """
 
     frequency: float
     offsets: tuple[float, ...]
     duty: float
     foot_height: float
+    still: float = 0.0
 
     def __post_init__(self) -> None:
         """Check every field and bring it to its exact type.
@@ -37,6 +40,9 @@ class Gait:
                 wanted = "lie between 0 and 1" if name == "duty" else "be above 0"
                 raise ValueError(f"gait.{name} must {wanted}, got {value!r}")
             put(self, name, value)
+        put(self, "still", _number("gait.still", self.still))
+        if self.still < 0.0:
+            raise ValueError(f"gait.still must not be below 0, got {self.still!r}")
         if not isinstance(self.offsets, Sequence) or isinstance(self.offsets, str) or not self.offsets:
             raise ValueError(f"gait.offsets must be a list with one number per foot, got {self.offsets!r}")
         put(self, "offsets", tuple(_number(f"gait.offsets[{i}]", value) for i, value in enumerate(self.offsets)))

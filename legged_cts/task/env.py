@@ -164,6 +164,7 @@ class GaitNode(Node):
     offsets: _Offsets
     duty: _Duty
     foot_height: Positive | None = None
+    still: NotNegative = 0.0
 
 
 class Randomization(Node):

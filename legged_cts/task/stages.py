@@ -13,6 +13,7 @@ from legged_cts.task.fields import Node, Positive, Rule, Share, leaf
 
 CHANGEABLE = (
     r"env\.rewards\.\w+\.weight",
+    r"env\.rewards\.track_(lin_vel|yaw_rate)\.params\.sigma",
     r"env\.commands\.(lin_vel_x|lin_vel_y|ang_vel_z|zero_probability|across)",
     r"env\.pushes\.(lin_vel|ang_vel)",
     r"algorithm\.(entropy_coef|desired_kl|clip_param|schedule|learning_rate|student_learning_rate)",
@@ -84,7 +85,7 @@ def with_stage(config: Config, name: str) -> dict[str, Any]:
 def staged_rewards(config: Config) -> set[str]:
     """Return the rewards that a stage gives a weight: an environment has them from the start, whatever they weigh."""
     keys = [key for name in stages_of(config) for key in changes(config, name)]
-    return {key.split(".")[2] for key in keys if key.startswith("env.rewards.")}
+    return {key.split(".")[2] for key in keys if key.startswith("env.rewards.") and key.endswith(".weight")}
 
 
 def check_stages(config: Config) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -97,9 +98,9 @@ def check_stages(config: Config) -> Iterator[tuple[str, dict[str, Any]]]:
         for key, _ in _leaves(stage["set"], ()):
             if not any(re.fullmatch(pattern, key) for pattern in CHANGEABLE):
                 raise ValueError(
-                    f"stages.{name}.set.{key} cannot change while a training runs; rewards' weights can, ranges of "
-                    "commands, pushes, and of the algorithm rates, entropy_coef, desired_kl, clip_param, surrogate and "
-                    "teacher_fraction"
+                    f"stages.{name}.set.{key} cannot change while a training runs; rewards' weights can, sigma of "
+                    "track_lin_vel and track_yaw_rate, ranges of commands, pushes, and of the algorithm rates, "
+                    "entropy_coef, desired_kl, clip_param, surrogate and teacher_fraction"
                 )
         config = with_stage(config, name)
         yield name, {**config, "stages": {}}

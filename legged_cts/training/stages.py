@@ -105,7 +105,10 @@ def apply(env: Any, alg: Any, key: str, value: Any) -> None:
     if section == "algorithm":
         _apply_to_algorithm(alg, rest[0], value)
     elif rest[0] == "rewards":
-        env.reward_manager.get_term_cfg(rest[1]).weight = float(value)
+        if rest[2] == "weight":
+            env.reward_manager.get_term_cfg(rest[1]).weight = float(value)
+        elif rest[1] in env.reward_manager.active_terms:
+            env.reward_manager.get_term_cfg(rest[1]).params[rest[3]] = float(value)
     elif rest[0] == "pushes":
         if "push" in env.event_manager.active_terms.get("interval", ()):
             env.event_manager.get_term_cfg("push").params[rest[1]] = float(value)

@@ -30,6 +30,21 @@ def test_json_keeps_every_field(contract: PolicyContract) -> None:
     }  # fmt: skip
 
 
+def test_a_clock_that_rests_came_with_version_5() -> None:
+    gait = dataclasses.replace(make_gait_contract().gait, still=0.1)  # type: ignore[type-var]
+    resting = make_gait_contract(gait=gait, version=5, network_hash="0" * 64)
+    fields = json.loads(resting.to_json())
+    assert fields["gait"]["still"] == 0.1 and PolicyContract.from_json(resting.to_json()) == resting
+    del fields["gait"]["still"]
+    with pytest.raises(ContractError, match="gait: the field 'still' is missing"):
+        PolicyContract.from_json(json.dumps(fields))
+    with pytest.raises(ContractError, match=r"gait.still in version 4: expected 0.0, got 0.1"):
+        make_gait_contract(gait=gait, version=4, network_hash="0" * 64)
+    old = _fields(make_gait_contract())
+    with pytest.raises(ContractError, match="gait: the field 'still' is unknown"):
+        PolicyContract.from_json(json.dumps(old | {"gait": old["gait"] | {"still": 0.0}}))
+
+
 def test_version_1_has_no_gait(contract: PolicyContract) -> None:
     assert "gait" not in json.loads(contract.to_json())
     assert PolicyContract.from_json(contract.to_json()).gait is None
@@ -133,7 +148,7 @@ def test_an_unknown_field_is_named(contract: PolicyContract) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("version", 5, "version: expected 1 to 4, got 5"),
+        ("version", 6, "version: expected 1 to 5, got 6"),
         ("robot", "", "robot: expected a text"),
         ("robot", "../../evil", "robot: must be at most 64 letters"),
         ("terrain", "flat,hydra.run.dir=x", "terrain: must be at most 64 letters"),

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from deploy_policies import make_contract, make_gait_contract
 
-from legged_cts.deploy.contract import ADDED_IN, CONTRACT_VERSION, ContractError, PolicyContract
+from legged_cts.deploy.contract import ADDED_IN, CONTRACT_VERSION, STILL_SINCE, ContractError, PolicyContract
 from legged_cts.deploy.policy import OnnxPolicy
 from legged_cts.robots.spec import assets_dir
 
@@ -43,8 +43,8 @@ def valid(value: Any, schema: Any) -> bool:
         "maxItems": lambda most: size is None or size <= most,
         "uniqueItems": lambda _: len(set(value)) == len(value),
         "items": lambda item: all(valid(one, item) for one in value),
-        "required": lambda names: set(names) <= set(value),
-        "properties": lambda of: all(valid(value[name], of[name]) for name in of if name in value),
+        "required": lambda names: not isinstance(value, dict) or set(names) <= set(value),
+        "properties": lambda of: not isinstance(value, dict) or all(valid(value[n], of[n]) for n in of if n in value),
         "additionalProperties": lambda _: set(value) <= set(schema["properties"]),
         "anyOf": lambda parts: any(valid(value, part) for part in parts),
         "allOf": lambda parts: all(valid(value, part) for part in parts),
@@ -77,6 +77,10 @@ def test_every_version_fits_as_it_is_written(version: int) -> None:
         changed = dict(written)
         changed.pop(name) if since <= version else changed.update({name: written.get(name)})
         assert not valid(changed, SCHEMA)
+    if version > 1:
+        changed = copy.deepcopy(written)
+        changed["gait"].pop("still") if version >= STILL_SINCE else changed["gait"].update(still=0.0)
+        assert not valid(changed, SCHEMA)
 
 
 WRONG = {
@@ -95,9 +99,11 @@ WRONG = {
     "history_reset": ["ones"],
     "command_ranges": [{}, {"lin_vel_x": [0, 1]}, {"lin_vel_x": [0], "lin_vel_y": [0, 1], "ang_vel_z": [0, 1]}],
     "trained_steps": [-1, 0.5],
-    "gait": [{}, 1, {"frequency": 0, "offsets": [0], "duty": 0.5, "foot_height": 0.1},
-             {"frequency": 1, "offsets": [], "duty": 0.5, "foot_height": 0.1},
-             {"frequency": 1, "offsets": [0], "duty": 1, "foot_height": 0.1}],
+    "gait": [{}, 1, {"frequency": 0, "offsets": [0], "duty": 0.5, "foot_height": 0.1, "still": 0.1},
+             {"frequency": 1, "offsets": [], "duty": 0.5, "foot_height": 0.1, "still": 0.1},
+             {"frequency": 1, "offsets": [0], "duty": 1, "foot_height": 0.1, "still": 0.1},
+             {"frequency": 1, "offsets": [0], "duty": 0.5, "foot_height": 0.1, "still": -0.1},
+             {"frequency": 1, "offsets": [0], "duty": 0.5, "foot_height": 0.1}],
     "state_size": [-1, 1.5, "0"],
     "network_hash": ["0", "G" * 64, 0],
 }  # fmt: skip

@@ -50,7 +50,7 @@ def test_a_new_episode_has_a_new_phase(env):
     others = torch.tensor([0, 1, 3, 4, 5])
     torch.testing.assert_close(inner.gait.phase[others], moved[others], atol=1e-5, rtol=0.0)
     assert (inner.gait.phase[2] - moved[2]).abs() > 1e-4
-    torch.testing.assert_close(obs["proprioception"][:, -2:], inner.gait.signal)
+    torch.testing.assert_close(obs["proprioception"][:, -2:], inner.gait.signal(inner.command))
 
 
 def test_a_deployed_controller_builds_the_same_frame(env):
@@ -64,6 +64,7 @@ def test_a_deployed_controller_builds_the_same_frame(env):
     contract = type("Contract", (), {
         "observations": [ObservationTerm(*term) for term in terms],
         "default_joint_pos": inner.robot_spec.nominal_pose,
+        "gait": inner.gait.gait,
     })  # fmt: skip
     for i in range(6):
         reading = RobotState(

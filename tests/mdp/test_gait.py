@@ -9,8 +9,8 @@ from legged_cts.mdp.gait import RAMP, GaitClock
 from legged_cts.robots.gait import Gait
 
 
-def clock(num_envs=4, duty=0.6, offsets=(0.0, 0.5), dt=0.02):
-    return GaitClock(Gait(frequency=2.0, offsets=offsets, duty=duty, foot_height=0.08), num_envs, dt, "cpu")
+def clock(num_envs=4, duty=0.6, offsets=(0.0, 0.5), dt=0.02, still=0.0):
+    return GaitClock(Gait(2.0, offsets, duty, foot_height=0.08, still=still), num_envs, dt, "cpu")
 
 
 def test_it_advances_by_frequency_times_step_and_wraps():
@@ -40,7 +40,17 @@ def test_the_policy_sees_sine_and_cosine():
     subject = clock(3)
     subject.phase = torch.tensor([0.0, 0.25, 0.125])
     root = math.sqrt(0.5)
-    torch.testing.assert_close(subject.signal, torch.tensor([[0.0, 1.0], [1.0, 0.0], [root, root]]), atol=1e-6, rtol=0)
+    expected = torch.tensor([[0.0, 1.0], [1.0, 0.0], [root, root]])
+    torch.testing.assert_close(subject.signal(torch.zeros(3, 3)), expected, atol=1e-6, rtol=0)
+
+
+def test_below_its_command_the_clock_rests():
+    subject = clock(3, still=0.1)
+    subject.phase = torch.tensor([0.25, 0.25, 0.25])
+    command = torch.tensor([[0.1, 0.0, 0.0], [0.0, 0.06, -0.07], [0.0, 0.0, 0.0]])
+    assert subject.rests(command).flatten().tolist() == [False, True, True]
+    expected = torch.tensor([[1.0, 0.0], [0.0, 0.0], [0.0, 0.0]])
+    torch.testing.assert_close(subject.signal(command), expected, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("duty", [0.3, 0.5, 0.75])
@@ -74,6 +84,7 @@ def test_the_swing_is_a_hump_of_the_foots_height():
         ({"duty": 0.0}, "gait.duty must lie between 0 and 1"),
         ({"duty": 1.0}, "gait.duty must lie between 0 and 1"),
         ({"foot_height": -0.1}, "gait.foot_height must be above 0"),
+        ({"still": -0.1}, "gait.still must not be below 0"),
         ({"offsets": ()}, "gait.offsets must be a list"),
         ({"offsets": 0.5}, "gait.offsets must be a list"),
         ({"offsets": (0.0, "b")}, r"gait.offsets\[1\] must be a finite number"),

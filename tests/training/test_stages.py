@@ -21,7 +21,7 @@ from legged_cts.training.compose import apply_overrides, compose_task, plain
 from legged_cts.training.stages import SETTLING, Stages
 
 WORDS = [
-    "+stages.a={when:{lin_error:0.3,falls:0.2},set:{env:{rewards:{action_rate:-0.5},commands:{lin_vel_x:[-2,2]}}}}",
+    "+stages.a={when:{lin_error:0.3,falls:0.2},set:{env:{rewards:{action_rate:-0.5,track_lin_vel:{params:{sigma:0.1}}},commands:{lin_vel_x:[-2,2]}}}}",
     "+stages.b={when:{falls:0.1},set:{env:{pushes:{lin_vel:0.9}},algorithm:{learning_rate:1e-4,surrogate:pooled}}}",
 ]
 GOOD = {"student/lin_error": 0.29, "student/falls": 0.05}
@@ -40,10 +40,13 @@ class Running:
     """As much of an environment and of an algorithm as stages change."""
 
     def __init__(self) -> None:
-        self.terms = {"action_rate": SimpleNamespace(weight=-0.002)}
+        self.terms = {
+            "action_rate": SimpleNamespace(weight=-0.002, params={}),
+            "track_lin_vel": SimpleNamespace(weight=1.0, params={"sigma": 0.25}),
+        }
         self.ranges = SimpleNamespace(lin_vel_x=(-1.0, 1.0))
         self.push = SimpleNamespace(params={"lin_vel": 0.4, "ang_vel": 0.6})
-        self.reward_manager = SimpleNamespace(get_term_cfg=self.terms.__getitem__)
+        self.reward_manager = SimpleNamespace(get_term_cfg=self.terms.__getitem__, active_terms=list(self.terms))
         command = SimpleNamespace(cfg=SimpleNamespace(ranges=self.ranges))
         self.command_manager = SimpleNamespace(get_term=lambda _: command)
         self.event_manager = SimpleNamespace(active_terms={"interval": ["push"]}, get_term_cfg=lambda _: self.push)
@@ -72,6 +75,7 @@ def test_stages_act_in_order_once_the_student_is_as_good_for_long_enough() -> No
     said, following = stages.look(GOOD, SETTLING)
     assert "stage a" in said and "env.commands.lin_vel_x=[-2, 2]" in said and "next stage: b" in following
     assert running.seen()[:2] == (-0.5, (-2.0, 2.0))
+    assert running.terms["track_lin_vel"].params == {"sigma": 0.1} and running.terms["track_lin_vel"].weight == 1.0
     assert config["env"]["commands"]["lin_vel_x"] == [-2, 2] and info["command_ranges"]["lin_vel_x"] == [-2.0, 2.0]
     # The means must be of this stage alone before the next is judged.
     assert stages.look(GOOD, 2 * SETTLING - 1) == []
