@@ -66,6 +66,27 @@ def test_the_exported_policy_fits_the_robot(finished):
     assert contract.trained_steps == 3 * 24 * 16 and contract.history_length == 5
 
 
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["checkpoint={}", "env.observations.history_length=8"], "env.observations.history_length=5, this run has 8"),
+        (["checkpoint={}", "size.policy=[32]"], "networks.actor.hidden_dims=[128, 128, 128], this run has [32]"),
+        (["resume={}", "max_iterations=3"], "already has 3 iterations; give more to continue"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_one_line_and_the_finished_run_stays(finished, words, reason, tmp_path):
+    folder, _ = finished
+    before = (folder / "setup.log").read_text()
+    words = [word.format(folder) for word in words]
+    if words[0].startswith("checkpoint="):
+        words += [*SMALL, "max_iterations=3", f"hydra.run.dir={tmp_path}"]
+    done = subprocess.run(command(*words), capture_output=True, text=True, timeout=1800, cwd=ROOT, check=False)
+    assert done.returncode == 2, done.stderr[-3000:]
+    assert "Traceback" not in done.stderr + done.stdout
+    assert reason in done.stderr.splitlines()[-1]
+    assert (folder / "setup.log").read_text() == before
+
+
 def test_resume_continues_with_its_own_configuration_until_a_signal_saves_and_says_how_to_go_on(finished):
     folder, _ = finished
     measured = (folder / "evaluation.csv").stat().st_mtime_ns

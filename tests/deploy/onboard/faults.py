@@ -138,7 +138,7 @@ def wire_outcome(folder: Path, robot: str, fault: str, at: float = 5.0, seconds:
     plan = "0.2 stand;3 walk;3 command 0.5 0 0" if robot == "tron1" else None
     happens = [f"{at} {WIRE_FAULTS[fault].format(joint=load_robot(robot).joints[0])}"]
     happens += [] if robot == "tron1" else [REMOTE.format(walk=3.0)]
-    happens += [] if robot == "go2" else ["3 gantry release"]
+    happens += [] if robot == "go2" else ["3.1 gantry release"]
     run = Deployment(folder, robot, ";".join(happens), plan, seconds, "state_timeout=2").finish()
     changes = [line for line in run.lines if " -> " in line and float(line.split(" s:")[0]) > at - 0.1]
     time, states = float(changes[0].split(" s:")[0]), [line.split(" -> ")[1].split(":")[0] for line in changes]
