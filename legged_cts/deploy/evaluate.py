@@ -19,6 +19,7 @@ from legged_cts.deploy.robot import Array
 from legged_cts.robots.mjcf import body_mass
 from legged_cts.robots.spec import RobotSpec, load_robot
 from legged_cts.terrain.grid import rough_terrain
+from legged_cts.terrain.heights import Heightfield
 
 COMMAND_RANGES = {"lin_vel_x": (-1.0, 1.0), "lin_vel_y": (-0.5, 0.5), "ang_vel_z": (-1.0, 1.0)}
 COMMAND_PERIOD = 5.0
@@ -114,10 +115,13 @@ def fallen(robot: MujocoRobot) -> bool:
     return robot.base_touched or robot.tilt > MAX_TILT or robot.clearance < 0.5 * robot.spec.nominal_height
 
 
-def make_robot(contract: PolicyContract, spec: RobotSpec, conditions: Conditions, seed: int) -> MujocoRobot:
-    """A simulated robot under conditions drawn with this seed."""
+def make_robot(
+    contract: PolicyContract, spec: RobotSpec, conditions: Conditions, seed: int, terrain: Heightfield | None = None
+) -> MujocoRobot:
+    """A simulated robot under conditions drawn with this seed; no terrain is that of the conditions."""
     rng = np.random.default_rng(seed)
-    terrain = rough_terrain(conditions.difficulty, seed) if conditions.terrain == "rough" else None
+    if terrain is None and conditions.terrain == "rough":
+        terrain = rough_terrain(conditions.difficulty, seed)
     return MujocoRobot(
         spec,
         contract.control_dt,

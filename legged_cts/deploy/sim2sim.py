@@ -5,11 +5,15 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from legged_cts.deploy import passages
 from legged_cts.deploy.contract import check
+from legged_cts.deploy.courses import plain_courses
 from legged_cts.deploy.evaluate import Conditions, Episode, evaluate, make_robot, run_episode
 from legged_cts.deploy.mujoco_robot import MujocoRobot
 from legged_cts.deploy.policy import OnnxPolicy
@@ -19,6 +23,7 @@ from legged_cts.deploy.robot import Array
 from legged_cts.deploy.video import write_video
 from legged_cts.deploy.words import option
 from legged_cts.robots.spec import load_robot
+from legged_cts.terrain.courses import choose, speeds
 from legged_cts.trust.plain import check_number
 
 UNITS = {
@@ -47,6 +52,8 @@ class Sim2SimOptions:
     randomize: bool = option(True, "noise, delays, friction and mass drawn for each episode")
     pushes: float = option(0.0, "largest velocity of a push every 5 s [m/s]")
     response: bool = option(True, "also measure standing, and commanded against achieved speed, on level ground")
+    courses: str | None = option(None, "instead of episodes: all, or names and groups of courses, as stairs_up,flat")
+    speeds: str = option("0.4,0.8", "commanded on courses [m/s], negative backwards")
     workers: int | None = option(None, "processes; none is one per core")
     output: str | None = option(None, "file for the metrics, .json or .csv")
     video: str | None = option(None, "mp4 of the first episode")
@@ -62,6 +69,9 @@ class Sim2SimOptions:
         check_number("episodes", self.episodes, 1, 10**6, whole=True)
         check_number("seed", self.seed, 0, 2**31, whole=True)
         check_number("pushes", self.pushes, 0, 100)
+        if self.courses is not None:
+            choose(self.courses)
+        speeds(self.speeds)
         if self.workers is not None:
             check_number("workers", self.workers, 1, 1024, whole=True)
 
@@ -92,6 +102,8 @@ def sim2sim(options: Sim2SimOptions) -> dict[str, Any]:
     spec = load_robot(robot)
     check(policy.contract, spec)
     conditions = options.conditions()
+    if options.courses is not None:
+        return _courses(options, path, robot, conditions, output)
     result = evaluate(path, robot, conditions, options.episodes, options.seed, options.duration, options.workers)
     print(table(result))
     if options.response:
@@ -104,6 +116,36 @@ def sim2sim(options: Sim2SimOptions) -> dict[str, Any]:
     if options.video:
         backend = record_episode(options, policy, conditions, robot)
         print(f"video: {options.video} (drawn by {backend})")
+    return result
+
+
+def _courses(
+    options: Sim2SimOptions, path: Path, robot: str, conditions: Conditions, output: Path | None
+) -> dict[str, Any]:
+    """Send robots along courses instead."""
+    began = time.monotonic()
+
+    def progress(done: int, total: int) -> None:
+        eta = (time.monotonic() - began) / done * (total - done)
+        print(f"courses: {done} of {total}, eta {eta:.0f} s", file=sys.stderr)
+
+    found = plain_courses(
+        path, robot, choose(str(options.courses)), speeds(options.speeds), conditions, options.episodes, options.seed,
+        options.workers, progress,
+    )  # fmt: skip
+    print(passages.describe(found))
+    header = {
+        "policy": str(options.policy), "robot": robot, "physics": "mujoco", "seed": options.seed,
+        "pushes_m_s": options.pushes, "friction": "0.4 .. 1.2" if options.randomize else "0.8",
+    }  # fmt: skip
+    result = {**header, "courses": [passages.as_record(one) for one in found]}
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        if output.suffix == ".json":
+            output.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
+        else:
+            passages.write_csv(output, {"student": found}, header)
+        print(f"courses: {output}")
     return result
 
 

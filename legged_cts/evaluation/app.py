@@ -9,10 +9,12 @@ from typing import Any
 
 from rich.console import Console
 
+from legged_cts.deploy import passages
 from legged_cts.deploy.contract import check
 from legged_cts.deploy.policy_file import policy_file
 from legged_cts.deploy.response import as_record, describe
 from legged_cts.envs.fit import check_task_and_robot
+from legged_cts.evaluation.courses import courses_config, cross, plot
 from legged_cts.evaluation.options import EvaluateOptions
 from legged_cts.evaluation.policies import (
     OnnxBatch,
@@ -26,6 +28,7 @@ from legged_cts.evaluation.response import responses
 from legged_cts.evaluation.rollout import evaluation_config, run_episodes
 from legged_cts.mdp.terrain_columns import terrain_kinds
 from legged_cts.task.words import plain_words
+from legged_cts.terrain.courses import choose, speeds
 from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint
 from legged_cts.training.compose import apply_overrides, compose_task, plain
 from legged_cts.training.display import StepProgress
@@ -71,18 +74,18 @@ def evaluate(options: EvaluateOptions, overrides: Sequence[str], console: Consol
         policies = check_roles(policies, options.role)
         asked = any(word.startswith("env.scene.num_envs=") for word in plain_words(overrides))
         num_envs = config["env"]["scene"]["num_envs"] if asked else min(options.episodes, MAX_ENVS)
-        config = evaluation_config(config, num_envs, options.duration)
+        if options.courses is None:
+            config = evaluation_config(config, num_envs, options.duration)
+        else:
+            config = courses_config(config, choose(options.courses), options.episodes, plain_words(overrides))
         check_task_and_robot(config)
         seed = config["seed"]
     seed_everything(seed)
+    folder = Path(options.output) if options.output else source.parent
     table: list[Row] = []
     with make_env(config, log=cache_dir() / "setup.log") as env:
         if contract is not None:
             check(contract, env.unwrapped.robot_spec)
-        kinds, _ = terrain_kinds(env.unwrapped.scene.terrain, env.num_envs)
-        for role, policy in policies.items():
-            progress = StepProgress(f"evaluation of the {role}", console.print)
-            table += rows(role, run_episodes(env, policy, options.episodes, seed, progress), kinds)
         pushes = config["env"]["pushes"]
         conditions = {
             "seed": seed,
@@ -92,12 +95,18 @@ def evaluate(options: EvaluateOptions, overrides: Sequence[str], console: Consol
             "pushes_m_s": pushes["lin_vel"] if pushes["enabled"] else 0.0,
             "policy": source.name,
         }
+        if options.courses is not None:
+            _cross_courses(options, env, policies, info, config, folder, conditions, console)
+            return table
+        kinds, _ = terrain_kinds(env.unwrapped.scene.terrain, env.num_envs)
+        for role, policy in policies.items():
+            progress = StepProgress(f"evaluation of the {role}", console.print)
+            table += rows(role, run_episodes(env, policy, options.episodes, seed, progress), kinds)
         title = ", ".join(f"{name} {value}" for name, value in conditions.items()) + f", {options.episodes} episodes"
         console.print(summary_table(table, title))
         by_terrain = terrain_table(table)
         if by_terrain is not None:
             console.print(by_terrain)
-        folder = Path(options.output) if options.output else source.parent
         write_csv(folder / "evaluation.csv", table, conditions)
         console.print(f"written to {folder / 'evaluation.csv'}")
         if options.response:
@@ -112,3 +121,34 @@ def evaluate(options: EvaluateOptions, overrides: Sequence[str], console: Consol
             (folder / "response.json").write_text(json.dumps({**conditions, "response": answers}, indent=1) + "\n")
             console.print(f"written to {folder / 'response.json'}")
     return table
+
+
+def _cross_courses(
+    options: EvaluateOptions,
+    env: Any,
+    policies: dict[str, Any],
+    info: dict[str, Any],
+    config: dict[str, Any],
+    folder: Path,
+    conditions: dict[str, Any],
+    console: Console,
+) -> None:
+    """Send robots along courses instead of letting them walk about."""
+    friction = (config["env"].get("randomization") or {}).get("friction")
+    conditions = conditions | {"friction": friction if friction is None else " .. ".join(map(str, friction))}
+    found = {}
+    for role, policy in policies.items():
+        progress = StepProgress(f"courses, {role}", console.print)
+        yaw_limits = tuple(info["command_ranges"]["ang_vel_z"])
+        found[role] = cross(
+            env, policy, choose(str(options.courses)), speeds(options.speeds), yaw_limits, options.episodes,
+            config["seed"], progress,
+        )  # fmt: skip
+        title = ", ".join(f"{name} {value}" for name, value in ({"role": role} | conditions).items())
+        text = f"{title}\n{passages.describe(found[role])}"
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+    passages.write_csv(folder / "courses.csv", found, conditions)
+    records = {role: [passages.as_record(one) for one in cells] for role, cells in found.items()}
+    (folder / "courses.json").write_text(json.dumps({**conditions, "courses": records}, indent=1) + "\n")
+    plot(folder / "courses.png", found)
+    console.print(f"written to {folder / 'courses.csv'}, courses.json and courses.png")

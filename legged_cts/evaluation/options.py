@@ -8,6 +8,7 @@ from pathlib import Path
 
 from legged_cts.deploy.words import WordError, need_checkpoint, option, parse_words
 from legged_cts.task.words import check_overrides, plain_words, search_word
+from legged_cts.terrain.courses import choose, speeds
 
 ROLES = ("student", "teacher", "both")
 
@@ -22,6 +23,8 @@ class EvaluateOptions:
     episodes: int = option(64, "episodes per role")
     duration: float = option(20.0, "length of an episode [s]")
     response: bool = option(True, "also measure standing, and commanded against achieved speed")
+    courses: str | None = option(None, "instead of episodes: all, or names and groups of courses, as stairs_up,flat")
+    speeds: str = option("0.4,0.8", "commanded on courses [m/s], negative backwards")
     output: str | None = option(None, "folder for evaluation.csv and response.json; none is that of the policy")
 
     def __post_init__(self) -> None:
@@ -36,6 +39,9 @@ class EvaluateOptions:
             raise WordError(f"role must be one of {', '.join(ROLES)}, got '{self.role}'")
         if self.episodes < 1:
             raise WordError(f"episodes must be at least 1, got {self.episodes}")
+        if self.courses is not None:
+            choose(self.courses)
+        speeds(self.speeds)
         need_checkpoint(self.checkpoint)
         if self.policy is not None:
             from legged_cts.deploy.policy_file import policy_file  # late: it imports MuJoCo

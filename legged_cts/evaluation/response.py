@@ -67,7 +67,7 @@ def _traces(
     side = _aside(state)
     rows: list[tuple[np.ndarray, ...]] = []
     for step in range(max(ends)):
-        _hold(term, held)
+        hold(term, held)
         obs, _, dones, _ = env.step(policy(obs))
         policy.reset(dones)
         fell_at[inner.termination_manager.terminated.cpu().numpy() & np.isinf(fell_at)] = step
@@ -94,7 +94,7 @@ def _aside(state: Any) -> np.ndarray:
     return (torch.cos(yaw) * y - torch.sin(yaw) * x).cpu().numpy()
 
 
-def _hold(term: Any, told: torch.Tensor) -> None:
+def hold(term: Any, told: torch.Tensor) -> None:
     """Give every environment its command [N, 3], and let none draw another."""
     term.time_left.fill_(1e9)
     term.is_standing_env.fill_(False)

@@ -34,7 +34,28 @@ def terrain_kind(function: Callable[..., Array]) -> Callable[..., Array]:
 def slopes(tile: Tile, slope: Bounds = (0.0, 0.568)) -> Array:
     """A truncated pyramid, up or down, of this gradient (rise over run); 0.568 is 29.6 degrees."""
     sign = tile.rng.choice((-1.0, 1.0))
-    return sign * tile.at(slope) * (tile.reach - np.clip(tile.ring, PLATFORM, tile.reach))
+    return sign * slope_down(tile, slope)
+
+
+@terrain_kind
+def slope_down(tile: Tile, slope: Bounds = (0.0, 0.568)) -> Array:
+    """A truncated pyramid of this gradient (rise over run): the robot starts at the top."""
+    return tile.at(slope) * (tile.reach - np.clip(tile.ring, PLATFORM, tile.reach))
+
+
+@terrain_kind
+def slope_up(tile: Tile, slope: Bounds = (0.0, 0.568)) -> Array:
+    """A pit with slopes of this gradient (rise over run) on its four sides: the robot starts at the bottom."""
+    return -slope_down(tile, slope)
+
+
+@terrain_kind
+def slope_across(tile: Tile, slope: Bounds = (0.0, 0.568)) -> Array:
+    """A hillside along x that falls to the right with this gradient (rise over run); it begins within a metre."""
+    half = 0.5 * tile.reach
+    side = half - np.abs(np.abs(tile.y) - half)
+    fade = np.clip(np.minimum(np.abs(tile.x) - PLATFORM, tile.reach - np.abs(tile.x)), 0.0, 1.0)
+    return tile.at(slope) * np.sign(tile.y) * np.maximum(side, 0.0) * fade
 
 
 @terrain_kind

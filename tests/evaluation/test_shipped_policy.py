@@ -60,6 +60,21 @@ def test_it_walks_in_isaac_lab(tmp_path):
         assert np.abs(does - told).max() < 0.3
 
 
+def test_it_crosses_courses_in_isaac_lab_as_far_as_it_can(tmp_path):
+    own = ["courses=flat,stairs_up_20", "speeds=0.8,-0.4", "episodes=6", f"output={tmp_path}", "device=cpu"]
+    options, overrides = split_words([f"policy={POLICY}", *own])
+    measure(options, overrides, Console(quiet=True))
+    with (tmp_path / "courses.csv").open(newline="") as file:
+        rows = {(row["course"], float(row["told"])): row for row in csv.DictReader(file)}
+    assert len(rows) == 4 and {row["episodes"] for row in rows.values()} == {"6"}
+    assert float(rows["flat", 0.8]["success"]) == float(rows["flat", -0.4]["success"]) == 1.0
+    assert abs(float(rows["flat", 0.8]["speed"]) - 0.8) < 0.15
+    assert float(rows["stairs_up_20", 0.8]["success"]) == 0.0
+    assert rows["flat", 0.8]["friction"] == "0.4 .. 1.2" and rows["flat", 0.8]["pushes_m_s"] == "0.0"
+    assert (tmp_path / "courses.png").read_bytes()[:4] == b"\x89PNG"
+    assert len(json.loads((tmp_path / "courses.json").read_text())["courses"]["student"]) == 4
+
+
 def test_the_script_measures_it_under_physx(tmp_path):
     """In a process of its own, as Isaac Lab cannot change between its engines in one."""
     command = [sys.executable, str(ROOT / "scripts" / "evaluate.py"), *words("physx", 20, tmp_path), "response=false"]

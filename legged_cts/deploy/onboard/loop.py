@@ -13,7 +13,7 @@ import numpy as np
 from legged_cts.deploy.commands import DeployOptions
 from legged_cts.deploy.contract import check
 from legged_cts.deploy.onboard.guards import Limits, Mode
-from legged_cts.deploy.onboard.link import Link, Reading
+from legged_cts.deploy.onboard.link import Link, MotorCommand, Reading
 from legged_cts.deploy.onboard.machine import Machine
 from legged_cts.deploy.onboard.operators import Keyboard, Operator, Plan, RemoteOperator, wants_damping
 from legged_cts.deploy.onboard.record import Recorder
@@ -22,6 +22,8 @@ from legged_cts.deploy.policy import OnnxPolicy
 from legged_cts.deploy.policy_file import policy_file
 from legged_cts.robots.spec import RobotSpec, load_robot
 
+AGAIN = 1.0
+"""After which a controller that follows a simulator's time stamps sends its command once more [s]."""
 LISTEN = 1.0
 """How long is listened for another controller before anything is published [s]."""
 
@@ -75,6 +77,7 @@ class Loop:
         self._dt = period or machine.control_dt
         self._due = self._start = self._last = -np.inf
         self._now = 0.0
+        self._sent: MotorCommand | None = None
         self.ending = False
         """Lie down and return; set it from a signal's handler."""
 
@@ -100,6 +103,7 @@ class Loop:
             request = "damp"
         sent = self._machine.step(now, reading, request, command, late)
         self._link.send(sent)
+        self._sent = sent
         seconds = time.perf_counter() - began
         self.timing.seconds.append(seconds)
         self.timing.misses += late
@@ -121,15 +125,20 @@ class Loop:
 
     def _next_by_state(self) -> tuple[float, Reading | None, bool]:
         timeout = max(self._machine.limits.state_timeout, self._dt)
-        until = time.monotonic() + timeout
+        began = time.monotonic()
+        until, again = began + timeout, began + AGAIN
         while True:
-            reading = self._link.read(max(0.0, until - time.monotonic()))
+            reading = self._link.read(max(0.0, min(until, again) - time.monotonic()))
             if reading is not None and reading.time >= self._due - 1e-6:
                 break
             # Frozen states come again and again, and are never due.
             if time.monotonic() >= until:
                 self._now += timeout
                 return self._now, None, False
+            # A simulator that had not met this end yet missed the first commands, and its clock waits for one.
+            if self._now == 0.0 and self._sent is not None and time.monotonic() >= again:
+                self._link.send(self._sent)
+                again = time.monotonic() + AGAIN
         self._now += reading.time - self._last if np.isfinite(self._last) else 0.0
         self._last, self._due = reading.time, max(self._due, reading.time - self._dt) + self._dt
         return self._now, reading, False

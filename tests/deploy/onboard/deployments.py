@@ -46,8 +46,8 @@ class Deployment:
         (folder / "sim.txt").write_text(happens.replace(";", "\n"))
         address = "127.0.0.1" if robot == "tron1" else "lo"
         common = [f"robot={robot}", f"interface={address}", f"domain={DOMAIN}"]
-        sim = ["dt=0.004", "rate=50", "patience=20", f"plan={folder}/sim.txt", f"duration={seconds + 10}"]
-        deploy = [f"policy={self.policy}", "pace=state", "state_timeout=20"]
+        sim = ["dt=0.004", "rate=50", "patience=60", f"plan={folder}/sim.txt", f"duration={seconds + 10}"]
+        deploy = [f"policy={self.policy}", "pace=state", "state_timeout=60"]
         if steps is not None:
             (folder / "plan.txt").write_text(steps.replace(";", "\n"))
             deploy += ["operator=plan", f"plan={folder}/plan.txt"]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pty
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from onboard_pair import Pair, PairLink
+from onboard_pair import DT, Pair, PairLink
 
 from legged_cts.deploy.commands import DeployOptions
 from legged_cts.deploy.onboard import loop as loop_module
@@ -169,6 +171,28 @@ def test_by_the_clock_periods_keep_to_their_grid(
     loop.run(duration=begun[-1] / 1e3 - 0.001)
     assert begins == begun and loop.timing.misses == misses
     assert 1e3 * loop.timing.lateness[0] == pytest.approx(1e3 * longer[0])
+
+
+def test_a_simulator_that_missed_the_first_commands_hears_them_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop_module, "AGAIN", 0.01)
+    pair, seen = Pair(), []
+    pair.machine.limits = dataclasses.replace(pair.machine.limits, state_timeout=1e4)
+
+    class Deaf(PairLink):
+        """Its time stands still until it hears a command, as a simulator's does; two are lost."""
+
+        def read(self, timeout: float) -> Reading:
+            time.sleep(min(timeout, 0.001))
+            return dataclasses.replace(super().read(timeout), time=DT * max(0, len(self.sent) - 2))
+
+    class Noted:
+        def poll(self, now: float, reading: Reading | None) -> tuple[str | None, np.ndarray | None]:
+            seen.append((round(now, 3), reading is None))
+            return None, None
+
+    link = Deaf(pair)
+    Loop(link, pair.machine, Noted(), pace="state").run(duration=0.1)
+    assert seen == [(round(DT * max(0, step), 3), False) for step in range(-1, 6)] and len(link.sent) > len(seen)
 
 
 def test_five_deadlines_missed_in_a_row_are_a_fault_and_four_are_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,189 @@
+"""Courses in the training simulators."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from legged_cts.deploy.courses import FRICTION
+from legged_cts.deploy.passages import Cell, Passage, cell, heading_rate
+from legged_cts.evaluation.response import hold
+from legged_cts.evaluation.rollout import Policy
+from legged_cts.mdp.terrain_columns import terrain_kinds
+from legged_cts.terrain.courses import WAY, Course, limit
+from legged_cts.terrain.grid import CELL, SIZE
+from legged_cts.training.compose import compose_task, plain
+from legged_cts.training.statistics import FALL_TERMS
+
+MAX_ENVS = 512
+
+
+def courses_config(
+    config: Mapping[str, Any], courses: Sequence[Course], episodes: int, given: Sequence[str]
+) -> dict[str, Any]:
+    """Return a task's configuration with the courses as its ground, side by side.
+
+    Robots start in the middle of a course, facing its end. Nobody pushes and friction is drawn from 0.4 to 1.2, unless
+    the command line says otherwise; noise, delays and the other randomised physics stay as configured.
+
+    Args:
+        config: Plain configuration of a training, not changed.
+        courses: The courses.
+        episodes: Robots per course; so many at most stand beside each other.
+        given: The words of the command line.
+    """
+    config = deepcopy(dict(config))
+    env = config["env"]
+    privileged = env["observations"]["privileged"]
+    if privileged["height_scan"] == "auto":  # as it was in training
+        privileged["height_scan"] = config["terrain"].get("type") == "grid"
+    env["scene"]["num_envs"] = len(courses) * max(1, min(episodes, MAX_ENVS // len(courses)))
+    ground = plain(compose_task(["terrain=rough"]))["terrain"]
+    kinds = {course.name: {"kind": course.entry.kind, "proportion": 1, **course.entry.values} for course in courses}
+    config["terrain"] = ground | {
+        "name": "courses", "kinds": kinds, "columns": len(courses), "levels": 1, "initial_level": 0, "size": SIZE,
+        "resolution": CELL, "seed": config["seed"],
+    }  # fmt: skip
+    env["curriculum"]["terrain_levels"] = False
+    env["commands"].update(heading=False, across=0.0, zero_probability=0.0)
+    env["reset"].update(yaw=[-0.1, 0.1], position=[-0.2, 0.2])
+    env["terminations"]["time_out"] = False
+    if not any(word.startswith("env.pushes.enabled=") for word in given):
+        env["pushes"]["enabled"] = False
+    randomised = env.get("randomization") or {}
+    if randomised.get("friction") and not any(word.startswith("env.randomization.friction=") for word in given):
+        randomised["friction"] = list(FRICTION)
+    return config
+
+
+@torch.inference_mode()
+def cross(
+    env: Any,
+    policy: Policy,
+    courses: Sequence[Course],
+    speeds: Sequence[float],
+    yaw_limits: tuple[float, float],
+    episodes: int,
+    seed: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Cell]:
+    """Send robots along courses at speeds.
+
+    Args:
+        env: ``RslRlVecEnvWrapper`` around a ``LeggedEnv`` of :func:`courses_config`.
+        policy: The policy, deterministic.
+        courses: The courses.
+        speeds: Commanded speeds [m/s], negative backwards.
+        yaw_limits: Range of the commanded yaw rate [rad/s].
+        episodes: Robots per course and speed.
+        seed: Of starts, noise and pushes.
+        progress: Told after every step how many are done, of how many at most.
+    """
+    each = env.num_envs // len(courses)
+    rounds = math.ceil(episodes / each)
+    dt = env.unwrapped.step_dt
+    lengths = [math.ceil(limit(speed) / dt) for speed in speeds for _ in range(rounds)]
+    before = [sum(lengths[:index]) for index in range(len(lengths))]
+    names, kind = terrain_kinds(env.unwrapped.scene.terrain, env.num_envs)
+    cells = []
+    for index, speed in enumerate(speeds):
+        passages: dict[str, list[Passage]] = {course.name: [] for course in courses}
+        for part in range(rounds):
+            number = index * rounds + part
+
+            def step_done(step: int, number: int = number) -> None:
+                if progress is not None:
+                    progress(before[number] + step, sum(lengths))
+
+            found = _round(env, policy, speed, yaw_limits, seed + part, step_done)
+            for at, passage in zip(kind.tolist(), found, strict=True):
+                passages[names[at]].append(passage)
+        cells += [cell(course, speed, passages[course.name][:episodes]) for course in courses]
+    return cells
+
+
+def _round(
+    env: Any,
+    policy: Policy,
+    speed: float,
+    yaw_limits: tuple[float, float],
+    seed: int,
+    step_done: Callable[[int], None],
+) -> list[Passage]:
+    inner = env.unwrapped
+    inner.seed(seed)
+    obs, _ = env.reset()
+    policy.reset()
+    state, term = inner.state, inner.command_manager.get_term("velocity")
+    n, device, direction = env.num_envs, inner.device, math.copysign(1.0, speed)
+    falls = [name for name in FALL_TERMS if name in inner.termination_manager.active_terms]
+    start = inner.scene.env_origins[:, 0].clone()
+    under_way = torch.ones(n, dtype=torch.bool, device=device)
+    arrived, fell = torch.zeros_like(under_way), torch.zeros_like(under_way)
+    seconds, way = torch.zeros(n, device=device), torch.zeros(n, device=device)
+    squares = torch.zeros(n, 2, device=device)
+    told = torch.zeros(n, 3, device=device)
+    told[:, 0] = speed
+    steps = math.ceil(limit(speed) / inner.step_dt)
+    for step in range(steps):
+        told[:, 2] = torch.from_numpy(heading_rate(state.yaw.cpu().numpy(), yaw_limits)).to(told)
+        hold(term, told)
+        obs, _, dones, _ = env.step(policy(obs))
+        policy.reset(dones)
+        done = dones > 0
+        for name in falls:
+            fell |= under_way & inner.termination_manager.get_term(name)
+        # Whose episode ended stands at its start again.
+        going = under_way & ~done
+        ahead = direction * (state.root_pos_w[:, 0] - start)
+        way = torch.where(going, ahead, way)
+        squares += state.ang_vel_b[:, :2].square() * going[:, None]
+        seconds += inner.step_dt * under_way
+        arrived |= going & (ahead >= WAY)
+        under_way = going & ~arrived
+        step_done(step + 1)
+        if not bool(under_way.any()):
+            break
+    rates = (squares / (seconds / inner.step_dt)[:, None]).sqrt()
+    columns = (arrived.tolist(), fell.tolist(), (way / seconds).tolist(), *rates.T.tolist())
+    return [Passage(*values) for values in zip(*columns, strict=True)]
+
+
+def plot(path: Path, cells: Mapping[str, Sequence[Cell]]) -> None:
+    """Draw the share that arrived against height or slope: a panel per group, a line per role and speed."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    found = [one for of_role in cells.values() for one in of_role if one.course.size]
+    groups = {one.course.group: one.course.axis for one in found}
+    columns = min(4, max(1, len(groups)))
+    rows = math.ceil(max(1, len(groups)) / columns)
+    figure, axes = pyplot.subplots(rows, columns, figsize=(3.4 * columns, 2.8 * rows), squeeze=False)
+    for axis, (group, label) in zip(axes.flat, groups.items(), strict=False):
+        scale = 1.0 if label.endswith("[deg]") else 100.0
+        for role, of_role in cells.items():
+            for told in dict.fromkeys(one.told for one in of_role):
+                line = [one for one in of_role if one.course.group == group and one.told == told]
+                x, y = [scale * one.course.size for one in line], [one.success for one in line]
+                reach = [
+                    [max(0.0, one.success - one.low) for one in line],
+                    [max(0.0, one.high - one.success) for one in line],
+                ]
+                style = "-" if role == "student" else "--"
+                axis.errorbar(x, y, reach, fmt=f"o{style}", markersize=3, capsize=2, label=f"{role}, {told:+g} m/s")
+        axis.set(title=group.replace("_", " "), xlabel=label, ylim=(-0.03, 1.03))
+        axis.grid(alpha=0.3)
+    for axis in list(axes.flat)[len(groups) :]:
+        axis.axis("off")
+    axes[0][0].set_ylabel("share that arrived")
+    axes[0][0].legend(frameon=False, fontsize=7)
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
