@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from rsl_rl.modules import MLP
@@ -25,6 +26,8 @@ class ExposedEncoder(Encoder):
     ratio: torch.Tensor
     seen: torch.Tensor
     """Blocks that are shown, bool [G]; in checkpoints, so that a policy sees later what it saw when it was saved."""
+    block: torch.Tensor
+    """Number of each column's block [m]."""
 
     def __init__(
         self,
@@ -66,6 +69,8 @@ class ExposedEncoder(Encoder):
         self._by_group = blocks is None
         self.register_buffer("ratio", torch.ones(()))
         self.register_buffer("seen", torch.ones(len(self._blocks), dtype=torch.bool))
+        block = torch.arange(len(self._blocks)).repeat_interleave(torch.tensor(list(self._blocks.values())))
+        self.register_buffer("block", block)
         self.expose("ratio")
         self.mlp = MLP(self.exposure.output_dim, latent_dim, list(hidden_dims), activation)
 
@@ -97,18 +102,18 @@ class ExposedEncoder(Encoder):
     def ties(self, x: Mirror, z: Mirror) -> Ties:
         """Yield the ties of the MLP, whose bits are those of a mirrored robot, too.
 
-        Raises:
-            ValueError: If the mirror image of a block is not that block.
+        Columns that change places with each other are put into one block, or it might hide one side of the robot alone.
         """
-        block = torch.arange(len(self._blocks)).repeat_interleave(torch.tensor(list(self._blocks.values())))
-        if (block[x.index] != block).any():
-            raise ValueError(
-                "symmetry=exact: a block of networks.teacher_encoder.blocks may hide one side of the robot alone; set"
-                " it to null, for one block per observation group, or take symmetry=none"
-            )
+        if (self.block[x.index] != self.block).any():
+            _, pair = torch.minimum(torch.arange(len(x)), x.index).unique(return_inverse=True)
+            self.block.copy_(pair * len(self._blocks) // (int(pair.max()) + 1))
         return mlp_ties(self.mlp, joined((x, same(len(self._blocks)))), z)
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        state_dict.setdefault(f"{prefix}block", self.block)  # checkpoints of before there was a choice
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Encode states [B, m] into latents [B, latent_dim]."""
-        x = self.exposure.apply(self.normalizer(x), self.seen.expand(len(x), -1))
+        x = self.exposure.apply(self.normalizer(x), self.seen.expand(len(x), -1), self.block)
         return self.project(self.mlp(x))

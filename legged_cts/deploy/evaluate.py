@@ -15,18 +15,14 @@ from legged_cts.deploy.contract import COMMANDS, PolicyContract, check
 from legged_cts.deploy.controller import Controller
 from legged_cts.deploy.mujoco_robot import MujocoRobot, SensorNoise
 from legged_cts.deploy.policy import OnnxPolicy
+from legged_cts.deploy.protocol import COMMAND_PERIOD, GRAVITY, SETTLING, ZERO_COMMANDS, narrowed
 from legged_cts.deploy.robot import Array
 from legged_cts.robots.mjcf import body_mass
 from legged_cts.robots.spec import RobotSpec, load_robot
 from legged_cts.terrain.grid import rough_terrain
 from legged_cts.terrain.heights import Heightfield
 
-COMMAND_RANGES = {"lin_vel_x": (-1.0, 1.0), "lin_vel_y": (-0.5, 0.5), "ang_vel_z": (-1.0, 1.0)}
-COMMAND_PERIOD = 5.0
-ZERO_COMMANDS = 0.1
-SETTLING = 1.0
 MAX_TILT = 1.0
-GRAVITY = 9.81
 
 
 @dataclass(frozen=True)
@@ -100,16 +96,6 @@ def draw_command(rng: np.random.Generator, ranges: Mapping[str, tuple[float, flo
     return np.zeros(3) if rng.random() < ZERO_COMMANDS else command
 
 
-def evaluation_ranges(contract: PolicyContract) -> dict[str, tuple[float, float]]:
-    """The usual command ranges, narrowed to what the policy was trained for (all of that where they do not meet)."""
-    ranges = {}
-    for name, (low, high) in COMMAND_RANGES.items():
-        trained_low, trained_high = contract.command_ranges[name]
-        low, high = max(low, trained_low), min(high, trained_high)
-        ranges[name] = (low, high) if low <= high else (trained_low, trained_high)
-    return ranges
-
-
 def fallen(robot: MujocoRobot) -> bool:
     """Whether the base touched the ground, tilts over 1 rad or is lower than half its nominal height."""
     return robot.base_touched or robot.tilt > MAX_TILT or robot.clearance < 0.5 * robot.spec.nominal_height
@@ -163,7 +149,7 @@ def run_episode(
     controller = Controller(policy, robot)
     rng = np.random.default_rng((seed, 1))
     robot.reset(yaw=rng.uniform(-np.pi, np.pi))
-    ranges = evaluation_ranges(policy.contract)
+    ranges = narrowed(policy.contract.command_ranges)
     dt = robot.control_dt
     period, settling, steps = round(COMMAND_PERIOD / dt), round(SETTLING / dt), round(duration / dt)
     errors: list[tuple[float, float]] = []
@@ -258,7 +244,7 @@ def evaluate(
         "trained_steps": contract.trained_steps,
         "terrain": conditions.terrain,
         "difficulty": conditions.difficulty if conditions.terrain == "rough" else 0.0,
-        "command_ranges": evaluation_ranges(contract),
+        "command_ranges": narrowed(contract.command_ranges),
         "duration": duration,
         "seeds": seeds,
         "metrics": summarise(list(by_seed.values())),

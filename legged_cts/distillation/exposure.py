@@ -94,8 +94,13 @@ class Exposure:
             return torch.rand(shape, generator=generator) < ratio
         return (self._ranks < round(ratio * len(self.names))).expand(shape)
 
-    def apply(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def apply(self, x: torch.Tensor, mask: torch.Tensor, groups: torch.Tensor | None = None) -> torch.Tensor:
         """Hide what the mask [B, G] hides in normalised observations x [B, n]; returns [B, ``output_dim``].
+
+        Args:
+            x: Observations.
+            mask: Which groups are seen.
+            groups: Number of each column's group, long [n]; None: groups are neighbouring columns, by their sizes.
 
         Raises:
             ValueError: If the groups do not add up to n.
@@ -105,7 +110,8 @@ class Exposure:
             raise ValueError(f"the groups of the exposure have {width} columns, the input {x.shape[-1]}")
         if self.mode == "full":
             return x
-        self._group_of_column = self._group_of_column.to(mask.device)  # moves once, not in every pass
-        columns = mask[:, self._group_of_column]
+        if groups is None:
+            groups = self._group_of_column = self._group_of_column.to(mask.device)  # moves once, not in every pass
+        columns = mask[:, groups]
         # where, not a product: a hidden value may be infinite
         return torch.cat([torch.where(columns, x, torch.zeros_like(x)), mask.to(x.dtype)], dim=-1)

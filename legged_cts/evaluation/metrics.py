@@ -10,9 +10,6 @@ from dataclasses import dataclass, fields
 
 import torch
 
-GRAVITY = 9.81
-SETTLING_S = 1.0
-"""Seconds after each new command that are left out of all metrics."""
 MOVING = 0.1
 """Commanded planar speed [m/s] from which the cost of transport means something."""
 CONTACT_FORCE = 1.0
@@ -139,7 +136,7 @@ class EpisodeAccumulator:
         Args:
             sample: The step; rows of environments that are not measured may hold anything.
             running: Whether the environment's episode goes on after this step [N].
-            settled: Whether its command is older than :data:`SETTLING_S` [N].
+            settled: Whether its command is older than ``SETTLING`` [N].
         """
         measured = running & settled
         lin, yaw = tracking_errors(sample.command, sample.velocity)

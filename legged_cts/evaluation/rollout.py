@@ -11,7 +11,8 @@ from typing import Any, Protocol
 import torch
 from tensordict import TensorDict
 
-from legged_cts.evaluation.metrics import GRAVITY, SETTLING_S, EpisodeAccumulator, Episodes, Sample, heading_velocity
+from legged_cts.deploy.protocol import COMMAND_PERIOD, GRAVITY, SETTLING, ZERO_COMMANDS, narrowed
+from legged_cts.evaluation.metrics import EpisodeAccumulator, Episodes, Sample, heading_velocity
 from legged_cts.mdp.terrain_columns import terrain_kinds
 from legged_cts.training.statistics import FALL_TERMS
 
@@ -26,11 +27,6 @@ class Policy(Protocol):
     def reset(self, dones: torch.Tensor | None = None) -> None:
         """Forget the states of environments whose episode ended (bool or long [N]); None is all of them."""
         ...
-
-
-COMMAND_RANGES = {"lin_vel_x": (-1.0, 1.0), "lin_vel_y": (-0.5, 0.5), "ang_vel_z": (-1.0, 1.0)}
-COMMAND_PERIOD_S = 5.0
-ZERO_COMMANDS = 0.1
 
 
 def evaluation_config(config: Mapping[str, Any], num_envs: int, duration: float) -> dict[str, Any]:
@@ -48,18 +44,15 @@ def evaluation_config(config: Mapping[str, Any], num_envs: int, duration: float)
     Raises:
         ValueError: If an episode is shorter than what is left out after each command.
     """
-    if not duration > SETTLING_S:
-        raise ValueError(f"duration must be above {SETTLING_S} s, which is not measured, got {duration}")
+    if not duration > SETTLING:
+        raise ValueError(f"duration must be above {SETTLING} s, which is not measured, got {duration}")
     config = deepcopy(dict(config))
     env, terrain = config["env"], config["terrain"]
     env["scene"]["num_envs"] = num_envs
     env["episode_length_s"] = duration
     commands = env["commands"]
-    for name, (low, high) in COMMAND_RANGES.items():
-        trained_low, trained_high = commands[name]
-        narrowed = max(low, trained_low), min(high, trained_high)
-        commands[name] = list(narrowed if narrowed[0] <= narrowed[1] else (trained_low, trained_high))
-    commands.update(heading=False, across=0.0, resampling_s=COMMAND_PERIOD_S, zero_probability=ZERO_COMMANDS)
+    commands.update({axis: list(bounds) for axis, bounds in narrowed(commands).items()})
+    commands.update(heading=False, across=0.0, resampling_s=COMMAND_PERIOD, zero_probability=ZERO_COMMANDS)
     env["curriculum"]["terrain_levels"] = False
     if "levels" in terrain:
         terrain["initial_level"] = terrain["levels"] - 1
@@ -114,7 +107,7 @@ def _round(env: Any, policy: Policy, seed: int, step_done: Callable[[int], None]
     active = torch.ones(n, dtype=torch.bool, device=device)
     passed = torch.zeros(n, dtype=torch.bool, device=device)
     falls = [name for name in FALL_TERMS if name in inner.termination_manager.active_terms]
-    settled_below = commands.cfg.resampling_time_range[0] - SETTLING_S
+    settled_below = commands.cfg.resampling_time_range[0] - SETTLING
     for step in range(int(inner.max_episode_length)):
         command, settled = inner.command.clone(), commands.time_left <= settled_below
         obs, _, dones, _ = env.step(policy(obs))

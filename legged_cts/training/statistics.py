@@ -11,7 +11,8 @@ import torch
 from rsl_rl.env import VecEnv
 
 from legged_cts.algorithms.reduce import joint_sum
-from legged_cts.evaluation.metrics import SETTLING_S, heading_velocity, tracking_errors
+from legged_cts.deploy.protocol import SETTLING
+from legged_cts.evaluation.metrics import heading_velocity, tracking_errors
 from legged_cts.mdp.terrain_columns import terrain_kinds
 from legged_cts.roles import ROLES
 from legged_cts.training.climbs import ClimbStatistics
@@ -228,7 +229,7 @@ class _Probe:
         weights = [unwrapped.reward_manager.get_term_cfg(terms[i]).weight for i in self._tracking]
         self._best = sum(weights) or 1.0
         self._falls = [name for name in FALL_TERMS if name in unwrapped.termination_manager.active_terms]
-        self._settled_below = _resampling(unwrapped) - SETTLING_S
+        self._settled_below = _resampling(unwrapped) - SETTLING
         self._command = unwrapped.command.clone()
         self._settled = torch.zeros(unwrapped.num_envs, dtype=torch.bool, device=unwrapped.device)
 

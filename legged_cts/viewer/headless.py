@@ -14,13 +14,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from legged_cts.deploy.contract import COMMANDS
+from legged_cts.deploy.protocol import SETTLING
 from legged_cts.deploy.robot import Array
 from legged_cts.deploy.video import FrameRenderer, VideoWriter
 from legged_cts.viewer.session import UPRIGHT, Simulation
 
 FPS = 25.0
-SETTLING = 1.0
-"""Seconds after each new command that the tracking errors leave out."""
 SMOOTHING = 0.2
 
 

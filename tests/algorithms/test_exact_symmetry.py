@@ -10,6 +10,7 @@ from toy_env import DriftEnv
 
 from legged_cts.algorithms.config import runner_cfg
 from legged_cts.envs.symmetry import EnvironmentMirror
+from legged_cts.models import mirrored
 from legged_cts.models.latent_model import LATENT
 from legged_cts.models.mirrored import halves
 from legged_cts.robots.symmetry import Mirror, joined
@@ -18,8 +19,6 @@ PAIR = Mirror(np.array([1, 0]), np.array([-1.0, -1.0]))
 GROUPS = {"proprioception": PAIR, "history": PAIR, "privileged": joined([PAIR, PAIR])}
 FILES = {"multi_teacher": ("first", "second"), "tiny_student": ("teacher",)}
 """Methods whose teachers come from checkpoints, with the names of those."""
-BLIND = ("adaptive_exposure",)
-"""Methods whose teacher may be shown one side of the robot alone."""
 
 
 def mirror_env(num_envs: int = 16) -> DriftEnv:
@@ -63,7 +62,7 @@ def teacher_file(tmp_path_factory):
     return str(write_teacher(tmp_path_factory.mktemp("teacher")))
 
 
-@pytest.mark.parametrize("name", ["cts", *(name for name in METHODS if name not in BLIND)])
+@pytest.mark.parametrize("name", ["cts", *METHODS])
 def test_every_method_keeps_it(name, teacher_file):
     entry = {"source": "checkpoint", "checkpoint": teacher_file, "terrain": []}
     nodes = {"algorithm": {"teachers": {key: entry for key in FILES[name]}}} if name in FILES else {}
@@ -77,16 +76,31 @@ def test_every_method_keeps_it(name, teacher_file):
     assert_commutes(alg)
 
 
-@pytest.mark.parametrize("name", BLIND)
-def test_a_teacher_that_may_see_one_side_alone_is_refused(name):
-    with pytest.raises(
-        ValueError, match=r"symmetry=exact: a block of networks\.teacher_encoder\.blocks may hide one side"
-    ):
-        build(exact_cfg(name), env=mirror_env())
+def test_a_block_hides_both_sides_of_a_robot_or_none():
+    alg, _ = build(exact_cfg("adaptive_exposure", {"networks": {"teacher_encoder": {"blocks": 2}}}), env=mirror_env())
+    encoder = alg._raw_actor.teacher_encoder
+    assert encoder.block.tolist() == [0, 0, 1, 1]
+    encoder.block.copy_(torch.tensor([0, 1, 1, 0]))
+    x = mirrored.Mirror.of(joined([PAIR, PAIR]))
+    list(encoder.ties(x, halves(alg._raw_actor.latent_dim)))
+    assert encoder.block.tolist() == [0, 0, 1, 1]
+    for shown in ([True, False], [False, True]):
+        encoder.seen.copy_(torch.tensor(shown))
+        assert_commutes(alg)
 
 
-def test_a_teacher_that_is_shown_whole_groups_is_not():
-    alg, env = build(exact_cfg(BLIND[0], {"networks": {"teacher_encoder": {"blocks": None}}}), env=mirror_env())
+def test_a_checkpoint_of_an_encoder_with_neighbouring_blocks_is_read():
+    alg, _ = build(method_cfg("adaptive_exposure", 4, None))
+    encoder = alg._raw_actor.teacher_encoder
+    state = encoder.state_dict()
+    assert state.pop("block").tolist() == [0, 1, 2, 3]
+    encoder.load_state_dict(state)
+
+
+def test_a_teacher_that_is_shown_whole_groups_keeps_it():
+    alg, env = build(
+        exact_cfg("adaptive_exposure", {"networks": {"teacher_encoder": {"blocks": None}}}), env=mirror_env()
+    )
     rollout(alg, env)
     alg.update()
     assert_commutes(alg)

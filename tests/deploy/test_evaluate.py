@@ -6,12 +6,10 @@ from deploy_policies import COUNT_GAIN, make_contract, write_counting_policy, wr
 
 from legged_cts.deploy.contract import ContractError
 from legged_cts.deploy.evaluate import (
-    COMMAND_RANGES,
     Conditions,
     Episode,
     draw_command,
     evaluate,
-    evaluation_ranges,
     run_episode,
     student_t,
     summarise,
@@ -19,6 +17,7 @@ from legged_cts.deploy.evaluate import (
 )
 from legged_cts.deploy.mujoco_robot import MujocoRobot
 from legged_cts.deploy.policy import OnnxPolicy
+from legged_cts.deploy.protocol import COMMAND_RANGES, narrowed
 from legged_cts.robots.spec import load_robot
 
 
@@ -35,7 +34,7 @@ def test_ranges_are_narrowed_to_the_trained_ones() -> None:
     contract = make_contract(
         command_ranges={"lin_vel_x": (-2.0, 0.6), "lin_vel_y": (0.0, 0.0), "ang_vel_z": (1.5, 2.0)}
     )
-    ranges = evaluation_ranges(contract)
+    ranges = narrowed(contract.command_ranges)
     assert ranges == {"lin_vel_x": (-1.0, 0.6), "lin_vel_y": (0.0, 0.0), "ang_vel_z": (1.5, 2.0)}
 
 
