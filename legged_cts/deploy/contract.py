@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from legged_cts.robots.gait import Gait
+from legged_cts.robots.gait import RESTING, Gait
 from legged_cts.trust.plain import check_identifier, check_plain, show
 
 if TYPE_CHECKING:
@@ -207,7 +207,8 @@ class PolicyContract:
         """The contract as JSON, losslessly: Python writes the shortest digits that read back as the same float."""
         fields = dataclasses.asdict(self)
         if self.gait is not None and self.version < STILL_SINCE:
-            del fields["gait"]["still"]
+            for name in RESTING:
+                del fields["gait"][name]
         fields["observations"] = [term._asdict() for term in self.observations]
         for name in _unknown_to(self.version):
             del fields[name]
@@ -390,13 +391,16 @@ def _gait(value: Any, version: int) -> Gait | None:
     if value is None:
         return None
     if not isinstance(value, Gait):
-        _keys("gait", value, [f.name for f in dataclasses.fields(Gait) if f.name != "still" or version >= STILL_SINCE])
+        _keys(
+            "gait", value, [f.name for f in dataclasses.fields(Gait) if f.name not in RESTING or version >= STILL_SINCE]
+        )
         try:
             value = Gait(**value)
         except ValueError as error:
             raise ContractError(str(error)) from error
     if version < STILL_SINCE:
-        _expect(f"gait.still in version {version}", value.still, 0.0)
+        for name in RESTING:
+            _expect(f"gait.{name} in version {version}", getattr(value, name), 0.0)
     return value
 
 

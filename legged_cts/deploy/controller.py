@@ -40,16 +40,15 @@ class Controller:
         low, high = np.array([contract.command_ranges[name] for name in COMMANDS]).T
         self._command_limits = (low, high) if clip_commands else None
         self._clip_reported = False
-        gait = contract.gait
-        self._phase_step = 0.0 if gait is None else gait.frequency * contract.control_dt
         self.phase = 0.0
         """Phase of the gait's clock at the next step, in cycles; 0 without a gait."""
+        self._stopped = math.inf
         policy.reset()
 
     def reset(self) -> None:
         """Begins anew: forgets the history, the state and the last action, and starts the gait's clock."""
         self._policy.reset()
-        self.phase = 0.0
+        self.phase, self._stopped = 0.0, math.inf
         self._last_action = np.zeros_like(self._last_action)
 
     def step(self, command: Array) -> Array:
@@ -66,11 +65,23 @@ class Controller:
         """
         state = self._robot.read_state()
         command = self._within_limits(np.asarray(command, dtype=np.float64))
-        frame = build_observation(self._policy.contract, state, command, self._last_action, self.phase)
+        frame = build_observation(self._policy.contract, state, command, self._last_action, self._clock(command))
         self._last_action = self._policy.act(frame)
         self._robot.send_targets(self._policy.joint_targets(self._last_action))
-        self.phase = (self.phase + self._phase_step) % 1.0
         return self._last_action
+
+    def _clock(self, command: Array) -> float | None:
+        """Return the phase that the policy sees in this step, None while the clock rests, and go on to the next."""
+        contract = self._policy.contract
+        gait, dt = contract.gait, contract.control_dt
+        if gait is None:
+            return None
+        phase, stands = self.phase, float(np.linalg.norm(command)) < gait.still
+        # A step's rounding must not decide.
+        rests = stands and self._stopped > gait.linger - 0.5 * dt
+        self._stopped = self._stopped + dt if stands else 0.0
+        self.phase = (phase + gait.frequency * dt) % 1.0
+        return None if rests else phase
 
     def _within_limits(self, command: Array) -> Array:
         # What is no command, the observation refuses; infinity is none and must not pass as the limit.

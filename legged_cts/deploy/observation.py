@@ -11,7 +11,7 @@ from legged_cts.deploy.robot import Array, RobotState, projected_gravity
 
 
 def build_observation(
-    contract: PolicyContract, state: RobotState, command: Array, last_action: Array, phase: float = 0.0
+    contract: PolicyContract, state: RobotState, command: Array, last_action: Array, phase: float | None = None
 ) -> Array:
     """The proprioception o_t as the policy saw it in training.
 
@@ -20,7 +20,7 @@ def build_observation(
         state: sensor reading, joints in the contract's order.
         command: (v_x, v_y, yaw rate) [m/s, m/s, rad/s].
         last_action: the last action the policy gave, clipped, before scaling [d].
-        phase: of the gait's clock, in cycles; of no account to a policy without a gait.
+        phase: of the gait's clock, in cycles; None while it rests, and without a gait.
 
     Returns:
         o_t, float32 [n].
@@ -35,7 +35,7 @@ def build_observation(
         "joint_pos": np.asarray(state.joint_pos) - np.asarray(contract.default_joint_pos),
         "joint_vel": state.joint_vel,
         "last_action": last_action,
-        GAIT_PHASE: _clock(contract, command, phase),
+        GAIT_PHASE: (0.0, 0.0) if phase is None else (math.sin(2.0 * math.pi * phase), math.cos(2.0 * math.pi * phase)),
     }
     parts = []
     for term in contract.observations:
@@ -44,9 +44,3 @@ def build_observation(
             raise ValueError(f"observation term '{term.name}': expected shape ({term.size},), got {value.shape}")
         parts.append(term.scale * value)
     return np.concatenate(parts).astype(np.float32)
-
-
-def _clock(contract: PolicyContract, command: Array, phase: float) -> tuple[float, float]:
-    if contract.gait is None or float(np.linalg.norm(command)) < contract.gait.still:
-        return 0.0, 0.0
-    return math.sin(2.0 * math.pi * phase), math.cos(2.0 * math.pi * phase)

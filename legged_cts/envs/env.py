@@ -157,7 +157,7 @@ class LeggedEnv(ManagerBasedRLEnv):
         command = self.command.clone()
         self.push_velocity.zero_()
         if self.gait is not None:
-            self.gait.advance()
+            self.gait.advance(self.command)
         threads = torch.get_num_threads()
         if self.device == "cpu":
             # The terms' tensors are small: threads gain nothing there, and while they wait they spin on the cores that

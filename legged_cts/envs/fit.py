@@ -35,7 +35,7 @@ def check_task_and_robot(config: Mapping[str, Any]) -> RobotSpec:
             if by_joint[joint] != by_joint[twin]:
                 raise ValueError(
                     f"env.actions.scale: {joint} and its mirror image {twin} must have the same scale with symmetry, "
-                    f"got {by_joint[joint]} and {by_joint[twin]}"
+                    f"got {by_joint[joint]} and {by_joint[twin]}; or take symmetry=none"
                 )
     return spec
 

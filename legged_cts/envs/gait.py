@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from legged_cts.robots.feet import foot_frames, foot_pairs
-from legged_cts.robots.gait import Gait
+from legged_cts.robots.gait import RESTING, Gait
 from legged_cts.robots.spec import RobotSpec
 from legged_cts.trust.patterns import matching
 
@@ -42,7 +42,8 @@ def task_gait(env: Mapping[str, Any], spec: RobotSpec) -> Gait | None:
         frequency = round(STRIDES * math.sqrt(GRAVITY / spec.nominal_height), 2)
     if foot_height is None:
         foot_height = round(FOOT_HEIGHT * spec.nominal_height, 3)
-    gait = Gait(frequency, offsets, node["duty"], foot_height, node.get("still", 0.0))
+    resting = {name: node.get(name, 0.0) for name in RESTING}
+    gait = Gait(frequency, offsets, node["duty"], foot_height, **resting)
     if len(gait.offsets) != len(spec.feet):
         raise ValueError(
             f"env.gait.offsets: {len(gait.offsets)} numbers for the {len(spec.feet)} feet of '{spec.name}': "

@@ -22,7 +22,7 @@ def read_worlds(env: LeggedEnv) -> State:
     ``root_pose``: position and orientation XYZW of the base link, world frame; ``root_velocity``: velocity of the
     base's centre of mass [m/s, rad/s], world frame; ``joint_pos``, ``joint_vel``: in the spec's order [rad, rad/s];
     ``action``, ``previous_action``, ``target`` [rad]: of the last step, which still holds for ``delay_ticks``;
-    ``command``: v_x, v_y, yaw rate; ``phase``: of the gait, if there is one.
+    ``command``: v_x, v_y, yaw rate; ``phase`` and ``stopped`` [s]: of the gait's clock, if there is one.
     """
     data, term = env.scene["robot"].data, env.joint_action
     state = {
@@ -37,7 +37,7 @@ def read_worlds(env: LeggedEnv) -> State:
         "command": env.command,
     }
     if env.gait is not None:
-        state["phase"] = env.gait.phase
+        state["phase"], state["stopped"] = env.gait.phase, env.gait.stopped
     return {name: value.clone() for name, value in state.items()}
 
 
@@ -57,6 +57,7 @@ def write_world(env: LeggedEnv, world: int, state: Mapping[str, torch.Tensor]) -
     env.command[ids] = state["command"]
     if env.gait is not None:
         env.gait.phase[ids] = state["phase"]
+        env.gait.stopped[ids] = state.get("stopped", torch.inf)
 
 
 def read_physics(env: LeggedEnv, world: int) -> State:

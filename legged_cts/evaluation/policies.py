@@ -97,9 +97,8 @@ def _gait_override(contract: PolicyContract) -> str:
     gait = contract.gait
     if gait is None:
         return "env.gait=null"
-    offsets = ",".join(map(repr, gait.offsets))
-    values = f"frequency:{gait.frequency!r},duty:{gait.duty!r},foot_height:{gait.foot_height!r},still:{gait.still!r}"
-    return f"env.gait={{{values},offsets:[{offsets}]}}"
+    values = dataclasses.asdict(gait) | {"offsets": list(gait.offsets)}
+    return f"env.gait={{{','.join(f'{name}:{value!r}' for name, value in values.items())}}}"
 
 
 def check_task(info: Mapping[str, Any], contract: PolicyContract) -> None:

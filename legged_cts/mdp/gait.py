@@ -23,20 +23,28 @@ class GaitClock:
         self.gait = gait
         self.phase = torch.rand(num_envs, device=device)
         """Phase [N]."""
-        self._advance = gait.frequency * step_dt
+        self.stopped = torch.full((num_envs,), math.inf, device=device)
+        """Seconds for which the command has asked each robot to stand [N]; infinity from an episode's start on."""
+        self._step_dt = step_dt
         self._offsets = torch.tensor(gait.offsets, device=device)
 
-    def advance(self) -> None:
-        """Go on by one control step."""
-        self.phase = (self.phase + self._advance) % 1.0
+    def advance(self, command: torch.Tensor) -> None:
+        """Go on by one control step, for which the command [N, 3] held."""
+        self.phase = (self.phase + self.gait.frequency * self._step_dt) % 1.0
+        self.stopped = torch.where(self._stands(command), self.stopped + self._step_dt, 0.0)
 
     def reset(self, env_ids: torch.Tensor | slice) -> None:
         """Draw a phase for environments that start anew."""
         self.phase[env_ids] = torch.rand_like(self.phase[env_ids])
+        self.stopped[env_ids] = math.inf
 
     def rests(self, command: torch.Tensor) -> torch.Tensor:
-        """Whether the command [N, 3] asks each robot to stand, bool [N, 1]."""
-        return command.norm(dim=1, keepdim=True) < self.gait.still
+        """Whether the clock rests: the command [N, 3] asks a robot to stand, and it has had time to; bool [N, 1]."""
+        # A step's rounding must not decide.
+        return (self._stands(command) & (self.stopped > self.gait.linger - 0.5 * self._step_dt))[:, None]
+
+    def _stands(self, command: torch.Tensor) -> torch.Tensor:
+        return command.norm(dim=1) < self.gait.still
 
     def signal(self, command: torch.Tensor) -> torch.Tensor:
         """What the policy sees of the clock [N, 2]: sine and cosine of the phase, both 0 while it rests."""

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+RESTING = ("still", "linger")
+"""Fields that say when the clock rests."""
+
 
 @dataclass(frozen=True)
 class Gait:
@@ -19,6 +22,7 @@ class Gait:
         foot_height: Clearance of a foot at the apex of its swing [m].
         still: The clock rests, and all feet should stand, while the command's norm is below this [m/s or rad/s]; 0:
             it never does, as for a robot that balances by stepping.
+        linger: Seconds that the clock goes on after the command fell below that, for the steps in which a robot stops.
     """
 
     frequency: float
@@ -26,6 +30,7 @@ class Gait:
     duty: float
     foot_height: float
     still: float = 0.0
+    linger: float = 0.0
 
     def __post_init__(self) -> None:
         """Check every field and bring it to its exact type.
@@ -40,9 +45,11 @@ class Gait:
                 wanted = "lie between 0 and 1" if name == "duty" else "be above 0"
                 raise ValueError(f"gait.{name} must {wanted}, got {value!r}")
             put(self, name, value)
-        put(self, "still", _number("gait.still", self.still))
-        if self.still < 0.0:
-            raise ValueError(f"gait.still must not be below 0, got {self.still!r}")
+        for name in RESTING:
+            value = _number(f"gait.{name}", getattr(self, name))
+            if value < 0.0:
+                raise ValueError(f"gait.{name} must not be below 0, got {value!r}")
+            put(self, name, value)
         if not isinstance(self.offsets, Sequence) or isinstance(self.offsets, str) or not self.offsets:
             raise ValueError(f"gait.offsets must be a list with one number per foot, got {self.offsets!r}")
         put(self, "offsets", tuple(_number(f"gait.offsets[{i}]", value) for i, value in enumerate(self.offsets)))

@@ -165,6 +165,7 @@ class GaitNode(Node):
     duty: _Duty
     foot_height: Positive | None = None
     still: NotNegative = 0.0
+    linger: NotNegative = 0.0
 
 
 class Randomization(Node):

@@ -31,10 +31,14 @@ def test_json_keeps_every_field(contract: PolicyContract) -> None:
 
 
 def test_a_clock_that_rests_came_with_version_5() -> None:
-    gait = dataclasses.replace(make_gait_contract().gait, still=0.1)  # type: ignore[type-var]
+    gait = dataclasses.replace(make_gait_contract().gait, still=0.1, linger=1.0)  # type: ignore[type-var]
     resting = make_gait_contract(gait=gait, version=5, network_hash="0" * 64)
     fields = json.loads(resting.to_json())
-    assert fields["gait"]["still"] == 0.1 and PolicyContract.from_json(resting.to_json()) == resting
+    assert (
+        fields["gait"]["still"] == 0.1
+        and fields["gait"]["linger"] == 1.0
+        and PolicyContract.from_json(resting.to_json()) == resting
+    )
     del fields["gait"]["still"]
     with pytest.raises(ContractError, match="gait: the field 'still' is missing"):
         PolicyContract.from_json(json.dumps(fields))

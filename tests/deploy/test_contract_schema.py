@@ -79,7 +79,7 @@ def test_every_version_fits_as_it_is_written(version: int) -> None:
         assert not valid(changed, SCHEMA)
     if version > 1:
         changed = copy.deepcopy(written)
-        changed["gait"].pop("still") if version >= STILL_SINCE else changed["gait"].update(still=0.0)
+        changed["gait"].pop("linger") if version >= STILL_SINCE else changed["gait"].update(linger=0.0)
         assert not valid(changed, SCHEMA)
 
 
@@ -99,10 +99,10 @@ WRONG = {
     "history_reset": ["ones"],
     "command_ranges": [{}, {"lin_vel_x": [0, 1]}, {"lin_vel_x": [0], "lin_vel_y": [0, 1], "ang_vel_z": [0, 1]}],
     "trained_steps": [-1, 0.5],
-    "gait": [{}, 1, {"frequency": 0, "offsets": [0], "duty": 0.5, "foot_height": 0.1, "still": 0.1},
-             {"frequency": 1, "offsets": [], "duty": 0.5, "foot_height": 0.1, "still": 0.1},
-             {"frequency": 1, "offsets": [0], "duty": 1, "foot_height": 0.1, "still": 0.1},
-             {"frequency": 1, "offsets": [0], "duty": 0.5, "foot_height": 0.1, "still": -0.1},
+    "gait": [{}, 1, {"frequency": 0, "offsets": [0], "duty": 0.5, "foot_height": 0.1, "still": 0.1, "linger": 0},
+             {"frequency": 1, "offsets": [], "duty": 0.5, "foot_height": 0.1, "still": 0.1, "linger": 0},
+             {"frequency": 1, "offsets": [0], "duty": 1, "foot_height": 0.1, "still": 0.1, "linger": 0},
+             {"frequency": 1, "offsets": [0], "duty": 0.5, "foot_height": 0.1, "still": -0.1, "linger": 0},
              {"frequency": 1, "offsets": [0], "duty": 0.5, "foot_height": 0.1}],
     "state_size": [-1, 1.5, "0"],
     "network_hash": ["0", "G" * 64, 0],

@@ -1,5 +1,6 @@
 """The control loop with a clock: what the policy sees of it, step by step."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,23 @@ def test_the_phase_starts_at_zero_and_advances_by_frequency_times_control_dt(tmp
     np.testing.assert_allclose(clocks(controller, policy, 30), expected, atol=1e-6)
     controller.reset()
     np.testing.assert_allclose(clocks(controller, policy, 3), expected[:3], atol=1e-6)
+
+
+def test_the_clock_rests_at_first_and_once_the_command_has_been_zero_for_a_while(tmp_path: Path) -> None:
+    gait = dataclasses.replace(make_gait_contract().gait, still=0.1, linger=0.06)  # type: ignore[type-var]
+    contract = make_gait_contract(gait=gait, version=5)
+    policy = OnnxPolicy(write_linear_policy(tmp_path / "p.onnx", contract))
+    controller, angle = Controller(policy, Still(contract)), 2 * np.pi * np.arange(12) / 20
+    seen = []
+    for speed in (0, 0, 0.1, 0.2, 0.09, 0, 0, 0, 0, 0.1, 0, 0):
+        controller.step(np.array([speed, 0.0, 0.0]))
+        assert policy.history is not None
+        seen.append(policy.history[-1, -2:])
+    moves = np.array([0, 0, 1, 1, 1, 1, 1, 0, 0, 1, 1, 1])[:, None]
+    np.testing.assert_allclose(seen, moves * np.stack((np.sin(angle), np.cos(angle)), axis=1), atol=1e-6)
+    controller.reset()
+    controller.step(np.zeros(3))
+    np.testing.assert_allclose(policy.history[-1, -2:], 0.0, atol=1e-9)
 
 
 def test_there_is_no_clock_without_a_gait(tmp_path: Path) -> None:

@@ -9,17 +9,18 @@ from legged_cts.mdp.gait import RAMP, GaitClock
 from legged_cts.robots.gait import Gait
 
 
-def clock(num_envs=4, duty=0.6, offsets=(0.0, 0.5), dt=0.02, still=0.0):
-    return GaitClock(Gait(2.0, offsets, duty, foot_height=0.08, still=still), num_envs, dt, "cpu")
+def clock(num_envs=4, duty=0.6, offsets=(0.0, 0.5), dt=0.02, still=0.0, linger=0.0):
+    gait = Gait(2.0, offsets, duty, foot_height=0.08, still=still, linger=linger)
+    return GaitClock(gait, num_envs, dt, "cpu")
 
 
 def test_it_advances_by_frequency_times_step_and_wraps():
     subject = clock()
     subject.phase = torch.tensor([0.0, 0.5, 0.95, 0.97])
-    subject.advance()
+    subject.advance(torch.zeros(len(subject.phase), 3))
     torch.testing.assert_close(subject.phase, torch.tensor([0.04, 0.54, 0.99, 0.01]))
     for _ in range(25):
-        subject.advance()  # one cycle of 0.5 s
+        subject.advance(torch.zeros(len(subject.phase), 3))  # one cycle of 0.5 s
     torch.testing.assert_close(subject.phase, torch.tensor([0.04, 0.54, 0.99, 0.01]), atol=1e-5, rtol=0.0)
 
 
@@ -51,6 +52,20 @@ def test_below_its_command_the_clock_rests():
     assert subject.rests(command).flatten().tolist() == [False, True, True]
     expected = torch.tensor([[1.0, 0.0], [0.0, 0.0], [0.0, 0.0]])
     torch.testing.assert_close(subject.signal(command), expected, atol=1e-6, rtol=0)
+
+
+def test_it_goes_on_for_the_last_steps():
+    subject, stop, go = clock(2, still=0.1, linger=0.06), torch.zeros(2, 3), torch.full((2, 3), 0.5)
+    assert subject.rests(stop).all()  # an episode begins
+    subject.advance(go)
+    rests = []
+    for _ in range(5):
+        rests.append(bool(subject.rests(stop).any()))
+        subject.advance(stop)
+    assert rests == [False, False, False, True, True] and not subject.rests(go).any()
+    subject.advance(go)
+    subject.reset(torch.tensor([1]))
+    assert subject.rests(stop).flatten().tolist() == [False, True]
 
 
 @pytest.mark.parametrize("duty", [0.3, 0.5, 0.75])

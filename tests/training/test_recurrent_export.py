@@ -38,7 +38,7 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     """A runner after three iterations, and its folder with the checkpoint and the exported policy."""
     folder = tmp_path_factory.mktemp(request.param)
     torch.manual_seed(1)
-    config = plain(compose_task([]))
+    config = plain(compose_task(["symmetry=none"]))
     for node in config["networks"].values():
         node["hidden_dims"] = [16]
     config["networks"]["actor"]["latent_dim"] = 4

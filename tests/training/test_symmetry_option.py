@@ -26,18 +26,17 @@ def built_from(task) -> tuple[bool, dict | None]:
 
 @pytest.mark.parametrize("algorithm", ["cts", "ppo", "dagger"])
 def test_exact_goes_to_whoever_builds_the_networks(algorithm):
-    task = plain(compose_task([f"algorithm={algorithm}", "symmetry=exact"]))
-    assert built_from(task) == (True, None)
-    assert built_from(plain(compose_task([f"algorithm={algorithm}"]))) == (False, None)
+    assert built_from(plain(compose_task([f"algorithm={algorithm}"]))) == (True, None)
+    assert built_from(plain(compose_task([f"algorithm={algorithm}", "symmetry=none"]))) == (False, None)
 
 
 @pytest.mark.parametrize("algorithm", ["cts", "ppo"])
-def test_it_is_off_unless_asked_for(algorithm):
-    assert plain(compose_task([f"algorithm={algorithm}"]))["algorithm"]["symmetry_cfg"] is None
+def test_none_is_what_a_method_is_without(algorithm):
+    assert plain(compose_task([f"algorithm={algorithm}", "symmetry=none"]))["algorithm"]["symmetry_cfg"] is None
 
 
 def test_a_single_key_is_enough():
-    task = plain(compose_task(["algorithm.symmetry_cfg={use_data_augmentation: true}"]))
+    task = plain(compose_task(["symmetry=none", "algorithm.symmetry_cfg={use_data_augmentation: true}"]))
     assert task["algorithm"]["symmetry_cfg"] == {"use_data_augmentation": True}
 
 
