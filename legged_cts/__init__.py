@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 # Idle OpenMP threads spin for milliseconds after every torch operation and take that time from the cores MuJoCo needs.
 # Spinning a fifth as long made collecting 12 % faster on 2 cores and cost the update nothing; it must be set before
@@ -14,3 +15,12 @@ def beside(folder: str) -> Path:
     package = Path(__file__).resolve().parent
     # Inside first: beside an installed package lie those of others.
     return package / folder if (package / folder).is_dir() else package.parent / folder
+
+
+def __getattr__(name: str) -> Any:
+    """Import `load_policy` and `make_env` when they are asked for: robots and the command line need neither."""
+    if name not in ("load_policy", "make_env"):
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    from legged_cts import door
+
+    return getattr(door, name)

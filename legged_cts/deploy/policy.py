@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -111,8 +112,10 @@ def network_shapes(contract: PolicyContract) -> tuple[dict[str, tuple[int, ...]]
 
 
 class OnnxPolicy:
-    """Runs the policy of one robot. Keeps the history and the state of a recurrent policy, so use one per robot and
-    call `reset` when an episode starts.
+    """Runs a policy: `act` of one robot, whose history it keeps, or called with the observations of many environments.
+
+    It keeps the state of a recurrent policy, so use one per robot, or per environment of many, and call `reset` when
+    an episode starts.
 
     Args:
         path: ONNX file written by `legged_cts.export`.
@@ -130,10 +133,17 @@ class OnnxPolicy:
         self._scale = np.asarray(self.contract.action_scale)
         self.reset()
 
-    def reset(self) -> None:
-        """Forgets the state and the history; the next proprioception begins a new one, see `history_reset`."""
-        self._history: Array | None = None
-        self._state = self._network.initial_state(1)
+    def reset(self, dones: Any = None) -> None:
+        """Forgets the state and the history; the next proprioception begins a new one, see `history_reset`.
+
+        Args:
+            dones: which of many environments began anew, bool or int [N]; none is all of them.
+        """
+        if dones is None:
+            self._history: Array | None = None
+            self._state = self._network.initial_state(1)
+        elif len(dones) == len(self._state):
+            self._state = np.where(_on_cpu(dones)[:, None] > 0, np.float32(0), self._state)
 
     @property
     def history(self) -> Array | None:
@@ -163,6 +173,8 @@ class OnnxPolicy:
             raise ValueError(f"proprioception: expected shape ({self.contract.observation_size},), got {frame.shape}")
         if not np.isfinite(frame).all():
             raise ValueError(f"proprioception: the term '{self._bad_term(frame)}' holds a value that is not finite")
+        if len(self._state) != 1:
+            self._state = self._network.initial_state(1)
         past = self._first_history(frame) if self._history is None else self._history
         self._history = np.concatenate((past[1:], frame[None]))
         actions, state = self._network.run(frame[None], self._history[None], self._state)
@@ -171,6 +183,31 @@ class OnnxPolicy:
                 raise ValueError(f"{name}: the policy gave a value that is not finite")
         self._state = state
         return np.clip(actions[0], -self.contract.action_clip, self.contract.action_clip)
+
+    def __call__(self, obs: Any, /) -> Any:
+        """The actions of N environments, not clipped, for they clip them.
+
+        Args:
+            obs: mapping with `proprioception` [N, n] and `history` [N, H, n], oldest first, as arrays or tensors.
+
+        Returns:
+            Actions [N, d], of the kind that `proprioception` is.
+
+        Raises:
+            ContractError: if their widths are not those that the policy reads.
+        """
+        frame, history = obs["proprioception"], obs["history"]
+        wanted = self.contract.history_length, self.contract.observation_size
+        if tuple(frame.shape) != (len(frame), wanted[1]) or tuple(history.shape) != (len(frame), *wanted):
+            raise ContractError(
+                f"the policy reads proprioception [N, {wanted[1]}] and history [N, {wanted[0]}, {wanted[1]}], not "
+                f"{list(frame.shape)} and {list(history.shape)}; legged_cts.make_env(policy=...) makes what it reads"
+            )
+        if len(self._state) != len(frame):
+            self._state = self._network.initial_state(len(frame))
+        inputs = (np.asarray(_on_cpu(one), dtype=np.float32) for one in (frame, history))
+        actions, self._state = self._network.run(*inputs, self._state)
+        return frame.new_tensor(actions) if hasattr(frame, "new_tensor") else actions
 
     def joint_targets(self, actions: Array) -> Array:
         """Joint angles to ask for, default_joint_pos + action_scale * actions [rad] [d]."""
@@ -185,3 +222,8 @@ class OnnxPolicy:
         terms = self.contract.observations
         names = np.repeat([term.name for term in terms], [term.size for term in terms])
         return str(names[~np.isfinite(frame)][0])
+
+
+def _on_cpu(values: Any) -> Array:
+    """An array for an array or a tensor, without importing what a tensor is of."""
+    return np.asarray(values.cpu() if hasattr(values, "cpu") else values)

@@ -31,6 +31,7 @@ from legged_cts.envs.env import LeggedEnvCfg
 from legged_cts.envs.fit import action_scale, check_task_and_robot
 from legged_cts.envs.gait import task_gait
 from legged_cts.envs.morphology import TASKS
+from legged_cts.envs.own_terms import own_events, own_observations, own_terminations
 from legged_cts.envs.privileged import SCAN_GROUP
 from legged_cts.envs.rewards import reward_terms
 from legged_cts.envs.terrain import terrain_cfg
@@ -132,6 +133,8 @@ class Group(ObservationGroupCfg):
 
 def _named(node: Any, **terms: Any) -> Any:
     for name, term in terms.items():
+        if hasattr(node, name):
+            raise ValueError(f"'{name}' cannot name a term of your own, for Isaac Lab has it; take another")
         setattr(node, name, term)
     return node
 
@@ -213,6 +216,7 @@ def _observations(node: dict[str, Any], uneven: bool) -> Terms:
     frame = ObservationTermCfg(
         func=cast(Any, obs.ProprioceptiveFrame), params={"scales": dict(node["scales"]), "noise": noise}
     )
+    own = own_observations(node["privileged"])
     wanted = {name: uneven if use == "auto" else bool(use) for name, use in node["privileged"].items()}
     terms = tuple(name for name in obs.PRIVILEGED if wanted.get(name))
     privileged = ObservationTermCfg(func=obs.privileged, params={"terms": terms})
@@ -225,7 +229,7 @@ def _observations(node: dict[str, Any], uneven: bool) -> Terms:
         Terms(),
         history=_named(Group(history_length=length, flatten_history_dim=False), frame=frame),
         proprioception=_named(Group(), frame=ObservationTermCfg(func=obs.newest_frame)),
-        privileged=_named(Group(), state=privileged),
+        privileged=_named(Group(), state=privileged, **own),
         **scan,
     )
 
@@ -260,7 +264,7 @@ def _terminations(node: dict[str, Any]) -> dict[str, TerminationTermCfg]:
             continue
         params = {} if params is True else dict(params)
         terms[name] = TerminationTermCfg(func=function, params=params, time_out=name in TIME_OUTS)
-    return terms
+    return terms | own_terminations(node)
 
 
 def _events(env: dict[str, Any], spec: RobotSpec) -> dict[str, EventTermCfg]:
@@ -308,7 +312,11 @@ def _events(env: dict[str, Any], spec: RobotSpec) -> dict[str, EventTermCfg]:
             interval_range_s=_range(pushes["interval_s"]),
             params={"lin_vel": float(pushes["lin_vel"]), "ang_vel": float(pushes["ang_vel"])},
         )
-    return terms
+    own = own_events(env.get("events"))  # checkpoints of before have none
+    for name in own:
+        if name in terms:
+            raise ValueError(f"env.events.{name}: there is an event of this name; take another")
+    return terms | own
 
 
 def _range(bounds: Sequence[float]) -> tuple[float, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
@@ -52,6 +53,8 @@ class LeggedEnv(ManagerBasedRLEnv):
     def __init__(self, cfg: LeggedEnvCfg, render_mode: str | None = None, **kwargs):
         self.robot_spec = load_robot(cfg.robot)
         self.student_mask: torch.Tensor | None = None
+        self.launched: ExitStack | None = None
+        """The simulation, where closing the environment shall end it."""
         self.nan_resets = torch.zeros((), dtype=torch.long, device=cfg.sim.device)
         """How many worlds blew up and were reset since the start."""
         self.exploded = torch.zeros(cfg.scene.num_envs, dtype=torch.bool, device=cfg.sim.device)
@@ -196,3 +199,6 @@ class LeggedEnv(ManagerBasedRLEnv):
         if not self._is_closed and hasattr(self.sim.physics_manager, "set_action_schedule"):
             self.sim.physics_manager.set_action_schedule(None, None)
         super().close()
+        if self.launched is not None:
+            self.launched.close()
+            self.launched = None

@@ -7,10 +7,12 @@ from typing import Any
 
 from legged_cts.envs.gait import task_gait
 from legged_cts.envs.reward_params import weighted_terms
+from legged_cts.mdp.mirrors import term_mirror
 from legged_cts.robots.mjcf import body_mass
 from legged_cts.robots.spec import RobotSpec, load_robot
 from legged_cts.task.check import check_task
 from legged_cts.task.fields import suggest
+from legged_cts.task.own import own_term, own_terms
 from legged_cts.trust.patterns import matching
 
 
@@ -27,6 +29,7 @@ def check_task_and_robot(config: Mapping[str, Any]) -> RobotSpec:
     spec, env = load_robot(config["robot"]), config["env"]
     for _ in weighted_terms(env["rewards"], spec, task_gait(env, spec)):
         pass
+    _check_own(config, spec)
     _check_base_mass("env.randomization", env["randomization"], spec)
     scale = action_scale(env["actions"]["scale"], spec)
     if config["algorithm"].get("symmetry_cfg") and isinstance(scale, tuple):
@@ -38,6 +41,18 @@ def check_task_and_robot(config: Mapping[str, Any]) -> RobotSpec:
                     f"got {by_joint[joint]} and {by_joint[twin]}; or take symmetry=none"
                 )
     return spec
+
+
+def _check_own(config: Mapping[str, Any], spec: RobotSpec) -> None:
+    """Refuse terms of the user's own that cannot be had, and observations without a mirror where one is needed."""
+    env = config["env"]
+    for name, term in own_terms(env["observations"]["privileged"]).items():
+        function, _ = own_term(f"env.observations.privileged.{name}", term)
+        if config["algorithm"].get("symmetry_cfg"):
+            term_mirror(function, spec)
+    for group, given in (("terminations", 1), ("events", 2)):
+        for name, term in own_terms(env.get(group)).items():
+            own_term(f"env.{group}.{name}", term, given)
 
 
 def action_scale(value: Any, spec: RobotSpec) -> float | tuple[float, ...]:

@@ -7,11 +7,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
 from legged_cts.trust.plain import building
+
+if TYPE_CHECKING:
+    from legged_cts.envs.env import LeggedEnv
 
 
 @contextmanager
@@ -53,6 +56,29 @@ def make_env(
             failure = error
     if failure is not None:
         raise failure
+
+
+def open_env(cfg: DictConfig | Mapping[str, Any]) -> LeggedEnv:
+    """Build the environment of a composed configuration, without a wrapper; its ``close`` ends the simulation.
+
+    Args:
+        cfg: The composed configuration.
+    """
+    from legged_cts.robots.usd import cache_dir
+
+    with setup_output(cache_dir() / "setup.log"), ExitStack() as stack:
+        from isaaclab.app import launch_simulation
+
+        from legged_cts.envs.builder import build_env_cfg
+
+        with building("the task cannot be built from its configuration"):
+            env_cfg = build_env_cfg(cfg)
+        stack.enter_context(launch_simulation(env_cfg, None))
+        from legged_cts.envs.env import LeggedEnv
+
+        env = LeggedEnv(env_cfg)
+        env.launched = stack.pop_all()
+    return env
 
 
 @contextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from legged_cts.task.own import own_terms
+
 SCAN_GROUP = "height_scan"
 """Observation group of the terrain scan; apart from ``privileged``, so that a set of groups can leave it out."""
 PRIVILEGED_GROUPS = ("privileged", SCAN_GROUP)
@@ -21,6 +23,8 @@ def resolve_privileged(config: dict[str, Any]) -> None:
     """
     privileged = config["env"]["observations"]["privileged"]
     for name, use in privileged.items():
+        if name in own_terms(privileged):
+            continue
         privileged[name] = config["terrain"]["type"] != "plane" if use == "auto" else bool(use)
     if not privileged.get(SCAN_GROUP):
         groups = config["runner"]["obs_groups"]

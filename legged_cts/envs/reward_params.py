@@ -9,6 +9,7 @@ from legged_cts.robots.feet import foot_frames, foot_pairs, upright_weights
 from legged_cts.robots.gait import Gait
 from legged_cts.robots.mjcf import sideways_joints
 from legged_cts.robots.spec import RobotSpec
+from legged_cts.task.own import own_term
 from legged_cts.task.rewards import full_term
 from legged_cts.trust.patterns import matching
 
@@ -32,7 +33,7 @@ def weighted_terms(
         staged: Terms that a stage gives a weight.
 
     Raises:
-        ValueError: Naming the key, if a term does not fit the robot.
+        ValueError: Naming the key, if a term does not fit the robot, or one of the user's own cannot be had.
     """
     for name, term in node.items():
         term = full_term(term)
@@ -42,6 +43,8 @@ def weighted_terms(
             continue
         path = f"env.rewards.{name}"
         params: Params | None = dict(term.get("params") or {})
+        if "func" in term:
+            _, params = own_term(path, term)
         if name in _RESOLVED:
             params = _RESOLVED[name](f"{path}.params", params, spec)
         if params is not None:

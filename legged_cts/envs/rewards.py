@@ -7,10 +7,12 @@ from typing import Any
 
 from isaaclab.managers import RewardTermCfg
 
+from legged_cts.envs.own_terms import own_reward
 from legged_cts.envs.reward_params import weighted_terms
 from legged_cts.mdp.rewards import REWARDS
 from legged_cts.robots.gait import Gait
 from legged_cts.robots.spec import RobotSpec
+from legged_cts.task.own import own_terms
 
 
 def reward_terms(
@@ -21,10 +23,10 @@ def reward_terms(
     Raises:
         ValueError: Naming the key, if a term does not fit the robot, or none is left.
     """
-    terms = {
-        name: RewardTermCfg(func=REWARDS[name], weight=weight, params=params)
-        for name, weight, params in weighted_terms(node, spec, gait, staged)
-    }
+    own, terms = own_terms(node), {}
+    for name, weight, params in weighted_terms(node, spec, gait, staged):
+        function = own_reward(name, own[name]) if name in own else REWARDS[name]
+        terms[name] = RewardTermCfg(func=function, weight=weight, params=params)
     if not terms:
         raise ValueError("env.rewards: every weight is zero, so there is nothing to learn")
     return terms

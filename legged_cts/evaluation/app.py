@@ -11,13 +11,13 @@ from rich.console import Console
 
 from legged_cts.deploy import passages
 from legged_cts.deploy.contract import check
+from legged_cts.deploy.policy import OnnxPolicy
 from legged_cts.deploy.policy_file import policy_file
 from legged_cts.deploy.response import as_record, describe
 from legged_cts.envs.fit import check_task_and_robot
 from legged_cts.evaluation.courses import courses_config, cross, plot
 from legged_cts.evaluation.options import EvaluateOptions
 from legged_cts.evaluation.policies import (
-    OnnxBatch,
     check_roles,
     check_task,
     checkpoint_policies,
@@ -56,7 +56,7 @@ def evaluate(options: EvaluateOptions, overrides: Sequence[str], console: Consol
     with building("the task cannot be built from what the file says"):
         if options.policy:
             source = policy_file(options.policy)
-            student = OnnxBatch(source)
+            student = OnnxPolicy(source)
             contract = student.contract
             config = plain(compose_task([*contract_overrides(contract), *overrides]))
             info = task_info(config)

@@ -1,18 +1,12 @@
-"""Policies to evaluate: the roles of a checkpoint, or an exported ONNX file."""
+"""Policies to evaluate: the roles of a checkpoint, and the task of an exported ONNX file."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from tensordict import TensorDict
-
 from legged_cts.deploy.contract import GAIT_PHASE, ContractError, PolicyContract
-from legged_cts.deploy.policy import OnnxNetwork
 from legged_cts.evaluation.rollout import Policy
 from legged_cts.training.checkpoint import CheckpointError
 
@@ -35,36 +29,6 @@ def checkpoint_policies(checkpoint: Mapping[str, Any], device: str) -> dict[str,
     if getattr(algorithm, "has_teacher", False):
         policies["teacher"] = algorithm.teacher_policy().to(device)
     return policies
-
-
-class OnnxBatch:
-    """An ONNX file's policy for N environments, with a state for each.
-
-    Args:
-        path: File written by ``legged_cts.export``.
-
-    Raises:
-        ContractError: If the file has no valid contract, or its network does not fit it.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._network = OnnxNetwork(path)
-        self.contract = self._network.contract
-        self._state: np.ndarray | None = None
-
-    def __call__(self, obs: TensorDict) -> torch.Tensor:
-        """Return action means [N, d] for ``proprioception`` [N, n] and ``history`` [N, H, n]."""
-        frame, history = (obs[name].cpu().numpy().astype(np.float32) for name in ("proprioception", "history"))
-        state = self._network.initial_state(obs.batch_size[0]) if self._state is None else self._state
-        actions, self._state = self._network.run(frame, history, state)
-        return torch.from_numpy(actions).to(obs["proprioception"].device)
-
-    def reset(self, dones: torch.Tensor | None = None) -> None:
-        """Forget the states of environments whose episode ended (bool or long [N]); None is all of them."""
-        if dones is None:
-            self._state = None
-        elif self._state is not None:
-            self._state = np.where(dones.cpu().numpy()[:, None] > 0, np.float32(0), self._state)
 
 
 def contract_overrides(contract: PolicyContract) -> list[str]:

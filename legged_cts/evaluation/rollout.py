@@ -14,7 +14,7 @@ from tensordict import TensorDict
 from legged_cts.deploy.protocol import COMMAND_PERIOD, GRAVITY, SETTLING, ZERO_COMMANDS, narrowed
 from legged_cts.evaluation.metrics import EpisodeAccumulator, Episodes, Sample, heading_velocity
 from legged_cts.mdp.terrain_columns import terrain_kinds
-from legged_cts.training.statistics import FALL_TERMS
+from legged_cts.training.statistics import fall_terms
 
 
 class Policy(Protocol):
@@ -106,7 +106,7 @@ def _round(env: Any, policy: Policy, seed: int, step_done: Callable[[int], None]
     sums = EpisodeAccumulator(n, weight, inner.step_dt, device)
     active = torch.ones(n, dtype=torch.bool, device=device)
     passed = torch.zeros(n, dtype=torch.bool, device=device)
-    falls = [name for name in FALL_TERMS if name in inner.termination_manager.active_terms]
+    falls = fall_terms(inner.termination_manager)
     settled_below = commands.cfg.resampling_time_range[0] - SETTLING
     for step in range(int(inner.max_episode_length)):
         command, settled = inner.command.clone(), commands.time_left <= settled_below

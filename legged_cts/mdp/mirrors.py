@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -32,6 +33,7 @@ def term_mirror(term: Callable[..., Any], spec: RobotSpec) -> Mirror:
     Raises:
         ValueError: If the term declares none.
     """
+    term = inspect.unwrap(term)
     if term not in _RULES:
         name = getattr(term, "__name__", repr(term))
         raise ValueError(

@@ -10,9 +10,11 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from legged_cts.task.fields import Rule, shown, suggest
+from legged_cts.task.fields import Rule, Unknown, shown, suggest
+from legged_cts.task.own import OwnGroup
 from legged_cts.task.schema import Task
 from legged_cts.task.stages import check_stages
+from legged_cts.trust.names import trusting
 
 Path = tuple[str, ...]
 
@@ -77,6 +79,8 @@ def check_value(path: Path, value: Any) -> None:
 def check_path(path: Path) -> None:
     """Check that a key may exist; below a mapping of patterns or an algorithm's own options any may.
 
+    So may terms of the user's own, where the command line trusts their module.
+
     Raises:
         ValueError: Naming the nearest key that does.
     """
@@ -85,7 +89,8 @@ def check_path(path: Path) -> None:
         if model is None:
             return
         if part not in model.model_fields:
-            if model.model_config.get("extra") == "forbid":
+            of_ones_own = issubclass(model, OwnGroup)
+            if model.model_config.get("extra") == "forbid" or (of_ones_own and not trusting()):
                 raise ValueError(unknown(path[: depth + 1], path[depth + 1 :], list(model.model_fields)))
             return
         model = _model_of(model.model_fields[part].annotation)
@@ -108,6 +113,20 @@ def unknown(path: Path, rest: Path, siblings: Sequence[str]) -> str:
         rest: What was written behind it.
         siblings: The keys that there are in its place.
     """
+    return _unknown(path, rest, siblings) + _own_hint(path)
+
+
+def _own_hint(path: Path) -> str:
+    model: Any = Task
+    for part in path[:-1]:
+        field = model.model_fields.get(part) if model else None
+        model = None if field is None else _model_of(field.annotation)
+    if model is None or not issubclass(model, OwnGroup):
+        return ""
+    return f" (one of your own: {path[-1]}={{func: my_module:function, ...}} and trust=my_module)"
+
+
+def _unknown(path: Path, rest: Path, siblings: Sequence[str]) -> str:
     hint = suggest(path[-1], siblings)
     if hint:
         parent = ".".join(path[:-1])
@@ -164,16 +183,20 @@ def _first(error: ValidationError, below: Path) -> str:
         loc = tuple(str(part) for part in entry["loc"])
         if partial and (loc[: len(below)] != below or entry["type"] == "missing"):
             continue
-        found.append((entry["type"] != "extra_forbidden", loc, entry))
+        found.append((not _is_unknown(entry), loc, entry))
     if not found:
         return ""
     _, loc, entry = min(found, key=lambda item: item[0])
     return _line(loc, entry)
 
 
+def _is_unknown(entry: Any) -> bool:
+    return entry["type"] == "extra_forbidden" or isinstance(entry.get("ctx", {}).get("error"), Unknown)
+
+
 def _line(loc: Path, entry: Any) -> str:
     path, kind = ".".join(loc), entry["type"]
-    if kind == "extra_forbidden":
+    if _is_unknown(entry):
         return unknown(loc, (), _fields_at(loc[:-1]))
     if kind == "missing":
         return f"{path} is missing"
@@ -191,7 +214,10 @@ def _fields_at(path: Path) -> list[str]:
     for part in path:
         model, items = _model_of(annotation), _items_of(annotation)
         field = None if model is None else model.model_fields.get(part)
-        annotation = items if model is None else None if field is None else field.annotation
+        if model is not None and field is None and issubclass(model, OwnGroup):
+            annotation = _items_of(typing.get_type_hints(model, include_extras=True)["__pydantic_extra__"])
+        else:
+            annotation = items if model is None else None if field is None else field.annotation
     model = _model_of(annotation)
     return [] if model is None else list(model.model_fields)
 

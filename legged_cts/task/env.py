@@ -24,6 +24,7 @@ from legged_cts.task.fields import (
     number_in,
     whole,
 )
+from legged_cts.task.own import PRIVILEGED_ONLY, OwnEvent, OwnGroup, OwnTerm, OwnTermination, own, own_terms
 from legged_cts.task.rewards import Rewards, is_by_pattern
 
 _positive, _not_negative = number_in(0.0, above=0.0), number_in(0.0)
@@ -110,8 +111,10 @@ class Noise(Node):
     joint_vel: NotNegative = 0.0
 
 
-class Privileged(Node):
+class Privileged(OwnGroup):
     """What teacher and critic see beyond o_t."""
+
+    __pydantic_extra__: dict[str, own(OwnTerm)]  # type: ignore[valid-type]
 
     base_lin_vel: _AutoFlag = False
     foot_contact_force: _AutoFlag = False
@@ -134,6 +137,16 @@ class Observations(Node):
     scales: Scales
     noise: Noise
     privileged: Privileged
+
+    @model_validator(mode="before")
+    @classmethod
+    def own_terms_are_privileged(cls, value: Any) -> Any:
+        """Refuse terms of the user's own in o_t."""
+        node = value if isinstance(value, Mapping) else {}
+        for part in (node, node.get("scales"), node.get("noise")):
+            for name in own_terms(part if isinstance(part, Mapping) else None):
+                raise Rule(PRIVILEGED_ONLY.format(name=name))
+        return value
 
 
 class Actions(Node):
@@ -202,8 +215,10 @@ class Reset(Node):
     joint_vel: Range
 
 
-class Terminations(Node):
+class Terminations(OwnGroup):
     """What ends an episode; false and null leave a termination out."""
+
+    __pydantic_extra__: dict[str, own(OwnTermination)]  # type: ignore[valid-type]
 
     nan_state: _is_termination() = False  # type: ignore[valid-type]
     time_out: _is_termination() = False  # type: ignore[valid-type]
@@ -211,6 +226,12 @@ class Terminations(Node):
     tilt: _is_termination("limit") = False  # type: ignore[valid-type]
     low_base: _is_termination("fraction") = False  # type: ignore[valid-type]
     off_terrain: _is_termination("margin") = False  # type: ignore[valid-type]
+
+
+class Events(OwnGroup):
+    """What happens to the robots, all of the user's own."""
+
+    __pydantic_extra__: dict[str, own(OwnEvent)]  # type: ignore[valid-type]
 
 
 class Curriculum(Node):
@@ -235,6 +256,7 @@ class Env(Node):
     pushes: Pushes
     reset: Reset
     terminations: Terminations
+    events: Events = Events()
     curriculum: Curriculum
 
     @model_validator(mode="after")

@@ -16,6 +16,10 @@ class Rule(ValueError):
     """What several keys break together; the message names them."""
 
 
+class Unknown(ValueError):
+    """A key that is none of its group's."""
+
+
 class Node(BaseModel):
     """A group of keys, all of them known."""
 

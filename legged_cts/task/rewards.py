@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, create_model
 
 from legged_cts.task.fields import Node, NotNegative, Number, Positive, Share, is_text, leaf, number_in
+from legged_cts.task.own import OwnGroup, OwnReward, own
 
 
 def is_pattern(value: Any) -> bool:
@@ -84,5 +85,9 @@ def _term(name: str, params: dict[str, Any]) -> Any:
     return Annotated[term | None, BeforeValidator(full_term)]
 
 
-Rewards: Any = create_model("Rewards", __base__=Node, **{n: (_term(n, p), None) for n, p in _PARAMS.items()})  # type: ignore[call-overload]
-"""The model of ``env.rewards``: every term may be absent."""
+class _Group(OwnGroup):
+    __pydantic_extra__: dict[str, own(OwnReward)]  # type: ignore[valid-type]
+
+
+Rewards: Any = create_model("Rewards", __base__=_Group, **{n: (_term(n, p), None) for n, p in _PARAMS.items()})  # type: ignore[call-overload]
+"""The model of ``env.rewards``: every term may be absent, and the user's own may be there."""

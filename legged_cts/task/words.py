@@ -5,7 +5,6 @@ Hydra takes a second to import, so it is imported where its grammar is needed an
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from legged_cts import beside
 from legged_cts.task.check import all_paths, check_path, check_value, open_siblings
 from legged_cts.task.fields import suggest
-from legged_cts.trust.names import TRUST
+from legged_cts.trust.names import trusting
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -42,6 +41,11 @@ _PLAIN = {
     re.compile(r"(?!(?i:nan|inf|true|false|null)$)[A-Za-z_][A-Za-z0-9_]*"): str,
 }
 """Values that mean in Hydra's grammar what they seem to."""
+_OWN = re.compile(
+    r"env\.(rewards|terminations|events|observations\.privileged)\.\w+=\{.*\bfunc\s*:.*"
+    r"|terrain\.kinds\.\w+=\{.*\bkind\s*:.*",
+    re.DOTALL,
+)
 _REWARD = re.compile(r"([+]*env\.rewards\.\w+)=([-+]?[\d.][\d.eE+,-]*)")
 
 
@@ -62,6 +66,8 @@ def plain_words(words: Sequence[str]) -> list[str]:
             result += [] if value == "null" else [f"experiment={value}"]
         elif reward:
             result.append(f"{reward[1]}.weight={reward[2]}")
+        elif _OWN.fullmatch(word):
+            result.append(f"++{word}")  # a term of the user's own, which the tree need not have
         elif sign and _needs_quotes(key, value):
             result.append(quoted(key, value))
         else:
@@ -140,7 +146,7 @@ def check_early(word: str) -> None:
     options = group_files(key, [TASKS])
     if not options:
         check_path(tuple(key.split(".")))
-        if not word.startswith("+") and TRUST not in os.environ:
+        if not word.startswith("+") and not trusting():
             _check_open_key(key)
         if value is not ...:
             check_value(tuple(key.split(".")), value)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from legged_cts.terrain.heights import Heightfield
-from legged_cts.terrain.kinds import KINDS, check_kind, riser
+from legged_cts.terrain.kinds import KINDS, check_kind, function_of, riser
 from legged_cts.terrain.tile import Array, Tile
 
 CELL = 0.05
@@ -39,7 +39,10 @@ class Entry:
 
     def heights(self, tile: Tile) -> Array:
         """Return the heights [P, P] of a tile in m."""
-        return KINDS[self.kind](tile, **self.values)
+        heights = function_of(self.kind)(tile, **self.values)
+        if np.shape(heights) != np.shape(tile.x) or not np.isfinite(heights).all():
+            raise ValueError(f"terrain.kinds: {self.kind} must return finite heights {list(np.shape(tile.x))} [m]")
+        return heights
 
 
 @dataclass(frozen=True)

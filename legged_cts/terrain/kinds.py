@@ -4,7 +4,7 @@ What a function takes beyond the tile are the keys of its entry in ``terrain.kin
 MuJoCo uses. Pairs called after a height or a slope run from the easiest to the hardest level; other pairs are drawn
 from, once per sub-terrain. All kinds are level at their edge, at height 0, and in the middle, where robots start.
 
-A kind of your own: decorate a function with :func:`terrain_kind` before the task is composed.
+A kind of your own is such a function in a module of your own: ``mine: {kind: my_terms:humps, proportion: 1}``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from legged_cts.terrain.tile import PLATFORM, Array, Bounds, Tile
+from legged_cts.trust.names import is_function_name, own_function
 
 KINDS: dict[str, Callable[..., Array]] = {}
 """Functions by the name of their kind."""
@@ -158,9 +159,18 @@ def flat(tile: Tile) -> Array:
     return tile.flat()
 
 
+def function_of(kind: str) -> Callable[..., Array]:
+    """Return the function of a kind, given its name or ``module:function``.
+
+    Raises:
+        ValueError: If it is the user's own, and the command line does not trust its module, or it is not there.
+    """
+    return own_function(kind, "terrain.kinds: kind") if is_function_name(kind) else KINDS[kind]
+
+
 def parameters(kind: str) -> dict[str, Any]:
     """Return the parameters of a kind with their defaults."""
-    given = list(inspect.signature(KINDS[kind]).parameters.values())[1:]
+    given = list(inspect.signature(function_of(kind)).parameters.values())[1:]
     return {parameter.name: parameter.default for parameter in given}
 
 
@@ -177,7 +187,7 @@ def check_kind(name: str, kind: str, values: Mapping[str, Any]) -> None:
         ValueError: In one line, if there is no such kind, or it has no such key, or the value cannot be.
     """
     path = f"terrain.kinds.{name}"
-    if kind not in KINDS:
+    if kind not in KINDS and not is_function_name(kind):
         raise ValueError(f"{path}: no kind of terrain '{kind}'{_hint(kind, KINDS)}; there are {', '.join(KINDS)}")
     known = parameters(kind)
     for key, value in values.items():
@@ -188,10 +198,13 @@ def check_kind(name: str, kind: str, values: Mapping[str, Any]) -> None:
         good = all(isinstance(n, int | float) and not isinstance(n, bool) and 0.0 <= n < 1e3 for n in numbers)
         if not good or (pair and (len(numbers) != 2 or numbers[0] > numbers[1])):
             raise ValueError(f"{path}.{key} must be a number of at least 0, or two in ascending order, got {value!r}")
-        if pair and not isinstance(known[key], Sequence):
+        if pair and not isinstance(known[key], Sequence) and known[key] is not inspect.Parameter.empty:
             raise ValueError(f"{path}.{key} must be one number, got {value!r}")
         if min(numbers) < LEAST.get(key, 0.0):
             raise ValueError(f"{path}.{key} must be at least {LEAST[key]:g} m, got {value!r}")
+    for key, default in known.items():
+        if default is inspect.Parameter.empty and key not in values:
+            raise ValueError(f"{path}.{key} is missing, which {kind} needs")
 
 
 def _pyramid(tile: Tile, rise: float, tread: float) -> Array:

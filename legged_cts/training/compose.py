@@ -144,9 +144,9 @@ def _apply_value(cfg: DictConfig, override: Override) -> None:
             node = OmegaConf.select(cfg, parent) if parent else cfg
             with open_dict(cfg):
                 del node[leaf]
-        elif override.is_add():
+        elif override.is_add() or override.is_force_add():
             with open_dict(cfg):
-                OmegaConf.update(cfg, key, override.value(), force_add=True)
+                OmegaConf.update(cfg, key, override.value(), force_add=True, merge=override.is_force_add())
         else:
             OmegaConf.update(cfg, key, override.value(), merge=True)
     except (OmegaConfBaseException, TypeError, KeyError, AttributeError) as error:

@@ -83,6 +83,7 @@ def replay_config(config: Mapping[str, Any], seed: int) -> dict[str, Any]:
     env["commands"] |= {"heading": False, "resampling_s": ENDLESS_S, "zero_probability": 0.0}
     env["randomization"] = dict.fromkeys(env["randomization"])
     env["pushes"]["enabled"] = False
+    env["events"] = {}
     env["curriculum"]["terrain_levels"] = False
     env["terminations"] = {"nan_state": True}
     return task

@@ -19,14 +19,17 @@ from legged_cts.training.climbs import ClimbStatistics
 
 _PER_EPISODE = ("episodes", "return", "length", "falls")
 _PER_STEP = ("steps", "reward", "tracking", "measured", "lin_error", "yaw_error")
-FALL_TERMS = ("base_contact", "tilt", "low_base")
-"""Terminations that count as a fall."""
 TRACKING_TERMS = ("track_lin_vel", "track_yaw_rate")
 """Reward terms that make up the tracking reward."""
 
 
 GAPS = ("return", "reward", "tracking")
 """Metrics whose difference between teachers and students is reported."""
+
+
+def fall_terms(manager: Any) -> list[str]:
+    """Return the terminations of a task's manager that are falls: neither time outs nor explosions of the simulator."""
+    return [name for name in manager.active_terms if name != "nan_state" and not manager.get_term_cfg(name).time_out]
 
 
 class RoleStatistics:
@@ -228,7 +231,7 @@ class _Probe:
         self._tracking = [terms.index(name) for name in TRACKING_TERMS if name in terms]
         weights = [unwrapped.reward_manager.get_term_cfg(terms[i]).weight for i in self._tracking]
         self._best = sum(weights) or 1.0
-        self._falls = [name for name in FALL_TERMS if name in unwrapped.termination_manager.active_terms]
+        self._falls = fall_terms(unwrapped.termination_manager)
         self._settled_below = _resampling(unwrapped) - SETTLING
         self._command = unwrapped.command.clone()
         self._settled = torch.zeros(unwrapped.num_envs, dtype=torch.bool, device=unwrapped.device)

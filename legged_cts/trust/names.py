@@ -1,7 +1,8 @@
 """Which classes and functions a configuration may name: a closed list, and modules that the command line trusts.
 
 Configurations travel in files of strangers, and a name such as ``os:system`` would run what stands there. So every name
-is looked up here, and a module of one's own only with the word ``trust=my_module`` on that command line.
+is looked up here, and a module of one's own only with the word ``trust=my_module`` on that command line. It lies in the
+folder in which the command runs, in a folder of ``--config-dir`` or ``hydra.searchpath``, or is installed.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import copy
 import importlib
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 CLASSES: dict[str, tuple[str, ...]] = {
@@ -33,10 +36,15 @@ NAMING_KEYS = ("class_name", "data_augmentation_func")
 
 TRUST = "LEGGED_CTS_TRUST"
 """Environment variable that hands the trusted modules on to the processes that a script starts."""
+FOLDERS = "LEGGED_CTS_TRUST_FOLDERS"
+"""And where they lie."""
+_MODULE = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
 
 
 def take_trust(argv: Sequence[str]) -> list[str]:
     """Take the words ``trust=module[,module]`` out of a command line; their modules may be named from then on.
+
+    They are looked for in this folder and in those that the command line adds to the task tree, after installed ones.
 
     Raises:
         ValueError: If a word does not name modules.
@@ -44,11 +52,17 @@ def take_trust(argv: Sequence[str]) -> list[str]:
     words = [word for word in argv if word.startswith("trust=")]
     modules = [module for word in words for module in word.removeprefix("trust=").split(",")]
     for module in modules:
-        if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", module):
+        if not re.fullmatch(_MODULE, module):
             raise ValueError(f"trust: '{module}' is no module; give trust=my_module, several with commas")
     if modules:
         os.environ[TRUST] = ",".join(dict.fromkeys([*_trusted(), *modules]))
+        os.environ[FOLDERS] = os.pathsep.join(dict.fromkeys([str(Path.cwd()), *_given_folders(argv), *_folders()]))
     return [word for word in argv if word not in words]
+
+
+def trusting() -> bool:
+    """Whether the command line trusts any module."""
+    return bool(_trusted())
 
 
 def resolve(name: Any, path: str = "class_name") -> Callable[..., Any]:
@@ -64,16 +78,32 @@ def resolve(name: Any, path: str = "class_name") -> Callable[..., Any]:
     """
     if callable(name):
         return name
-    module, attribute = _allowed(name, path)
-    try:
-        found: Any = importlib.import_module(module)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"{path} '{name}' cannot be imported: {error}") from error
-    if not callable(found):
-        raise ValueError(f"{path} '{name}' is neither a class nor a function")
-    return found
+    return _imported(*_allowed(name, path), f"{path} '{name}'")
+
+
+def own_function(name: Any, path: str) -> Callable[..., Any]:
+    """Return a function of the user's own.
+
+    Args:
+        name: ``module:function``.
+        path: The key, for messages.
+
+    Raises:
+        ValueError: If it is no such name, if the command line does not trust its module, or if it is not there.
+    """
+    if not is_function_name(name):
+        raise ValueError(f"{path} must be module:function, as in my_terms:jump_height, got {name!r:.80}")
+    module, _, attribute = name.partition(":")
+    if not _is_trusted(module):
+        raise ValueError(
+            f"{path} '{name}' is a function of one's own: to run it add trust={module} to the command line"
+        )
+    return _imported(module, attribute, f"{path} '{name}'")
+
+
+def is_function_name(name: Any) -> bool:
+    """Whether a value reads ``module:function``."""
+    return isinstance(name, str) and re.fullmatch(rf"{_MODULE}:{_MODULE}", name, re.ASCII) is not None
 
 
 def resolve_node(node: Mapping[str, Any], path: str) -> tuple[Any, dict[str, Any]]:
@@ -114,7 +144,7 @@ def _allowed(name: Any, path: str) -> tuple[str, str]:
         rsl = known.startswith("rsl_rl.")
         if attribute in attributes and (module == known or (rsl and (not module or module.startswith(f"{known}.")))):
             return known if rsl else module, attribute
-    if any(module == trusted or module.startswith(f"{trusted}.") for trusted in _trusted()):
+    if _is_trusted(module):
         return module, attribute
     known = ", ".join(dict.fromkeys(attribute for attributes in CLASSES.values() for attribute in attributes))
     own = re.fullmatch(r"[A-Za-z_][\w.]*", module)
@@ -122,5 +152,42 @@ def _allowed(name: Any, path: str) -> tuple[str, str]:
     raise ValueError(f"{path} {name!r:.80} is none of the classes that a configuration may name ({known}){hint}")
 
 
+def _imported(module: str, attribute: str, what: str) -> Callable[..., Any]:
+    # Behind the installed ones, so that no file of a folder takes the place of a library.
+    sys.path += [folder for folder in _folders() if _is_trusted(module) and folder not in sys.path]
+    try:
+        found: Any = importlib.import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        absent = isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]
+        where = f"; it is looked for in {', '.join(_folders())} and among what is installed" if absent else ""
+        raise ValueError(f"{what} cannot be imported: {error}{where}") from error
+    if not callable(found):
+        raise ValueError(f"{what} is neither a class nor a function")
+    return found
+
+
+def _is_trusted(module: str) -> bool:
+    return any(module == trusted or module.startswith(f"{trusted}.") for trusted in _trusted())
+
+
 def _trusted() -> list[str]:
     return [module for module in os.environ.get(TRUST, "").split(",") if module]
+
+
+def _folders() -> list[str]:
+    return [folder for folder in os.environ.get(FOLDERS, "").split(os.pathsep) if folder]
+
+
+def _given_folders(argv: Sequence[str]) -> list[str]:
+    """Folders that the command line adds to the task tree, as absolute paths."""
+    found: list[str] = []
+    for word, following in zip(argv, [*argv[1:], ""], strict=True):
+        key, sign, value = word.partition("=")
+        if key in ("--config-dir", "-cd"):
+            found.append(value if sign else following)
+        elif key.lstrip("+") == "hydra.searchpath":
+            found += re.split(r"\s*,\s*", value.strip("[] "))
+    plain = [folder.strip("'\" ").removeprefix("file://") for folder in found]
+    return [str(Path(folder).resolve()) for folder in plain if folder and "://" not in folder]

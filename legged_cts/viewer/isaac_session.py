@@ -199,6 +199,7 @@ def play_config(
     env["randomization"] = dict.fromkeys(env["randomization"])
     env["actions"]["delay_ms"] = [0]
     env["pushes"]["enabled"] = False
+    env["events"] = {}
     env["reset"] = {key: [0.0, 0.0] for key in env["reset"]}
     env["terminations"]["time_out"] = False
     env["curriculum"]["terrain_levels"] = False

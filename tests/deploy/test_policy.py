@@ -222,3 +222,24 @@ def test_operators_that_no_policy_has_and_weights_in_other_files_are_refused(tmp
     path.write_bytes(b"\xff" * 100)
     with pytest.raises(ContractError, match="no protocol buffer"):
         OnnxPolicy(path)
+
+
+def test_a_call_acts_for_many_environments_as_act_does_for_one(tmp_path: Path) -> None:
+    policy = OnnxPolicy(write_counting_policy(tmp_path / "p.onnx"))
+    frames = np.zeros((2, 45), dtype=np.float32)
+    obs = {"proprioception": frames, "history": np.repeat(frames[:, None], 3, axis=1)}
+    alone = OnnxPolicy(tmp_path / "p.onnx")
+    for _ in range(3):
+        actions, expected = policy(obs), alone.act(frames[0])
+        np.testing.assert_array_equal(actions, [expected, expected])
+    policy.reset(np.array([True, False]))
+    np.testing.assert_allclose(policy(obs)[:, 0], [expected[0] / 3, expected[0] * 4 / 3], rtol=1e-6)
+    policy.act(frames[0])  # of one robot again: nothing of the two is left
+    np.testing.assert_allclose(policy.act(frames[0])[0], expected[0] * 2 / 3, rtol=1e-6)
+
+
+def test_observations_of_another_task_are_refused_with_the_task_to_make(zero_policy: Path) -> None:
+    obs = {"proprioception": np.zeros((2, 47)), "history": np.zeros((2, 3, 47))}
+    message = r"reads proprioception \[N, 45\] and history \[N, 3, 45\], not \[2, 47\] .*make_env\(policy="
+    with pytest.raises(ContractError, match=message):
+        OnnxPolicy(zero_policy)(obs)

@@ -7,20 +7,20 @@ from isaaclab_rl.rsl_rl import (
 )
 from isaaclab_tasks.utils.parse_cfg import load_cfg_from_registry
 
-from legged_cts.envs.registration import TASKS, register
+from legged_cts.envs.registration import register, tasks
 
 
 def test_registering_twice_is_harmless():
     register()
     register()
-    assert set(TASKS) <= set(gym.registry)
+    assert set(tasks()) <= set(gym.registry) and tasks()["LeggedCTS-G1_12-Rough-v0"] == ("g1_12", "rough")
 
 
 def test_entry_points_give_the_environment_and_a_runner_with_our_algorithm():
     register()
-    env_cfg = load_cfg_from_registry("LeggedCTS-Velocity-Rough-Go2-v0", "env_cfg_entry_point")
+    env_cfg = load_cfg_from_registry("LeggedCTS-Go2-Rough-v0", "env_cfg_entry_point")
     assert env_cfg.scene.terrain.terrain_type == "generator" and env_cfg.robot == "go2"
-    agent = load_cfg_from_registry("LeggedCTS-Velocity-Rough-Go2-v0", "rsl_rl_cfg_entry_point")
+    agent = load_cfg_from_registry("LeggedCTS-Go2-Rough-v0", "rsl_rl_cfg_entry_point")
     assert agent.class_name == "OnPolicyRunner"
     agent = handle_deprecated_rsl_rl_cfg(agent, "5.5.1")
     assert agent.algorithm.class_name == "legged_cts.algorithms.cts:CTS"

@@ -12,7 +12,8 @@ from deploy_policies import COUNT_GAIN, make_contract, make_recurrent_contract, 
 from tensordict import TensorDict
 
 from legged_cts.deploy.contract import ContractError
-from legged_cts.evaluation.policies import OnnxBatch, check_task
+from legged_cts.deploy.policy import OnnxPolicy
+from legged_cts.evaluation.policies import check_task
 from legged_cts.evaluation.rollout import run_episodes
 
 ENVS, STEPS, JOINTS = 4, 6, 12
@@ -40,7 +41,11 @@ class FallingEnv:
             cfg=SimpleNamespace(resampling_time_range=(5.0, 5.0)), time_left=torch.full((ENVS,), 5.0)
         )
         self.command_manager = SimpleNamespace(get_term=lambda _: velocity)
-        self.termination_manager = SimpleNamespace(active_terms=["tilt"], get_term=lambda _: self.fell)
+        self.termination_manager = SimpleNamespace(
+            active_terms=["nan_state", "time_out", "tilt"],
+            get_term=lambda name: self.fell if name == "tilt" else ~self.fell,
+            get_term_cfg=lambda name: SimpleNamespace(time_out=name == "time_out"),
+        )
         upright = torch.tensor([0.0, 0.0, 0.0, 1.0]).repeat(ENVS, 1)
         zeros = {name: torch.zeros(ENVS, 3) for name in ("root_pos_w", "lin_vel_b", "ang_vel_b")}
         zeros |= {name: torch.zeros(ENVS, JOINTS) for name in ("joint_torque", "joint_vel")}
@@ -78,7 +83,7 @@ def counts(env: FallingEnv) -> list[list[int]]:
 
 def test_an_episodes_end_resets_the_state_of_its_environment_alone(tmp_path):
     env = FallingEnv({1: 2, 3: 0})
-    policy = OnnxBatch(write_counting_policy(tmp_path / "p.onnx"))
+    policy = OnnxPolicy(write_counting_policy(tmp_path / "p.onnx"))
     run_episodes(env, policy, 2 * ENVS, seed=0)
     # What was done at the step after a fall is the first of the new episode; the second round begins anew.
     once = [[1, 1, 1, 1], [2, 2, 2, 1], [3, 3, 3, 2], [4, 1, 4, 3], [5, 2, 5, 4], [6, 3, 6, 5]]
@@ -86,7 +91,7 @@ def test_an_episodes_end_resets_the_state_of_its_environment_alone(tmp_path):
 
 
 def test_without_resets_the_states_run_on(tmp_path):
-    class Endless(OnnxBatch):
+    class Endless(OnnxPolicy):
         def reset(self, dones: Any = None) -> None:
             pass
 
@@ -99,7 +104,7 @@ def test_without_resets_the_states_run_on(tmp_path):
 def test_each_environment_has_its_own_state(tmp_path, kind):
     gains = np.zeros((2, JOINTS))
     gains[0, 0] = gains[1, 1] = 1.0
-    policy = OnnxBatch(write_counting_policy(tmp_path / "p.onnx", gains=gains))
+    policy = OnnxPolicy(write_counting_policy(tmp_path / "p.onnx", gains=gains))
     for _ in range(2):
         actions = policy(observations([1.0, 2.0, 3.0]))
     assert actions[:, :2].tolist() == [[2, 2], [2, 4], [2, 6]]
@@ -111,7 +116,7 @@ def test_each_environment_has_its_own_state(tmp_path, kind):
 
 
 def test_a_state_that_blew_up_is_forgotten_too(tmp_path):
-    policy = OnnxBatch(write_counting_policy(tmp_path / "p.onnx"))
+    policy = OnnxPolicy(write_counting_policy(tmp_path / "p.onnx"))
     policy(observations([float("nan"), 0.0]))
     policy.reset(torch.tensor([1, 0]))
     assert torch.isfinite(policy(observations([1.0, 1.0]))).all()

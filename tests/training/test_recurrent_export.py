@@ -14,7 +14,7 @@ from line_env import H, LineEnv
 from legged_cts.algorithms.config import runner_cfg
 from legged_cts.deploy.contract import ObservationTerm, PolicyContract
 from legged_cts.deploy.policy import OnnxPolicy
-from legged_cts.evaluation.policies import OnnxBatch, checkpoint_policies
+from legged_cts.evaluation.policies import checkpoint_policies
 from legged_cts.export.checkpoint import student_policy
 from legged_cts.export.onnx import export_policy
 from legged_cts.training.checkpoint import load_checkpoint
@@ -87,7 +87,7 @@ def test_checkpoint_and_file_evaluate_alike_where_episodes_end(trained: tuple[Ru
     _, folder = trained
     torch.manual_seed(2)
     rebuilt = checkpoint_policies(load_checkpoint(folder / "model_3.pt"), "cpu")["student"]
-    exported = OnnxBatch(folder / "policy.onnx")
+    exported = OnnxPolicy(folder / "policy.onnx")
     env = LineEnv(num_envs=5, episode=7)
     env.episode_length_buf = torch.arange(5)
     ends = 0
