@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,13 +28,15 @@ def load_policy(policy: str = "go2_flat") -> OnnxPolicy:
 
 def make_env(
     robot: str | None = None,
-    *words: str,
+    words: Sequence[str] = (),
+    *,
     terrain: str | None = None,
     num_envs: int = 64,
     policy: OnnxPolicy | None = None,
     cfg: Any = None,
     render_mode: str | None = None,
-    **registered: Any,
+    env_cfg_entry_point: Any = None,
+    rsl_rl_cfg_entry_point: Any = None,
 ) -> LeggedEnv:
     """Return a training environment, open; a process has one at a time, and ``close`` ends its simulation.
 
@@ -43,13 +46,14 @@ def make_env(
 
     Args:
         robot: Name or path to a robot.yaml; by default the policy's, or ``go2``.
-        words: Overrides of the task tree, as on a command line: ``"randomization=none"``, ``"env.commands..."``.
+        words: As on a command line: ``["randomization=none", "env.rewards.action_rate=-0.02", "trust=my_terms"]``.
         terrain: ``flat``, ``rough`` or another group of the task tree; by default the policy's, or ``flat``.
         num_envs: Number of robots N.
         policy: One to build the task of: what it reads, its gait and its ranges of commands.
         cfg: A whole environment configuration of Isaac Lab's own scripts, in place of all the others.
         render_mode: Isaac Lab's.
-        registered: What a registered task holds for Isaac Lab's own scripts; of no account here.
+        env_cfg_entry_point: What a registered task holds for those scripts; of no account here.
+        rsl_rl_cfg_entry_point: The same.
 
     Raises:
         ValueError: In one line, if a word is wrong.
@@ -61,11 +65,14 @@ def make_env(
     from legged_cts.envs.fit import check_task_and_robot
     from legged_cts.envs.launch import open_env
     from legged_cts.evaluation.policies import contract_overrides
+    from legged_cts.task.words import check_overrides, plain_words
     from legged_cts.training.compose import compose_task, plain
+    from legged_cts.trust.names import take_trust
 
-    given = [] if policy is None else contract_overrides(policy.contract)
-    given += [] if robot is None else [f"robot={robot}"]
-    given += [] if terrain is None else [f"terrain={terrain}"]
-    config = plain(compose_task([*given, f"env.scene.num_envs={num_envs}", *words]))
+    own = [f"{key}={value}" for key, value in (("robot", robot), ("terrain", terrain)) if value is not None]
+    own += [f"env.scene.num_envs={num_envs}", *take_trust(words)]
+    own = plain_words(own)
+    check_overrides(own)
+    config = plain(compose_task([*([] if policy is None else contract_overrides(policy.contract)), *own]))
     check_task_and_robot(config)
     return open_env(config)

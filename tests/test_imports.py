@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "legged_cts"
 APPLICATIONS = {"training", "evaluation", "export", "viewer", "benchmarks"}
 ALLOWED = {
     "__main__": set(),
+    "door": {"deploy", "envs", "evaluation", "task", "training"},
     "roles": set(),
     "trust": set(),
     "task": {"terrain", "algorithms", "distillation"},

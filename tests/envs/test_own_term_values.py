@@ -11,6 +11,7 @@ from isaaclab.managers import ManagerTermBase, ObservationTermCfg
 
 from legged_cts.envs.builder import Group, _named
 from legged_cts.envs.own_terms import own_events, own_observations, own_reward, own_terminations
+from legged_cts.envs.rewards import reward_terms
 from legged_cts.mdp.mirrors import mirrors_as
 from legged_cts.mdp.observations import observation_mirror
 from legged_cts.robots.spec import load_robot
@@ -85,6 +86,14 @@ def test_a_class_is_left_to_the_manager_and_events_keep_their_times() -> None:
     assert own_reward("memory", term("Memory", weight=1.0)) is Memory
     events: Any = own_events({"gust": term("given", mode="interval", interval_s=[1, 2])})
     assert (events["gust"].mode, events["gust"].interval_range_s) == ("interval", (1.0, 2.0))
+
+
+def test_a_reward_without_a_weight_is_there_if_a_stage_gives_it_one() -> None:
+    go2 = load_robot("go2")
+    node = {"alive": {"weight": 1.0}, "mine": term("given", weight=0.0, params={"value": None})}
+    assert list(reward_terms(node, go2, None)) == ["alive"]
+    found = reward_terms(node, go2, None, staged={"mine"})
+    assert (found["mine"].weight, found["mine"].params) == (0.0, {"value": None})
 
 
 def test_a_name_that_the_group_itself_has_is_refused() -> None:
