@@ -131,7 +131,8 @@ class OnnxPolicy:
         self.contract = self._network.contract
         self._default = np.asarray(self.contract.default_joint_pos)
         self._scale = np.asarray(self.contract.action_scale)
-        self.reset()
+        self._history: Array | None = None
+        self._state = self._network.initial_state(1)
 
     def reset(self, dones: Any = None) -> None:
         """Forgets the state and the history; the next proprioception begins a new one, see `history_reset`.
@@ -140,7 +141,7 @@ class OnnxPolicy:
             dones: which of many environments began anew, bool or int [N]; none is all of them.
         """
         if dones is None:
-            self._history: Array | None = None
+            self._history = None
             self._state = self._network.initial_state(1)
         elif len(dones) == len(self._state):
             self._state = np.where(_on_cpu(dones)[:, None] > 0, np.float32(0), self._state)

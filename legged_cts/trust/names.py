@@ -44,19 +44,27 @@ _MODULE = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
 def take_trust(argv: Sequence[str]) -> list[str]:
     """Take the words ``trust=module[,module]`` out of a command line; their modules may be named from then on.
 
-    They are looked for in this folder and in those that the command line adds to the task tree, after installed ones.
+    They are looked for in this folder and in those that the command line adds to the task tree, after installed ones;
+    ``trust=folder/module.py`` adds its folder.
 
     Raises:
         ValueError: If a word does not name modules.
     """
     words = [word for word in argv if word.startswith("trust=")]
-    modules = [module for word in words for module in word.removeprefix("trust=").split(",")]
+    named = [name for word in words for name in word.removeprefix("trust=").split(",")]
+    files = {name: Path(name) for name in named if name.endswith(".py")}
+    for name, file in files.items():
+        if not file.is_file():
+            raise ValueError(f"trust: there is no file {name}")
+    modules = [files[name].stem if name in files else name for name in named]
     for module in modules:
         if not re.fullmatch(_MODULE, module):
-            raise ValueError(f"trust: '{module}' is no module; give trust=my_module, several with commas")
+            raise ValueError(f"trust: '{module}' is no module; give trust=my_module or a file, several with commas")
     if modules:
+        beside = [str(file.resolve().parent) for file in files.values()]
+        folders = [*beside, str(Path.cwd()), *_given_folders(argv), *_folders()]
         os.environ[TRUST] = ",".join(dict.fromkeys([*_trusted(), *modules]))
-        os.environ[FOLDERS] = os.pathsep.join(dict.fromkeys([str(Path.cwd()), *_given_folders(argv), *_folders()]))
+        os.environ[FOLDERS] = os.pathsep.join(dict.fromkeys(folders))
     return [word for word in argv if word not in words]
 
 
@@ -161,8 +169,8 @@ def _imported(module: str, attribute: str, what: str) -> Callable[..., Any]:
             found = getattr(found, part)
     except (ImportError, AttributeError) as error:
         absent = isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]
-        where = f"; it is looked for in {', '.join(_folders())} and among what is installed" if absent else ""
-        raise ValueError(f"{what} cannot be imported: {error}{where}") from error
+        where = f"; it is no file in {', '.join(_folders())} and not installed; trust=folder/{module}.py says where"
+        raise ValueError(f"{what} cannot be imported: {error}{where if absent else ''}") from error
     if not callable(found):
         raise ValueError(f"{what} is neither a class nor a function")
     return found

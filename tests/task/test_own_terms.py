@@ -200,7 +200,7 @@ def test_the_folders_of_the_command_line_are_where_a_module_is_looked_for(folder
     take_trust([word.format(folder) for word in words] + ["trust=my_test_terms,absent_module"])
     assert own_function("my_test_terms:high", "x").__name__ == "high"
     with pytest.raises(
-        ValueError, match=rf"x 'absent_module:f' cannot be imported.*looked for in /, {folder}.* and among"
+        ValueError, match=rf"x 'absent_module:f' cannot be imported.*no file in /, {folder}.* and not installed"
     ):
         own_function("absent_module:f", "x")
 
@@ -214,3 +214,11 @@ def test_a_kind_of_terrain_of_ones_own_is_laid_and_its_heights_are_checked() -> 
     assert ground.heights.max() == pytest.approx(0.3)
     with pytest.raises(ValueError, match=r"my_test_terms:low must return finite heights \[161, 161\]"):
         lay_ground([Entry("my_test_terms:low", {})], 1, border=1.0)
+
+
+def test_a_file_may_be_trusted_by_its_path(folder: Path, monkeypatch) -> None:
+    monkeypatch.chdir("/")
+    assert take_trust([f"trust={folder}/my_test_terms.py,other", "a=1"]) == ["a=1"]
+    assert own_function("my_test_terms:high", "x").__name__ == "high"
+    with pytest.raises(ValueError, match="trust: there is no file nowhere/my_terms.py"):
+        take_trust(["trust=nowhere/my_terms.py"])

@@ -35,7 +35,8 @@ def trusted():
         for name in (TRUST, FOLDERS):
             patch.setenv(name, "")
         patch.setattr(sys, "path", [*sys.path])
-        assert take_trust([f"trust={','.join(PACKS)}", SEARCH, "seed=1"]) == [SEARCH, "seed=1"]
+        trust = f"trust={','.join(PACKS)},isaaclab.envs.mdp"
+        assert take_trust([trust, SEARCH, "seed=1"]) == [SEARCH, "seed=1"]
         yield
 
 
@@ -45,7 +46,8 @@ def run(trusted, tmp_path_factory) -> Path:
     cfg = compose_task([SEARCH, *WORDS])
     for pack in PACKS:
         cfg = apply_overrides(plain(cfg), [SEARCH, f"+experiment={pack}"])
-    train(resolve_task(cfg, WORDS), folder)
+    theirs = "++env.rewards.theirs={func: 'isaaclab.envs.mdp:action_rate_l2', weight: -0.01}"
+    train(resolve_task(apply_overrides(plain(cfg), [theirs]), WORDS), folder)
     return folder
 
 
@@ -73,12 +75,13 @@ def test_they_train_together(run):
 
 
 def test_a_copy_without_the_word_of_trust_is_refused_and_nothing_imported(run, tmp_path):
+    names = [pack.removeprefix("own_") for pack in PACKS]
     words = ["episodes=2", "duration=2", "response=false", f"output={tmp_path}"]
     script = [sys.executable, str(ROOT / "scripts" / "evaluate.py"), f"checkpoint={run}"]
     clean = {name: value for name, value in os.environ.items() if name not in (TRUST, FOLDERS)}
     refused = subprocess.run([*script, *words], env=clean, cwd=EXAMPLES, capture_output=True, text=True)
     assert refused.returncode == 2 and "trust=own_" in refused.stderr.splitlines()[-1]
-    trust = [f"trust={','.join(PACKS)}"]
+    trust = [f"trust={','.join(f'own_{name}.py' for name in names)},isaaclab.envs.mdp"]
     done = subprocess.run([*script, *words, *trust], env=clean, cwd=EXAMPLES, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     with (tmp_path / "evaluation.csv").open() as file:
