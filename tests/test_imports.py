@@ -14,6 +14,7 @@ APPLICATIONS = {"training", "evaluation", "export", "viewer", "benchmarks"}
 ALLOWED = {
     "__main__": set(),
     "door": {"deploy", "envs", "evaluation", "task", "training"},
+    "gym": {"envs"},
     "roles": set(),
     "trust": set(),
     "task": {"terrain", "algorithms", "distillation"},

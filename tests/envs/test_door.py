@@ -5,7 +5,6 @@ from __future__ import annotations
 import runpy
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import gymnasium
@@ -15,7 +14,6 @@ import torch
 
 import legged_cts
 from legged_cts.envs.env import LeggedEnv
-from legged_cts.envs.registration import register
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,17 +25,12 @@ def test_the_package_and_its_policies_need_no_torch() -> None:
         "policy = legged_cts.load_policy('go2_flat')\n"
         "actions = policy.act([0.0] * policy.contract.observation_size)\n"
         "assert actions.shape == (12,) and 'torch' not in sys.modules\n"
-        "from legged_cts.envs.registration import register\n"
-        "register()\n"
+        "import legged_cts.gym, gymnasium\n"
+        "assert 'LeggedCTS-Tron1-Rough-v0' in gymnasium.registry\n"
         "assert not {'torch', 'hydra', 'isaaclab'} & set(sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-
-
-def test_gymnasium_finds_the_tasks_by_the_entry_point() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["entry-points"]["gymnasium.envs"] == {"__root__": f"{register.__module__}:{register.__name__}"}
 
 
 @pytest.mark.parametrize(
@@ -59,8 +52,7 @@ def test_what_is_wrong_is_one_line_before_a_simulator_starts(words, more, messag
 
 
 def test_an_environment_of_gymnasium_steps_all_robots() -> None:
-    register()
-    env = gymnasium.make("LeggedCTS-Go2-Flat-v0", num_envs=4, words=["device=cpu"])
+    env = gymnasium.make("legged_cts.gym:LeggedCTS-Go2-Flat-v0", num_envs=4, words=["device=cpu"])
     inner = env.unwrapped
     assert isinstance(inner, LeggedEnv) and inner.launched is not None
     obs, _ = env.reset(seed=3)

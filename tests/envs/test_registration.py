@@ -7,7 +7,7 @@ from isaaclab_rl.rsl_rl import (
 )
 from isaaclab_tasks.utils.parse_cfg import load_cfg_from_registry
 
-from legged_cts.envs.registration import register, tasks
+from legged_cts.gym import register, tasks
 
 
 def test_registering_twice_is_harmless():

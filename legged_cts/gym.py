@@ -1,15 +1,16 @@
-"""Registers the shipped robots' tasks with Gymnasium, each on flat and on rough ground: ``LeggedCTS-Go2-Flat-v0``.
+"""The shipped robots' tasks by Gymnasium's names, each on flat and on rough ground; importing this registers them.
 
-``import gymnasium`` calls it, by an entry point of the installed package, so it imports nothing itself. Isaac Lab's
-own command line then trains with our algorithms on the stock runner:
+``gymnasium.make("legged_cts.gym:LeggedCTS-Go2-Flat-v0", num_envs=64)`` imports it by itself. Isaac Lab's own command
+line trains with our algorithms on the stock runner:
 
-``isaaclab train --rl_library rsl_rl --task LeggedCTS-Go2-Flat-v0
---external_callback legged_cts.envs.registration.register``
+``isaaclab train --rl_library rsl_rl --task LeggedCTS-Go2-Flat-v0 --external_callback legged_cts.gym.register``
 """
 
 from __future__ import annotations
 
 from typing import Any
+
+import gymnasium
 
 from legged_cts import beside
 
@@ -25,12 +26,10 @@ def tasks() -> dict[str, tuple[str, str]]:
 
 def register() -> None:
     """Register the tasks; registering twice does nothing."""
-    import gymnasium as gym
-
     for name, (robot, terrain) in tasks().items():
-        if name in gym.registry:
+        if name in gymnasium.registry:
             continue
-        gym.register(
+        gymnasium.register(
             id=name,
             entry_point="legged_cts.door:make_env",
             disable_env_checker=True,
@@ -55,3 +54,6 @@ def _agent_cfg(robot: str, terrain: str) -> Any:
     from legged_cts.envs.stock_runner import agent_cfg
 
     return agent_cfg(robot, terrain)
+
+
+register()
