@@ -206,8 +206,8 @@ class OnnxPolicy:
             )
         if len(self._state) != len(frame):
             self._state = self._network.initial_state(len(frame))
-        inputs = (np.asarray(_on_cpu(one), dtype=np.float32) for one in (frame, history))
-        actions, self._state = self._network.run(*inputs, self._state)
+        frames, histories = (np.asarray(_on_cpu(one), dtype=np.float32) for one in (frame, history))
+        actions, self._state = self._network.run(frames, histories, self._state)
         return frame.new_tensor(actions) if hasattr(frame, "new_tensor") else actions
 
     def joint_targets(self, actions: Array) -> Array:

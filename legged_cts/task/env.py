@@ -256,7 +256,7 @@ class Env(Node):
     pushes: Pushes
     reset: Reset
     terminations: Terminations
-    events: Events = Events()
+    events: Events | None = None
     curriculum: Curriculum
 
     @model_validator(mode="after")

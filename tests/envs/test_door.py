@@ -36,7 +36,7 @@ def test_the_package_and_its_policies_need_no_torch() -> None:
 @pytest.mark.parametrize(
     ("words", "more", "message"),
     [
-        (("go2", ["env.decimatoin=3"]), {}, r"env\.decimatoin is unknown; did you mean 'env\.decimation'"),
+        (("go2", ["env.decimatoin=3"]), {}, r"env\.decimatoin is unknown; did you mean 'decimation'"),
         (("go2",), {"terrain": "ruogh"}, "terrain='ruogh' is unknown; did you mean 'rough'"),
         (("go2",), {"num_envs": 0}, r"env\.scene\.num_envs must be"),
         (("go3",), {}, "go3"),
