@@ -29,7 +29,7 @@ SECONDS = {
     "robots/test_draft.py": 60,
     "robots/test_vendors.py": 30,
     "training/test_ctrl_c.py": 15,
-    "training/test_examples.py": 60,
+    "training/test_examples.py": 75,
     "training/test_kill.py": 44,
     "training/test_learning.py": 300,
     "training/test_many_processes.py": 50,
