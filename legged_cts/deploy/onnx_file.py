@@ -30,11 +30,11 @@ _ATTRIBUTE_TENSOR, _SUBGRAPHS = 5, (6, 11)
 _EXTERNAL, _LOCATION = 13, 14
 
 OPERATORS = frozenset(
-    "Abs Add ArgMax Cast Celu Clip Concat Constant ConstantOfShape Conv Div Dropout Einsum Elu Equal Erf Exp Expand "
-    "Flatten GRU Gather Gelu Gemm Greater GreaterOrEqual HardSwish Identity LSTM LayerNormalization LeakyRelu Less "
-    "LessOrEqual Log MatMul Max Mean Min Mish Mul Neg Not Or And Pow RNN Range Reciprocal ReduceL2 ReduceMax "
-    "ReduceMean ReduceMin ReduceSum ReduceSumSquare Relu Reshape Selu Shape Sigmoid Sign Slice Softmax Softplus Split "
-    "Sqrt Squeeze Sub Sum Tanh Tile TopK Transpose Unsqueeze Where".split()
+    "Abs Add ArgMax Cast Celu Clip Concat Constant ConstantOfShape Div Dropout Einsum Elu Equal Erf Exp Expand Flatten "
+    "GRU Gather Gelu Gemm Greater GreaterOrEqual HardSwish Identity LSTM LayerNormalization LeakyRelu Less LessOrEqual "
+    "Log MatMul Max Mean Min Mish Mul Neg Not Or And Pow RNN Range Reciprocal ReduceL2 ReduceMax ReduceMean ReduceMin "
+    "ReduceSum ReduceSumSquare Relu Reshape Selu Shape Sigmoid Sign Slice Softmax Softplus Split Sqrt Squeeze Sub Sum "
+    "Tanh Tile TopK Transpose Unsqueeze Where".split()
 )
 """What networks are made of; none of them repeats a part, reads a file or is anybody's own."""
 

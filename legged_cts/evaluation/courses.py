@@ -18,7 +18,7 @@ from legged_cts.mdp.terrain_columns import terrain_kinds
 from legged_cts.terrain.courses import WAY, Course, limit
 from legged_cts.terrain.grid import CELL, SIZE
 from legged_cts.training.compose import compose_task, plain
-from legged_cts.training.statistics import FALL_TERMS
+from legged_cts.training.statistics import fall_terms
 
 MAX_ENVS = 512
 
@@ -121,7 +121,7 @@ def _round(
     policy.reset()
     state, term = inner.state, inner.command_manager.get_term("velocity")
     n, device, direction = env.num_envs, inner.device, math.copysign(1.0, speed)
-    falls = [name for name in FALL_TERMS if name in inner.termination_manager.active_terms]
+    falls = fall_terms(inner.termination_manager)
     start = inner.scene.env_origins[:, 0].clone()
     under_way = torch.ones(n, dtype=torch.bool, device=device)
     arrived, fell = torch.zeros_like(under_way), torch.zeros_like(under_way)

@@ -139,9 +139,10 @@ def test_what_is_wrong_with_one_is_one_line(group: str, term: dict[str, Any], me
 @pytest.mark.usefixtures("trusting")
 def test_an_observation_needs_a_mirror_with_symmetry_alone() -> None:
     words = ["env.observations.privileged.wind={func: my_test_terms:wind}"]
-    check_task_and_robot(composed(*words))
-    with pytest.raises(ValueError, match="the observation term 'wind' has no mirror; declare it with @mirrors_as"):
-        check_task_and_robot(composed(*words, "symmetry=augment"))
+    check_task_and_robot(composed(*words, "symmetry=none"))
+    for symmetry in ("exact", "augment"):
+        with pytest.raises(ValueError, match="the observation term 'wind' has no mirror; declare it with @mirrors_as"):
+            check_task_and_robot(composed(*words, f"symmetry={symmetry}"))
 
 
 @pytest.mark.usefixtures("trusting")
