@@ -10,6 +10,7 @@ from typing import Any
 from legged_cts.algorithms.symmetry import symmetry_cfg
 from legged_cts.models.latent_model import ENCODER_CLASS, LatentActor
 from legged_cts.trust.names import check_names, resolve
+from legged_cts.trust.plain import show
 
 RUNNER_KEYS = (
     "num_steps_per_env", "obs_groups", "save_interval", "run_name", "logger", "wandb_project", "neptune_project",
@@ -74,7 +75,7 @@ def runner_cfg(algorithm: Mapping[str, Any], networks: Mapping[str, Any], runner
     _check(runner, "runner", RUNNER_KEYS, class_name=False)
     steps = runner["num_steps_per_env"]
     if not isinstance(steps, int) or steps < 1:
-        raise ValueError(f"runner.num_steps_per_env must be a positive integer, got {steps!r}")
+        raise ValueError(f"runner.num_steps_per_env must be a positive integer, got {show(steps)}")
 
     cfg = {"save_interval": 50, **copy.deepcopy(dict(runner))}
     cfg["algorithm"], cfg["exact_symmetry"] = algorithm, exact
