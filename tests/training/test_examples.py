@@ -62,6 +62,12 @@ def test_every_pack_is_right_on_the_command_line(pack):
     check(read(["--config-dir", str(EXAMPLES), f"+experiment={pack}", "terrain=rough"]))
 
 
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "tasks" / "experiment").glob("*.yaml")))
+def test_every_experiment_of_the_package_is_right(name):
+    robot = "tron1" if name == "biped" else "go2"
+    check(read([f"robot={robot}", "terrain=rough", f"experiment={name}"]))
+
+
 def test_they_train_together(run):
     content = load_checkpoint(run / "model_2.pt")
     assert content["config"]["env"]["rewards"]["jump"]["func"] == "own_reward:jump_height"
