@@ -1,4 +1,4 @@
-"""Tables and plots of what was measured."""
+"""Tables of what was measured."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from rich.table import Table
 
 from legged_cts.deploy.evaluate import student_t, wilson
 from legged_cts.evaluation.metrics import Episodes
-from legged_cts.training.writers import read_rows
 
 METRICS = {
     "lin_error": ("linear error [m/s]", 3),
@@ -142,50 +141,6 @@ def terrain_table(table: Sequence[Row]) -> Table | None:
         values = [(cells.get((role, kind, metric)), METRICS[metric][1]) for role in roles for metric in metrics]
         result.add_row(kind, *("-" if cell is None else _cell(cell, digits, False) for cell, digits in values))
     return result
-
-
-def plot_learning(metrics_csv: Path, path: Path, previous_steps: int = 0) -> None:
-    """Plot reward, tracking errors, falls and terrain level of both roles over environment steps.
-
-    Args:
-        metrics_csv: ``metrics.csv`` of a run.
-        path: PNG to write.
-        previous_steps: Environment steps of the training that the run began from.
-    """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    _, lines = read_rows(metrics_csv)
-    panels = {
-        "return": "episode return",
-        "lin_error": "linear error [m/s]",
-        "yaw_error": "yaw error [rad/s]",
-        "falls": "falls per episode",
-        "terrain_level": "terrain level (student)",
-    }
-    columns = lines[0].keys() if lines else ()
-    shown = [key for key in panels if any(f"{role}/{key}" in columns for role in ("student", "teacher"))]
-    figure, axes = pyplot.subplots(1, max(len(shown), 1), figsize=(3.6 * max(len(shown), 1), 3.2), squeeze=False)
-    for axis, key in zip(axes[0], shown, strict=False):
-        for role, color in (("student", "tab:blue"), ("teacher", "tab:orange")):
-            points = [
-                ((previous_steps + float(line["total_steps"])) / 1e6, float(line[f"{role}/{key}"]))
-                for line in lines
-                if line.get(f"{role}/{key}")
-            ]
-            if points:
-                axis.plot(*zip(*points, strict=True), label=role, color=color)
-                axis.legend(frameon=False)
-        axis.set_title(panels[key])
-        axis.set_xlabel("env steps [million]")
-        axis.grid(alpha=0.3)
-        if key != "return":
-            axis.set_ylim(bottom=0.0)
-    figure.tight_layout()
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)
 
 
 def _cell(summary: Summary, digits: int, interval: bool = True) -> str:

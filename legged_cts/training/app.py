@@ -247,15 +247,13 @@ def finish(config: Mapping[str, Any], run_dir: Path, evaluate: bool = True) -> N
     Raises:
         ValueError: If the evaluation failed.
     """
-    from legged_cts.evaluation.dashboard import draw
-    from legged_cts.evaluation.report import plot_learning
+    from legged_cts.evaluation.dashboard import leave_drawings
 
     best = run_dir / BEST
     checkpoint = best if best.is_file() else latest_checkpoint(run_dir)
     _export(checkpoint, run_dir / "policy.onnx")
     content = load_checkpoint(latest_checkpoint(run_dir))
-    plot_learning(run_dir / "metrics.csv", run_dir / "learning.png", int(content.get("previous_steps", 0)))
-    draw([run_dir])
+    leave_drawings(run_dir, int(content.get("previous_steps", 0)))
     wanted = config["evaluation"]
     command = [sys.executable, str(SCRIPTS / "evaluate.py"), f"checkpoint={checkpoint}", f"output={run_dir}"]
     command += [

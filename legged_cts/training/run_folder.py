@@ -20,7 +20,7 @@ from legged_cts.training.checkpoint import (
 
 LOCK = ".lock"
 METRICS = "metrics.csv"
-RESULTS = ("policy.onnx", "evaluation.csv", "response.json", "learning.png", "diagnostics.png")
+RESULTS = ("policy.onnx", "evaluation.csv", "response.json", "learning.png", "diagnostics.png", "dashboard.html")
 """What the end of a run leaves of its best checkpoint."""
 
 

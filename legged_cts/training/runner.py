@@ -394,6 +394,7 @@ class Runner(OnPolicyRunner):
             "total_steps": float(self.total_steps),
             "train_time_s": self.train_time,
             **self._statistics.summary(),
+            **self._stages.metrics(),
             "perf/env_steps_per_s": steps * self.env.num_envs / (finished - start),
             "perf/collect_s": collected - start,
             "perf/learn_s": finished - collected,

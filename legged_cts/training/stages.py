@@ -45,6 +45,10 @@ class Stages:
         reached = [name for name in (state or {}).get("reached", ()) if name in stages_of(self._config)]
         return [self._act(name, "reached by the checkpoint") for name in reached]
 
+    def metrics(self) -> dict[str, float]:
+        """Return how many stages are reached, nothing where the task has none."""
+        return {"stage": float(len(self.reached))} if stages_of(self._config) else {}
+
     def plan(self) -> list[str]:
         """Return a line about the next stage, if there is one."""
         name = self._next()

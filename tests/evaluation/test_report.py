@@ -11,7 +11,6 @@ from rich.console import Console
 from legged_cts.evaluation.metrics import Episodes
 from legged_cts.evaluation.report import (
     METRICS,
-    plot_learning,
     rows,
     summarise,
     summary_table,
@@ -73,12 +72,3 @@ def test_tables_show_both_roles_and_units():
     for part in ("linear error [m/s]", "0.250 (", "student", "teacher", "stairs_up", "a title"):
         assert part in text
     assert terrain_table(rows("student", made(), ["flat"])) is None
-
-
-def test_plot_is_drawn_from_any_metrics(tmp_path):
-    full = "iteration,total_steps,student/return,teacher/return,student/lin_error\n1,24,,1.0,0.5\n2,48,2.0,1.5,0.4\n"
-    for name, text in (("full", full), ("empty", "iteration,total_steps\n"), ("other", "iteration,total_steps\n1,5\n")):
-        (tmp_path / f"{name}.csv").write_text(text)
-        plot_learning(tmp_path / f"{name}.csv", tmp_path / f"{name}.png")
-        assert (tmp_path / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
-    assert (tmp_path / "full.png").stat().st_size > 2 * (tmp_path / "empty.png").stat().st_size
