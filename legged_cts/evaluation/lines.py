@@ -50,7 +50,7 @@ def _shades(count: int, parts: bool) -> list[str]:
 
     if parts:
         return [_hex(colormaps["tab20"]((2 * index + index // 10) % 20)) for index in range(count)]
-    return [_hex(colormaps["viridis"](0.95 * index / max(count - 1, 1))) for index in range(count)]
+    return [_hex(colormaps["viridis"](0.15 + 0.8 * index / max(count - 1, 1))) for index in range(count)]
 
 
 def _hex(color: object) -> str:

@@ -123,7 +123,7 @@
         ...(panel.log && decades(data) >= 1 ? { dtick: 1 } : {}),
         zeroline: panel.stacked, zerolinecolor: ink, exponentformat: "power" },
       showlegend: panel.legend,
-      legend: { orientation: "h", y: -0.22, yanchor: "top", x: 0, font: { size: 10 }, traceorder: "normal" },
+      legend: { orientation: "h", y: -0.22, yanchor: "top", x: 0, font: { size: 10 }, traceorder: "normal", maxheight: 0.7 },
       shapes, annotations, uirevision: axis.value,
     };
   }
@@ -161,7 +161,8 @@
     caption.textContent = of.title + " ";
     unit.textContent = of.unit;
     caption.append(unit);
-    plot.className = of.lines.length > 8 ? "plot tall" : "plot";
+    plot.className = "plot";
+    if (of.lines.length > 4) plot.style.height = `${260 + 17 * Math.ceil(of.lines.length / 2)}px`;  // a long legend
     figure.append(caption, plot);
     document.querySelector(`#page${i} .panels`).append(figure);
     panels.push({ of, plot, drawn: false, near: false });

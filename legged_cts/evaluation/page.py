@@ -21,8 +21,8 @@ from typing import Any
 
 from legged_cts.evaluation.course import SMOOTHING, Course
 from legged_cts.evaluation.lines import Line, pages_of
-from legged_cts.training.display import duration, number
 from legged_cts.training.panels import Panel
+from legged_cts.training.tables import duration, number
 
 HERE = Path(__file__).parent
 POINTS = 2000

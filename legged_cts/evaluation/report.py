@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from rich.markup import escape
@@ -92,22 +90,39 @@ def rows(role: str, episodes: Episodes, kinds: Sequence[str]) -> list[Row]:
     ]
 
 
-def write_csv(path: Path, table: Sequence[Row], header: Mapping[str, object]) -> None:
-    """Write one line per role, part of the terrain and metric.
+def as_records(table: Sequence[Row], conditions: Mapping[str, object] | None = None) -> list[dict[str, object]]:
+    """Return one record per role, part of the terrain and metric; None where nothing was measured.
 
     Args:
-        path: The file; what was measured under which conditions stands in every line, so that files can be joined.
         table: The rows.
-        header: Conditions such as seed and physics, by column.
+        conditions: Such as seed and physics; what was measured under which stands in every record, so that tables of
+            several evaluations can be joined.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["role", "terrain", "level", "metric", "mean", "low", "high", "episodes", *header])
-        for row in table:
-            s = row.summary
-            numbers = ["" if math.isnan(value) else f"{value:.6g}" for value in (s.mean, s.low, s.high)]
-            writer.writerow([row.role, row.terrain, row.level, row.metric, *numbers, s.episodes, *header.values()])
+    return [
+        {
+            "role": row.role, "terrain": row.terrain, "level": row.level, "metric": row.metric,
+            "mean": _finite(row.summary.mean), "low": _finite(row.summary.low), "high": _finite(row.summary.high),
+            "episodes": row.summary.episodes, **(conditions or {}),
+        }
+        for row in table
+    ]  # fmt: skip
+
+
+def episode_records(episodes: Episodes, kinds: Sequence[str]) -> list[dict[str, object]]:
+    """Return one record per episode: on which terrain it was, how long it took, whether it ended by a fall, its errors.
+
+    Args:
+        episodes: The episodes.
+        kinds: Names of the kinds of terrain.
+    """
+    return [
+        {
+            "terrain": kinds[int(episodes.kind[i])], "level": int(episodes.level[i]),
+            "duration": float(episodes.duration[i]), "falls": float(episodes.fall[i]),
+            "lin_error": _finite(float(episodes.lin_error[i])), "yaw_error": _finite(float(episodes.yaw_error[i])),
+        }
+        for i in range(len(episodes))
+    ]  # fmt: skip
 
 
 def summary_table(table: Sequence[Row], title: str) -> Table:
@@ -141,6 +156,10 @@ def terrain_table(table: Sequence[Row]) -> Table | None:
         values = [(cells.get((role, kind, metric)), METRICS[metric][1]) for role in roles for metric in metrics]
         result.add_row(kind, *("-" if cell is None else _cell(cell, digits, False) for cell, digits in values))
     return result
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _cell(summary: Summary, digits: int, interval: bool = True) -> str:

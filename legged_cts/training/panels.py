@@ -74,10 +74,10 @@ PAGES: dict[str, tuple[Panel, ...]] = {
         Panel("linear error", "m/s", _roles("{}/lin_error"), limits=(0.0, None)),
         Panel("yaw error", "rad/s", _roles("{}/yaw_error"), limits=(0.0, None)),
         Panel("falls", "share of episodes", _roles("{}/falls"), limits=(0.0, None)),
-        Panel("students' reward by term", "per step", _each("student/reward/.+"), stacked=True),
-        Panel("teachers' reward by term", "per step", _each("teacher/reward/.+"), stacked=True),
         Panel("tracking reward", "share of the possible", _roles("{}/tracking"), limits=(0.0, None)),
         Panel("episode length", "s", _roles("{}/episode_length_s"), limits=(0.0, None)),
+        Panel("students' reward by term", "per step", _each("student/reward/.+"), stacked=True),
+        Panel("teachers' reward by term", "per step", _each("teacher/reward/.+"), stacked=True),
         Panel("students' terrain level", "level", (
             Series("student/terrain_level", "all", "black"), Series("student/terrain_level/.+"),
         ), limits=(0.0, None)),
