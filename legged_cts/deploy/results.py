@@ -17,7 +17,10 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Writes one line per row; columns in the order in which rows name them first, empty where a row has no value."""
+    """Writes one line per row: columns in the order in which rows name them first, numbers with six digits.
+
+    A cell is empty where a row has no value, or one that is not finite.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     columns = list(dict.fromkeys(name for row in rows for name in row))
     with path.open("w", newline="") as file:
@@ -28,5 +31,5 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def _cell(value: Any) -> Any:
     if isinstance(value, float):
-        return f"{value:.6g}" if math.isfinite(value) else ""
+        return float(f"{value:.6g}") if math.isfinite(value) else ""
     return "" if value is None else value
