@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from legged_cts.evaluation.course import read_courses
 from legged_cts.evaluation.page import write_page
 from legged_cts.evaluation.picture import draw_picture
+from legged_cts.evaluation.training_log import read_logs
 from legged_cts.training.panels import PAGES
 from legged_cts.training.run_folder import METRICS
 from legged_cts.trust.plain import check_number
@@ -61,12 +61,12 @@ def draw(options: DashboardOptions, again: bool = False) -> Path:
         FileNotFoundError: If a run has no metrics.
         ValueError: If its metrics are no table of numbers.
     """
-    courses = read_courses(options.runs)
+    logs = read_logs(options.runs)
     if options.output.suffix == ".html":
-        write_page(courses, options.output, options.refresh if again else None)
+        write_page(logs, options.output, options.refresh if again else None)
     else:
         options.output.parent.mkdir(parents=True, exist_ok=True)
-        draw_picture(courses, options.output)
+        draw_picture(logs, options.output)
     return options.output
 
 
@@ -77,10 +77,10 @@ def leave_drawings(run: Path, previous_steps: int = 0) -> None:
         run: The run's folder.
         previous_steps: Environment steps of the training that it began from.
     """
-    courses = read_courses([run], previous_steps)
-    draw_picture(courses, run / "learning.png", [next(iter(PAGES))])
-    draw_picture(courses, run / "diagnostics.png")
-    write_page(courses, run / PAGE)
+    logs = read_logs([run], previous_steps)
+    draw_picture(logs, run / "learning.png", [next(iter(PAGES))])
+    draw_picture(logs, run / "diagnostics.png")
+    write_page(logs, run / PAGE)
 
 
 def _seconds(text: str) -> int:

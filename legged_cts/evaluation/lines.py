@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from legged_cts.evaluation.course import Course
+from legged_cts.evaluation.training_log import TrainingLog
 from legged_cts.training.panels import PAGES, Panel
 
 
@@ -19,15 +19,15 @@ class Line:
 
 
 def pages_of(
-    courses: Sequence[Course], pages: Sequence[str] = tuple(PAGES)
+    logs: Sequence[TrainingLog], pages: Sequence[str] = tuple(PAGES)
 ) -> dict[str, list[tuple[Panel, list[Line]]]]:
     """Return the panels for which there is something to draw, with their lines, by page.
 
     Args:
-        courses: The trainings.
+        logs: The trainings.
         pages: Names of the pages to look at.
     """
-    known = {name for course in courses for row in course.rows for name in row}
+    known = {name for log in logs for row in log.rows for name in row}
     found = {page: [(panel, lines_of(panel, known)) for panel in PAGES[page]] for page in pages}
     drawn = {page: [entry for entry in panels if entry[1]] for page, panels in found.items()}
     return {page: panels for page, panels in drawn.items() if panels}

@@ -19,8 +19,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from legged_cts.evaluation.course import SMOOTHING, Course
 from legged_cts.evaluation.lines import Line, pages_of
+from legged_cts.evaluation.training_log import SMOOTHING, TrainingLog
 from legged_cts.training.panels import Panel
 from legged_cts.training.tables import duration, number
 
@@ -50,30 +50,30 @@ SETTINGS = {
 """What a run's card shows of its configuration."""
 
 
-def write_page(courses: Sequence[Course], path: Path, refresh_s: int | None = None) -> None:
+def write_page(logs: Sequence[TrainingLog], path: Path, refresh_s: int | None = None) -> None:
     """Write the page.
 
     Args:
-        courses: The trainings; several are drawn on top of each other.
+        logs: The trainings; several are drawn on top of each other.
         path: HTML file to write; who loads it meanwhile gets the old one or the new one, whole.
         refresh_s: Seconds after which the page loads itself anew; None for never.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.new")
-    beside.write_text(page_html(courses, refresh_s), encoding="utf-8")
+    beside.write_text(page_html(logs, refresh_s), encoding="utf-8")
     os.replace(beside, path)
 
 
-def page_html(courses: Sequence[Course], refresh_s: int | None = None) -> str:
+def page_html(logs: Sequence[TrainingLog], refresh_s: int | None = None) -> str:
     """Return the page as text, see :func:`write_page`."""
-    pages = pages_of(courses)
+    pages = pages_of(logs)
     nonce = secrets.token_urlsafe(16)
     reload = f'<meta http-equiv="refresh" content="{refresh_s}">' if refresh_s else ""
     when = time.strftime("%Y-%m-%d %H:%M:%S")
     state = f"drawn {when}" + (f", anew every {refresh_s} s" if refresh_s else "")
-    names = ", ".join(course.name for course in courses)
+    names = ", ".join(log.name for log in logs)
     links = "".join(f'<a href="#page{i}">{html.escape(page)}</a>' for i, page in enumerate(pages))
-    cards = "".join(_card(course, i, len(courses)) for i, course in enumerate(courses))
+    cards = "".join(_card(log, i, len(logs)) for i, log in enumerate(logs))
     sections = "".join(
         f'<section id="page{i}"><h2>{html.escape(page)}</h2><div class="panels"></div></section>'
         for i, page in enumerate(pages)
@@ -92,19 +92,21 @@ style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'no
 <label>mean of <select id="smooth"><option value="0">1 row</option><option value="0.02">2 %</option>
 <option value="0.05">5 %</option><option value="0.1">10 %</option></select></label></header>
 <main><div class="cards">{cards}</div><p id="problem" hidden></p>{sections}</main>
-<script type="application/json" id="content">{_json(_content(courses, pages))}</script>
+<script type="application/json" id="content">{_json(_content(logs, pages))}</script>
 <script type="application/gzip" id="plotly">{_plotly()}</script>
 <script nonce="{nonce}">{script}</script></body></html>
 """
 
 
-def _content(courses: Sequence[Course], pages: Mapping[str, Sequence[tuple[Panel, Sequence[Line]]]]) -> dict[str, Any]:
+def _content(
+    logs: Sequence[TrainingLog], pages: Mapping[str, Sequence[tuple[Panel, Sequence[Line]]]]
+) -> dict[str, Any]:
     """Everything that the page's script draws."""
     metrics = {line.metric for panels in pages.values() for _, lines in panels for line in lines}
     return {
         "smoothing": 1 / SMOOTHING,
         "pages": [[_panel(panel, lines) for panel, lines in panels] for panels in pages.values()],
-        "runs": [_run(course, i, len(courses), sorted(metrics)) for i, course in enumerate(courses)],
+        "runs": [_run(log, i, len(logs), sorted(metrics)) for i, log in enumerate(logs)],
     }
 
 
@@ -117,20 +119,20 @@ def _panel(panel: Panel, lines: Sequence[Line]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _run(course: Course, index: int, count: int, metrics: Sequence[str]) -> dict[str, Any]:
-    every = max(1, math.ceil(len(course.rows) / max(LEAST_POINTS, POINTS // count)))
-    shown = slice(len(course.rows) - 1 if course.rows else 0, None, -every)  # the newest row is always there
+def _run(log: TrainingLog, index: int, count: int, metrics: Sequence[str]) -> dict[str, Any]:
+    every = max(1, math.ceil(len(log.rows) / max(LEAST_POINTS, POINTS // count)))
+    shown = slice(len(log.rows) - 1 if log.rows else 0, None, -every)  # the newest row is always there
     axes = {
-        "steps": course.million_steps(),
-        "iteration": course.values("iteration"),
-        "minutes": [seconds / 60.0 for seconds in course.values("train_time_s")],
+        "steps": log.million_steps(),
+        "iteration": log.values("iteration"),
+        "minutes": [seconds / 60.0 for seconds in log.values("train_time_s")],
     }
     return {
-        "name": course.name,
+        "name": log.name,
         "dash": DASHES[index % len(DASHES)],
         "axes": {name: _numbers(values, shown) for name, values in axes.items()},
-        "values": {metric: _numbers(course.values(metric), shown) for metric in metrics},
-        "stages": [[name, *(_numbers([values[row]])[0] for values in axes.values())] for row, name in course.stages()],
+        "values": {metric: _numbers(log.values(metric), shown) for metric in metrics},
+        "stages": [[name, *(_numbers([values[row]])[0] for values in axes.values())] for row, name in log.stages()],
     }
 
 
@@ -140,28 +142,30 @@ def _numbers(values: Sequence[float], shown: slice | None = None) -> list[float 
     return [float(f"{value:.6g}") if math.isfinite(value) else None for value in chosen]
 
 
-def _card(course: Course, index: int, count: int) -> str:
+def _card(log: TrainingLog, index: int, count: int) -> str:
     """What a run is, how far it is, what it reached, and what is wrong."""
-    done, total = course.last("iteration") or 0.0, course.setting("max_iterations")
+    done, total = log.last("iteration") or 0.0, log.setting("max_iterations")
     known = isinstance(total, int) and total > 0
     share = f'<progress max="{total}" value="{done:.0f}"></progress>' if known else ""
     facts = [f"iteration {done:.0f}" + (f" of {total}" if known else "")]
-    facts.append(f"{number((course.last('total_steps') or 0.0) / 1e6)} M steps")
-    facts.append(f"{duration(course.last('train_time_s') or math.nan)} of training")
-    facts.append(f"{number(course.last('perf/env_steps_per_s'), 0)} steps/s")
-    facts.append(f"best score {number(course.last('best_score'), 3)}")
-    settings = [f"{title} {_short(course.setting(key))}" for key, title in SETTINGS.items() if course.setting(key)]
+    facts.append(f"{number((log.last('total_steps') or 0.0) / 1e6)} M steps")
+    facts.append(f"{duration(log.last('train_time_s') or math.nan)} of training")
+    facts.append(f"{number(log.last('perf/env_steps_per_s'), 0)} steps/s")
+    facts.append(f"best score {number(log.last('best_score'), 3)}")
+    settings = [
+        f"{title} {_short(log.setting(key))}" for key, title in SETTINGS.items() if log.setting(key) is not None
+    ]
     mark = f'<label><input type="checkbox" data-run="{index}" checked>{_dash(index)}</label>' if count > 1 else ""
     return (
-        f"<article><div><h3>{mark}{html.escape(course.name)}</h3>{share}<p>{html.escape(' · '.join(facts))}</p>"
-        f"<p>{html.escape(' · '.join(settings))}</p>{_notes(course)}</div>{_latest(course)}</article>"
+        f"<article><div><h3>{mark}{html.escape(log.name)}</h3>{share}<p>{html.escape(' · '.join(facts))}</p>"
+        f"<p>{html.escape(' · '.join(settings))}</p>{_notes(log)}</div>{_latest(log)}</article>"
     )
 
 
-def _latest(course: Course) -> str:
+def _latest(log: TrainingLog) -> str:
     """A table of what both roles do now."""
-    roles = [role for role in ("student", "teacher") if course.last(f"{role}/return") is not None]
-    cells = {key: [course.last(f"{role}/{key}") for role in roles] for key in LATEST}
+    roles = [role for role in ("student", "teacher") if log.last(f"{role}/return") is not None]
+    cells = {key: [log.last(f"{role}/{key}") for role in roles] for key in LATEST}
     shown = [key for key, values in cells.items() if any(value is not None for value in values)]
     if not shown:
         return "<div>nothing measured yet</div>"
@@ -175,17 +179,16 @@ def _latest(course: Course) -> str:
     return f'<div class="wide"><table><tr><th></th>{head}</tr>{body}</table></div>'
 
 
-def _notes(course: Course) -> str:
+def _notes(log: TrainingLog) -> str:
     """Alarms, faults and stages in words."""
-    warnings = [("warning", f"iteration {iteration}: {text}") for iteration, text in course.warnings()]
-    names = sorted({name for row in course.rows[-1:] for name in row if name.startswith("faults/")})
-    faults = [(name.removeprefix("faults/").replace("_", " "), course.last(name) or 0.0) for name in names]
+    warnings = [("warning", f"iteration {iteration}: {text}") for iteration, text in log.warnings()]
+    names = sorted({name for row in log.rows[-1:] for name in row if name.startswith("faults/")})
+    faults = [(name.removeprefix("faults/").replace("_", " "), log.last(name) or 0.0) for name in names]
     seen = ", ".join(f"{name} {count:.0f}" for name, count in faults if count)
     notes = [*warnings, *([("warning", f"faults since the start: {seen}")] if seen else [])]
     notes = notes or [("good", "no warnings, no faults")]
     notes += [
-        ("stage", f"stage {name} from iteration {course.rows[row]['iteration']:.0f} on")
-        for row, name in course.stages()
+        ("stage", f"stage {name} from iteration {log.rows[row]['iteration']:.0f} on") for row, name in log.stages()
     ]
     return "<ul>" + "".join(f'<li class="{kind}">{html.escape(text)}</li>' for kind, text in notes) + "</ul>"
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from legged_cts.evaluation.course import Course, smooth
 from legged_cts.evaluation.lines import Line, pages_of
+from legged_cts.evaluation.training_log import TrainingLog, smooth
 from legged_cts.training.panels import PAGES, Panel
 
 COLUMNS = 4
@@ -21,11 +21,11 @@ LINE_STYLES = ("-", "--", ":", "-.")
 """Runs differ by their lines, roles by their colours."""
 
 
-def draw_picture(courses: Sequence[Course], path: Path, pages: Sequence[str] = tuple(PAGES)) -> None:
+def draw_picture(logs: Sequence[TrainingLog], path: Path, pages: Sequence[str] = tuple(PAGES)) -> None:
     """Draw all panels for which there is something to draw; several runs on top of each other.
 
     Args:
-        courses: The trainings.
+        logs: The trainings.
         path: PNG to write; who looks at it meanwhile sees the old one or the new one, whole.
         pages: Names of the pages to draw.
     """
@@ -34,12 +34,12 @@ def draw_picture(courses: Sequence[Course], path: Path, pages: Sequence[str] = t
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    shown = pages_of(courses, pages)
+    shown = pages_of(logs, pages)
     heights = [3.0 * math.ceil(len(panels) / COLUMNS) + 0.5 for panels in shown.values()] or [2.0]
     notes = [
-        f"{course.name}, iteration {iteration}: {text}" if len(courses) > 1 else f"iteration {iteration}: {text}"
-        for course in courses
-        for iteration, text in course.warnings()
+        f"{log.name}, iteration {iteration}: {text}" if len(logs) > 1 else f"iteration {iteration}: {text}"
+        for log in logs
+        for iteration, text in log.warnings()
     ]
     foot = 0.5 + 0.22 * max(len(notes), 1)
     figure = pyplot.figure(figsize=(4.4 * COLUMNS, sum(heights) + foot), layout="constrained")
@@ -48,25 +48,25 @@ def draw_picture(courses: Sequence[Course], path: Path, pages: Sequence[str] = t
         part.suptitle(page, fontsize=14, fontweight="bold", x=0.01, ha="left")
         axes = part.subplots(math.ceil(len(panels) / COLUMNS), COLUMNS, squeeze=False).ravel()
         for axis, (panel, lines) in zip(axes, panels, strict=False):
-            _draw(axis, panel, lines, courses)
+            _draw(axis, panel, lines, logs)
         for axis in axes[len(panels) :]:
             axis.set_axis_off()
-    _foot(parts[-1], [course.name for course in courses], notes)
+    _foot(parts[-1], [log.name for log in logs], notes)
     beside = path.with_name(f".{path.name}.new")
     figure.savefig(beside, dpi=90, format="png")
     pyplot.close(figure)
     os.replace(beside, path)
 
 
-def _draw(axis: Any, panel: Panel, lines: Sequence[Line], courses: Sequence[Course]) -> None:
-    if panel.stacked and len(courses) == 1:
-        _stack(axis, lines, courses[0])
+def _draw(axis: Any, panel: Panel, lines: Sequence[Line], logs: Sequence[TrainingLog]) -> None:
+    if panel.stacked and len(logs) == 1:
+        _stack(axis, lines, logs[0])
     else:
         for line in lines:
-            _line(axis, line, courses)
-    for course, style in zip(courses, _styles(len(courses)), strict=True):
-        steps = course.million_steps()
-        for row, _ in course.stages():
+            _line(axis, line, logs)
+    for log, style in zip(logs, _styles(len(logs)), strict=True):
+        steps = log.million_steps()
+        for row, _ in log.stages():
             axis.axvline(steps[row], color="gray", linewidth=0.8, linestyle=style, alpha=0.7)
     axis.set_title(panel.title, fontsize=10)
     axis.set_ylabel(panel.unit, fontsize=8)
@@ -81,10 +81,10 @@ def _draw(axis: Any, panel: Panel, lines: Sequence[Line], courses: Sequence[Cour
     _limit(axis, panel)
 
 
-def _line(axis: Any, line: Line, courses: Sequence[Course]) -> None:
+def _line(axis: Any, line: Line, logs: Sequence[TrainingLog]) -> None:
     label = _plain(line.label)
-    for style, course in zip(_styles(len(courses)), courses, strict=True):
-        x, y = _points(course, line.metric)
+    for style, log in zip(_styles(len(logs)), logs, strict=True):
+        x, y = _points(log, line.metric)
         if x:
             every = math.ceil(len(x) / POINTS)
             axis.plot(x[::every], y[::every], color=line.color, linewidth=0.5, alpha=0.3)
@@ -92,13 +92,13 @@ def _line(axis: Any, line: Line, courses: Sequence[Course]) -> None:
             label = "_"  # one entry for all runs
 
 
-def _stack(axis: Any, lines: Sequence[Line], course: Course) -> None:
+def _stack(axis: Any, lines: Sequence[Line], log: TrainingLog) -> None:
     """Draw parts of a sum: what is gained upwards from zero, what is lost downwards, the largest next to zero."""
-    every = math.ceil(max(len(course.rows), 1) / POINTS)
-    x = course.million_steps()[::every]
+    every = math.ceil(max(len(log.rows), 1) / POINTS)
+    x = log.million_steps()[::every]
     parts = []
     for line in lines:
-        y = smooth([value if math.isfinite(value) else 0.0 for value in course.values(line.metric)])[::every]
+        y = smooth([value if math.isfinite(value) else 0.0 for value in log.values(line.metric)])[::every]
         parts.append((sum(y) / max(len(y), 1), line, y))
     parts.sort(key=lambda part: -abs(part[0]))
     for sign in (1.0, -1.0):
@@ -145,8 +145,8 @@ def _styles(count: int) -> list[Any]:
     return [LINE_STYLES[index % len(LINE_STYLES)] for index in range(count)]
 
 
-def _points(course: Course, metric: str) -> tuple[list[float], list[float]]:
+def _points(log: TrainingLog, metric: str) -> tuple[list[float], list[float]]:
     """Return steps in millions and finite values."""
-    pairs = zip(course.million_steps(), course.values(metric), strict=True)
+    pairs = zip(log.million_steps(), log.values(metric), strict=True)
     points = [(x, y) for x, y in pairs if math.isfinite(y)]
     return [x for x, _ in points], [y for _, y in points]

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from run_files import every_metric, write_rows, write_run
 
-from legged_cts.evaluation.course import Course, read_courses
 from legged_cts.evaluation.page import page_html, write_page
+from legged_cts.evaluation.training_log import TrainingLog, read_logs
 from legged_cts.training.panels import PAGES
 
 EVIL = "</script><script>document.title='stolen'</script><img src=x onerror=\"document.title='stolen'\">"
@@ -26,7 +26,7 @@ def content_of(page: str) -> dict:
 def test_panels_lines_and_numbers_are_those_of_the_run():
     rows = [{"iteration": float(i), "total_steps": 500_000.0 * i, "train_time_s": 30.0 * i, "student/falls": 1 / i}
             for i in (1, 2, 3)]  # fmt: skip
-    content = content_of(page_html([Course("run", rows, {}, 1_000_000)]))
+    content = content_of(page_html([TrainingLog("run", rows, {}, 1_000_000)]))
     (((panel,),), (run,)) = content["pages"], content["runs"]
     assert panel["title"] == "falls" and panel["lines"] == [
         {"metric": "student/falls", "label": "student", "color": "#1f77b4"}
@@ -38,7 +38,7 @@ def test_panels_lines_and_numbers_are_those_of_the_run():
 def test_gaps_stages_and_the_newest_row_are_kept_where_rows_are_left_out():
     rows = [{"iteration": float(i), "stage": float(i > 3000)} for i in range(1, 5001)]
     rows[-1]["student/return"] = 7.0
-    (run,) = content_of(page_html([Course("run", rows, {"stages": {"walks": {}}})]))["runs"]
+    (run,) = content_of(page_html([TrainingLog("run", rows, {"stages": {"walks": {}}})]))["runs"]
     assert len(run["axes"]["iteration"]) == 1667 and run["axes"]["iteration"][-1] == 5000.0
     assert run["values"]["student/return"][-2:] == [None, 7.0]
     assert run["stages"] == [["walks", 3001.0, 3001.0, None]]
@@ -47,17 +47,17 @@ def test_gaps_stages_and_the_newest_row_are_kept_where_rows_are_left_out():
 def test_the_card_says_how_far_a_run_is_and_what_is_wrong(tmp_path):
     run = write_run(tmp_path / "run", latent__dimension_student=1.0, faults__nan_resets=2.0, stage=1.0)
     (run / "config.yaml").write_text("robot: go2\nmax_iterations: 600\nstages:\n  walks: {when: {}}\n")
-    page = page_html(read_courses([run]))
+    page = page_html(read_logs([run]))
     for part in (
         "iteration 60 of 600", '<progress max="600" value="60">', "robot go2", "stage walks from iteration 1 on",
         "iteration 50: the latent of the students has collapsed", "faults since the start: nan resets 2",
     ):  # fmt: skip
         assert part in page
-    assert "no warnings, no faults" in page_html([Course("x", [])])
+    assert "no warnings, no faults" in page_html([TrainingLog("x", [])])
 
 
 def test_every_panel_is_on_its_page():
-    content = content_of(page_html([Course("run", every_metric())]))
+    content = content_of(page_html([TrainingLog("run", every_metric())]))
     assert [[panel["title"] for panel in page] for page in content["pages"]] == [
         [panel.title for panel in page] for page in PAGES.values()
     ]
@@ -65,7 +65,7 @@ def test_every_panel_is_on_its_page():
 
 def test_a_strangers_run_is_text_in_the_page(tmp_path):
     rows = [{"iteration": 1.0, f"student/reward/{EVIL}": 0.5, f"faults/{EVIL}": 1.0, "stage": 1.0}]
-    page = page_html([Course(EVIL, rows, {"robot": EVIL, "stages": {EVIL: {}}})])
+    page = page_html([TrainingLog(EVIL, rows, {"robot": EVIL, "stages": {EVIL: {}}})])
     assert "<script>document" not in page and "<img" not in page
     assert [line["label"] for line in content_of(page)["pages"][0][0]["lines"]]
     # Every script of ours carries the word without which none may run; the others are data.
@@ -77,7 +77,7 @@ def test_a_strangers_run_is_text_in_the_page(tmp_path):
 
 
 def test_nothing_is_loaded_from_elsewhere_and_plotly_is_whole():
-    page = page_html([Course("run", [{"iteration": 1.0, "student/return": 1.0}])])
+    page = page_html([TrainingLog("run", [{"iteration": 1.0, "student/return": 1.0}])])
     packed = re.search(r'id="plotly">([^<]*)</script>', page)[1]
     assert gzip.decompress(base64.b64decode(packed)).decode().lstrip().startswith("/**\n* plotly.js v")
     outside = page.replace(packed, "")
@@ -88,8 +88,8 @@ def test_two_thousand_iterations_with_more_metrics_than_any_training_has_fit_int
     names = [f"student/reward/term_{i}" for i in range(120)]
     rows = [{name: 1e-5 * (i * 7919 % 99991) for name in names} for i in range(2000)]
     for runs in (1, 4):
-        courses = read_courses([write_rows(tmp_path / f"{runs}" / f"{i}", rows) for i in range(runs)])
-        write_page(courses, tmp_path / "page.html")
+        logs = read_logs([write_rows(tmp_path / f"{runs}" / f"{i}", rows) for i in range(runs)])
+        write_page(logs, tmp_path / "page.html")
         assert 1e6 < (tmp_path / "page.html").stat().st_size < 5e6
 
 
@@ -127,7 +127,7 @@ def test_a_browser_draws_it_from_disk_without_a_network(browser, tmp_path, width
         for i in range(60)
     ]
     runs = [write_rows(tmp_path / name, rows) for name in ("a", "b")]
-    write_page(read_courses(runs[:1]), tmp_path / "one.html")
+    write_page(read_logs(runs[:1]), tmp_path / "one.html")
     page = opened(browser, tmp_path / "one.html", width)
     assert page.problems == [] and page.requests == [(tmp_path / "one.html").as_uri()]
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -146,7 +146,7 @@ def test_a_browser_draws_it_from_disk_without_a_network(browser, tmp_path, width
     assert page.evaluate("document.getElementById('axis').value") == "minutes"
     page.context.close()
 
-    write_page(read_courses(runs), tmp_path / "two.html")
+    write_page(read_logs(runs), tmp_path / "two.html")
     page = opened(browser, tmp_path / "two.html", width)
     dashes = f"{drawn}.data.filter(t => t.hoverinfo !== 'skip').map(t => t.line.dash)"
     assert page.evaluate(dashes) == ["solid", "dash"] * 2
@@ -157,7 +157,7 @@ def test_a_browser_draws_it_from_disk_without_a_network(browser, tmp_path, width
 
 def test_no_script_of_a_strangers_run_is_run(browser, tmp_path):
     rows = [{"iteration": float(i), f"student/reward/{EVIL}": 0.5, "stage": 1.0} for i in range(1, 4)]
-    write_page([Course(EVIL, rows, {"robot": EVIL, "stages": {EVIL: {}}})], tmp_path / "evil.html")
+    write_page([TrainingLog(EVIL, rows, {"robot": EVIL, "stages": {EVIL: {}}})], tmp_path / "evil.html")
     page = opened(browser, tmp_path / "evil.html")
     assert page.title() == EVIL and page.requests == [(tmp_path / "evil.html").as_uri()]
     page.context.close()

@@ -1,4 +1,4 @@
-"""The course of a training, out of its folder: rows of numbers, what they warn of, and when its stages acted."""
+"""What a training logged, out of its folder: rows of numbers, what they warn of, and when its stages acted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SMOOTHING = 50
 
 
 @dataclass(frozen=True)
-class Course:
+class TrainingLog:
     """One training as it was when it was read.
 
     Attributes:
@@ -75,7 +75,7 @@ class Course:
         return found
 
 
-def read_courses(runs: Sequence[Path], previous_steps: int = 0) -> list[Course]:
+def read_logs(runs: Sequence[Path], previous_steps: int = 0) -> list[TrainingLog]:
     """Read trainings as they are now, those that go on too.
 
     Args:
@@ -88,7 +88,7 @@ def read_courses(runs: Sequence[Path], previous_steps: int = 0) -> list[Course]:
     """
     files = [metrics_path(run) for run in runs]
     return [
-        Course(name, read_metrics(file), _config(file.with_name(CONFIG)), previous_steps)
+        TrainingLog(name, read_metrics(file), _config(file.with_name(CONFIG)), previous_steps)
         for name, file in zip(_names(files), files, strict=True)
     ]
 
