@@ -38,7 +38,7 @@ THIRD_PARTY = {
     "models": {"torch", "rsl_rl", "tensordict"},
     "algorithms": {"torch", "rsl_rl", "tensordict"},
     "distillation": {"torch"},
-    "deploy": {"numpy", "onnxruntime", "mujoco", "yaml", "imageio", "cyclonedds", "limxsdk"},
+    "deploy": {"numpy", "onnxruntime", "mujoco", "yaml", "imageio", "matplotlib", "cyclonedds", "limxsdk"},
 }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -146,6 +147,19 @@ def as_record(response: Response) -> dict[str, object]:
         numbers = [float(n) if np.isfinite(n) else None for n in np.atleast_1d(value)]
         record[name] = numbers if np.ndim(value) else numbers[0]
     return record
+
+
+def as_row(record: Mapping[str, Any]) -> dict[str, float | None]:
+    """Return an answer out of :func:`as_record` as one line of a table."""
+    parts = {"command": COMMANDS, "achieved": COMMANDS, "tilt_rate": ("roll", "pitch"), "duty": ("left", "right")}
+    row: dict[str, float | None] = {}
+    for name, value in record.items():
+        if isinstance(value, list):
+            names = parts.get(name) or [str(index) for index in range(len(value))]
+            row |= {f"{name}_{part}": number for part, number in zip(names, value, strict=True)}
+        else:
+            row[name] = value
+    return row
 
 
 def describe(responses: Sequence[Response]) -> str:

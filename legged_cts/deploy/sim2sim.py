@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import json
 import sys
 import time
 from dataclasses import dataclass
@@ -14,11 +12,13 @@ from typing import Any
 from legged_cts.deploy import passages
 from legged_cts.deploy.contract import check
 from legged_cts.deploy.courses import plain_courses
-from legged_cts.deploy.evaluate import Conditions, Episode, evaluate, make_robot, run_episode
+from legged_cts.deploy.evaluate import Conditions, evaluate, make_robot, run_episode
 from legged_cts.deploy.mujoco_robot import MujocoRobot
+from legged_cts.deploy.plots import draw_results
 from legged_cts.deploy.policy import OnnxPolicy
 from legged_cts.deploy.policy_file import policy_file
-from legged_cts.deploy.response import as_record, describe, plain_responses
+from legged_cts.deploy.response import as_record, as_row, describe, plain_responses
+from legged_cts.deploy.results import write_json, write_table
 from legged_cts.deploy.robot import Array
 from legged_cts.deploy.video import write_video
 from legged_cts.deploy.words import option
@@ -55,7 +55,9 @@ class Sim2SimOptions:
     courses: str | None = option(None, "instead of episodes: all, or names and groups of courses, as stairs_up,flat")
     speeds: str = option("0.4,0.8", "commanded on courses [m/s], negative backwards")
     workers: int | None = option(None, "processes; none is one per core")
-    output: str | None = option(None, "file for the metrics, .json or .csv")
+    output: str | None = option(
+        None, "file for the metrics, .json or .csv; the other, more tables and a picture are put beside it"
+    )
     video: str | None = option(None, "mp4 of the first episode")
     renderer: str = option("auto", "of the video: gl, cpu, or auto")
 
@@ -111,8 +113,7 @@ def sim2sim(options: Sim2SimOptions) -> dict[str, Any]:
         result["response"] = [as_record(response) for response in responses]
         print(describe(responses))
     if output is not None:
-        write_metrics(result, output)
-        print(f"metrics: {output}")
+        print(f"metrics: {', '.join(map(str, write_metrics(result, output)))}")
     if options.video:
         backend = record_episode(options, policy, conditions, robot)
         print(f"video: {options.video} (drawn by {backend})")
@@ -140,12 +141,10 @@ def _courses(
     }  # fmt: skip
     result = {**header, "courses": [passages.as_record(one) for one in found]}
     if output is not None:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        if output.suffix == ".json":
-            output.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
-        else:
-            passages.write_csv(output, {"student": found}, header)
-        print(f"courses: {output}")
+        lines, whole = output.with_suffix(".csv"), output.with_suffix(".json")
+        write_json(whole, result)
+        passages.write_csv(lines, {"student": found}, header)
+        print(f"courses: {lines}, {whole}")
     return result
 
 
@@ -185,13 +184,27 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def write_metrics(result: dict[str, Any], path: Path) -> None:
-    """Writes everything as JSON, or one row per episode as CSV, by the file's ending."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".json":
-        path.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
-        return
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, ["seed", *Episode.__dataclass_fields__])
-        writer.writeheader()
-        writer.writerows(result["episodes"])
+def write_metrics(result: dict[str, Any], path: Path) -> list[Path]:
+    """Writes everything as JSON, each table of it as CSV, and a picture where matplotlib is.
+
+    Args:
+        result: What `evaluate` returns, with the `response`.
+        path: `<name>.json` or `<name>.csv`; the others are put beside it.
+
+    Returns:
+        What was written: `<name>.json`, `<name>.csv` with a row per episode, `<name>_summary.csv`,
+        `<name>_response.csv` and `<name>.png`.
+    """
+    tables = {
+        "": result["episodes"],
+        "_summary": [{"metric": name, **value} for name, value in result["metrics"].items()],
+    }
+    if "response" in result:
+        tables["_response"] = [as_row(record) for record in result["response"]]
+    written = [path.with_suffix(".json")]
+    write_json(written[0], result)
+    for ending, rows in tables.items():
+        written.append(path.with_name(f"{path.stem}{ending}.csv"))
+        write_table(written[-1], rows)
+    picture = path.with_suffix(".png")
+    return [*written, picture] if draw_results(result, picture) else written

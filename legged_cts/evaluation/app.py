@@ -1,8 +1,7 @@
-"""The evaluation application: from a checkpoint or an ONNX file to a table and a CSV file."""
+"""The evaluation application: from a checkpoint or an ONNX file to tables and a picture."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,10 @@ from legged_cts.deploy.contract import check
 from legged_cts.deploy.policy import OnnxPolicy
 from legged_cts.deploy.policy_file import policy_file
 from legged_cts.deploy.response import as_record, describe
+from legged_cts.deploy.results import write_json
 from legged_cts.envs.fit import check_task_and_robot
 from legged_cts.evaluation.courses import courses_config, cross, plot
+from legged_cts.evaluation.measured import Measured
 from legged_cts.evaluation.options import EvaluateOptions
 from legged_cts.evaluation.policies import (
     check_roles,
@@ -23,7 +24,7 @@ from legged_cts.evaluation.policies import (
     checkpoint_policies,
     contract_overrides,
 )
-from legged_cts.evaluation.report import Row, rows, summary_table, terrain_table, write_csv
+from legged_cts.evaluation.report import Row
 from legged_cts.evaluation.response import responses
 from legged_cts.evaluation.rollout import evaluation_config, run_episodes
 from legged_cts.mdp.terrain_columns import terrain_kinds
@@ -31,8 +32,8 @@ from legged_cts.task.words import plain_words
 from legged_cts.terrain.courses import choose, speeds
 from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint
 from legged_cts.training.compose import apply_overrides, compose_task, plain
-from legged_cts.training.display import StepProgress
 from legged_cts.training.env_info import task_info
+from legged_cts.training.progress import step_progress
 from legged_cts.training.random_state import seed_everything
 from legged_cts.trust.plain import building
 
@@ -40,7 +41,7 @@ MAX_ENVS = 256
 
 
 def evaluate(options: EvaluateOptions, overrides: Sequence[str], console: Console) -> list[Row]:
-    """Measure the policy, print the tables and write ``evaluation.csv`` and ``response.json``.
+    """Measure the policy, print the tables and write the files of :meth:`Measured.write`.
 
     Args:
         options: The script's own words.
@@ -81,46 +82,30 @@ def evaluate(options: EvaluateOptions, overrides: Sequence[str], console: Consol
         check_task_and_robot(config)
         seed = config["seed"]
     seed_everything(seed)
+    conditions = _conditions(config, info, source)
     folder = Path(options.output) if options.output else source.parent
-    table: list[Row] = []
     with make_env(config, log=cache_dir() / "setup.log") as env:
         if contract is not None:
             check(contract, env.unwrapped.robot_spec)
-        pushes = config["env"]["pushes"]
-        conditions = {
-            "seed": seed,
-            "robot": info["robot"],
-            "task": config["terrain"]["name"],
-            "physics": info["physics"],
-            "pushes_m_s": pushes["lin_vel"] if pushes["enabled"] else 0.0,
-            "policy": source.name,
-        }
         if options.courses is not None:
             _cross_courses(options, env, policies, info, config, folder, conditions, console)
-            return table
+            return []
         kinds, _ = terrain_kinds(env.unwrapped.scene.terrain, env.num_envs)
+        measured = Measured(conditions, options.duration, kinds)
         for role, policy in policies.items():
-            progress = StepProgress(f"evaluation of the {role}", console.print)
-            table += rows(role, run_episodes(env, policy, options.episodes, seed, progress), kinds)
-        title = ", ".join(f"{name} {value}" for name, value in conditions.items()) + f", {options.episodes} episodes"
-        console.print(summary_table(table, title))
-        by_terrain = terrain_table(table)
-        if by_terrain is not None:
-            console.print(by_terrain)
-        write_csv(folder / "evaluation.csv", table, conditions)
-        console.print(f"written to {folder / 'evaluation.csv'}")
-        if options.response:
-            answers = {}
-            for role, policy in policies.items():
-                progress = StepProgress(f"constant commands, {role}", console.print)
+            with step_progress(f"evaluation of the {role}", console) as progress:
+                measured.episodes[role] = run_episodes(env, policy, options.episodes, seed, progress)
+        measured.show(console)
+        measured.write(folder)  # what comes now may be interrupted
+        for role, policy in policies.items() if options.response else ():
+            with step_progress(f"constant commands, {role}", console) as progress:
                 found = responses(env, policy, info["command_ranges"], seed, progress)
-                answers[role] = [as_record(answer) for answer in found]
-                ground = conditions["task"]
-                text = f"{role} under constant commands, no pushes, ground {ground}\n{describe(found)}"
-                console.print(text, markup=False, highlight=False, soft_wrap=True)
-            (folder / "response.json").write_text(json.dumps({**conditions, "response": answers}, indent=1) + "\n")
-            console.print(f"written to {folder / 'response.json'}")
-    return table
+            measured.answers[role] = [as_record(answer) for answer in found]
+            text = f"{role} under constant commands, no pushes, ground {conditions['task']}\n{describe(found)}"
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
+    for path in measured.write(folder):
+        console.print(f"written to {path}")
+    return measured.rows()
 
 
 def _cross_courses(
@@ -138,17 +123,30 @@ def _cross_courses(
     conditions = conditions | {"friction": friction if friction is None else " .. ".join(map(str, friction))}
     found = {}
     for role, policy in policies.items():
-        progress = StepProgress(f"courses, {role}", console.print)
         yaw_limits = tuple(info["command_ranges"]["ang_vel_z"])
-        found[role] = cross(
-            env, policy, choose(str(options.courses)), speeds(options.speeds), yaw_limits, options.episodes,
-            config["seed"], progress,
-        )  # fmt: skip
+        with step_progress(f"courses, {role}", console) as progress:
+            found[role] = cross(
+                env, policy, choose(str(options.courses)), speeds(options.speeds), yaw_limits, options.episodes,
+                config["seed"], progress,
+            )  # fmt: skip
         title = ", ".join(f"{name} {value}" for name, value in ({"role": role} | conditions).items())
         text = f"{title}\n{passages.describe(found[role])}"
         console.print(text, markup=False, highlight=False, soft_wrap=True)
     passages.write_csv(folder / "courses.csv", found, conditions)
     records = {role: [passages.as_record(one) for one in cells] for role, cells in found.items()}
-    (folder / "courses.json").write_text(json.dumps({**conditions, "courses": records}, indent=1) + "\n")
+    write_json(folder / "courses.json", {**conditions, "courses": records})
     plot(folder / "courses.png", found)
     console.print(f"written to {folder / 'courses.csv'}, courses.json and courses.png")
+
+
+def _conditions(config: dict[str, Any], info: dict[str, Any], source: Path) -> dict[str, Any]:
+    """Under which what follows is measured."""
+    pushes = config["env"]["pushes"]
+    return {
+        "seed": config["seed"],
+        "robot": info["robot"],
+        "task": config["terrain"]["name"],
+        "physics": info["physics"],
+        "pushes_m_s": pushes["lin_vel"] if pushes["enabled"] else 0.0,
+        "policy": source.name,
+    }

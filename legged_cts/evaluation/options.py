@@ -25,7 +25,9 @@ class EvaluateOptions:
     response: bool = option(True, "also measure standing, and commanded against achieved speed")
     courses: str | None = option(None, "instead of episodes: all, or names and groups of courses, as stairs_up,flat")
     speeds: str = option("0.4,0.8", "commanded on courses [m/s], negative backwards")
-    output: str | None = option(None, "folder for evaluation.csv and response.json; none is that of the policy")
+    output: str | None = option(
+        None, "folder for evaluation.csv, .json and .png and response.csv and .json; none is that of the policy"
+    )
 
     def __post_init__(self) -> None:
         """Refuse what cannot be measured.

@@ -1,12 +1,10 @@
-"""Tables and plots of what was measured."""
+"""Tables of what was measured."""
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from rich.markup import escape
@@ -14,7 +12,6 @@ from rich.table import Table
 
 from legged_cts.deploy.evaluate import student_t, wilson
 from legged_cts.evaluation.metrics import Episodes
-from legged_cts.training.writers import read_rows
 
 METRICS = {
     "lin_error": ("linear error [m/s]", 3),
@@ -93,22 +90,39 @@ def rows(role: str, episodes: Episodes, kinds: Sequence[str]) -> list[Row]:
     ]
 
 
-def write_csv(path: Path, table: Sequence[Row], header: Mapping[str, object]) -> None:
-    """Write one line per role, part of the terrain and metric.
+def as_records(table: Sequence[Row], conditions: Mapping[str, object] | None = None) -> list[dict[str, object]]:
+    """Return one record per role, part of the terrain and metric; None where nothing was measured.
 
     Args:
-        path: The file; what was measured under which conditions stands in every line, so that files can be joined.
         table: The rows.
-        header: Conditions such as seed and physics, by column.
+        conditions: Such as seed and physics; what was measured under which stands in every record, so that tables of
+            several evaluations can be joined.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["role", "terrain", "level", "metric", "mean", "low", "high", "episodes", *header])
-        for row in table:
-            s = row.summary
-            numbers = ["" if math.isnan(value) else f"{value:.6g}" for value in (s.mean, s.low, s.high)]
-            writer.writerow([row.role, row.terrain, row.level, row.metric, *numbers, s.episodes, *header.values()])
+    return [
+        {
+            "role": row.role, "terrain": row.terrain, "level": row.level, "metric": row.metric,
+            "mean": _finite(row.summary.mean), "low": _finite(row.summary.low), "high": _finite(row.summary.high),
+            "episodes": row.summary.episodes, **(conditions or {}),
+        }
+        for row in table
+    ]  # fmt: skip
+
+
+def episode_records(episodes: Episodes, kinds: Sequence[str]) -> list[dict[str, object]]:
+    """Return one record per episode: on which terrain it was, how long it took, whether it ended by a fall, its errors.
+
+    Args:
+        episodes: The episodes.
+        kinds: Names of the kinds of terrain.
+    """
+    return [
+        {
+            "terrain": kinds[int(episodes.kind[i])], "level": int(episodes.level[i]),
+            "duration": float(episodes.duration[i]), "falls": float(episodes.fall[i]),
+            "lin_error": _finite(float(episodes.lin_error[i])), "yaw_error": _finite(float(episodes.yaw_error[i])),
+        }
+        for i in range(len(episodes))
+    ]  # fmt: skip
 
 
 def summary_table(table: Sequence[Row], title: str) -> Table:
@@ -144,48 +158,8 @@ def terrain_table(table: Sequence[Row]) -> Table | None:
     return result
 
 
-def plot_learning(metrics_csv: Path, path: Path, previous_steps: int = 0) -> None:
-    """Plot reward, tracking errors, falls and terrain level of both roles over environment steps.
-
-    Args:
-        metrics_csv: ``metrics.csv`` of a run.
-        path: PNG to write.
-        previous_steps: Environment steps of the training that the run began from.
-    """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    _, lines = read_rows(metrics_csv)
-    panels = {
-        "return": "episode return",
-        "lin_error": "linear error [m/s]",
-        "yaw_error": "yaw error [rad/s]",
-        "falls": "falls per episode",
-        "terrain_level": "terrain level (student)",
-    }
-    columns = lines[0].keys() if lines else ()
-    shown = [key for key in panels if any(f"{role}/{key}" in columns for role in ("student", "teacher"))]
-    figure, axes = pyplot.subplots(1, max(len(shown), 1), figsize=(3.6 * max(len(shown), 1), 3.2), squeeze=False)
-    for axis, key in zip(axes[0], shown, strict=False):
-        for role, color in (("student", "tab:blue"), ("teacher", "tab:orange")):
-            points = [
-                ((previous_steps + float(line["total_steps"])) / 1e6, float(line[f"{role}/{key}"]))
-                for line in lines
-                if line.get(f"{role}/{key}")
-            ]
-            if points:
-                axis.plot(*zip(*points, strict=True), label=role, color=color)
-                axis.legend(frameon=False)
-        axis.set_title(panels[key])
-        axis.set_xlabel("env steps [million]")
-        axis.grid(alpha=0.3)
-        if key != "return":
-            axis.set_ylim(bottom=0.0)
-    figure.tight_layout()
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _cell(summary: Summary, digits: int, interval: bool = True) -> str:

@@ -23,6 +23,7 @@ from legged_cts.task.words import quoted
 from legged_cts.training.checkpoint import BEST, latest_checkpoint, load_checkpoint
 from legged_cts.training.command_line import CommandLine, given
 from legged_cts.training.compose import apply_overrides, hold_given, plain
+from legged_cts.training.display import say
 from legged_cts.training.distributed import Processes, from_environment, leave, run_time, single_environment
 from legged_cts.training.interrupt import STOPPED, on_interrupt, run_child
 from legged_cts.training.random_state import seed_everything
@@ -247,22 +248,24 @@ def finish(config: Mapping[str, Any], run_dir: Path, evaluate: bool = True) -> N
     Raises:
         ValueError: If the evaluation failed.
     """
-    from legged_cts.evaluation.dashboard import draw
-    from legged_cts.evaluation.report import plot_learning
+    from legged_cts.evaluation.dashboard import leave_drawings
 
+    say("export: policy.onnx")
     best = run_dir / BEST
     checkpoint = best if best.is_file() else latest_checkpoint(run_dir)
     _export(checkpoint, run_dir / "policy.onnx")
     content = load_checkpoint(latest_checkpoint(run_dir))
-    plot_learning(run_dir / "metrics.csv", run_dir / "learning.png", int(content.get("previous_steps", 0)))
-    draw([run_dir])
+    say("drawings: dashboard.html, learning.png, diagnostics.png")
+    leave_drawings(run_dir, int(content.get("previous_steps", 0)))
     wanted = config["evaluation"]
+    episodes = evaluation_episodes(wanted["episodes"], content["iter"])
     command = [sys.executable, str(SCRIPTS / "evaluate.py"), f"checkpoint={checkpoint}", f"output={run_dir}"]
     command += [
-        f"episodes={evaluation_episodes(wanted['episodes'], content['iter'])}",
+        f"episodes={episodes}",
         f"duration={wanted['duration']}",
     ]
     if evaluate and wanted["enabled"]:
+        say(f"evaluation: {episodes} episodes of student and teacher, then constant commands")
         status = run_child(command, single_environment())
         if status == STOPPED:
             sys.exit(STOPPED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Protocol, TextIO
 
@@ -13,9 +13,16 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
 from legged_cts.training.alarms import Alarms
+from legged_cts.training.progress import Clock, Phases
+from legged_cts.training.tables import duration, number, rewards_table, roles_table, state_table, terrain_table
+
+WIDE = 110
+"""Columns of a terminal from which on the reward's terms fit beside the other tables."""
 
 
 class Display(Protocol):
@@ -27,6 +34,14 @@ class Display(Protocol):
 
     def update(self, iteration: int, metrics: Mapping[str, float]) -> None:
         """Show the metrics after ``iteration`` finished iterations."""
+        ...
+
+    def phase(self, name: str, done: int = 0, total: int = 0) -> None:
+        """Show which part of an iteration is under way, and how many of its steps are done, if it has some."""
+        ...
+
+    def stage(self, text: str) -> None:
+        """Show which stage the task is in, and what the next one waits for."""
         ...
 
     def note(self, iteration: int, text: str) -> None:
@@ -56,6 +71,12 @@ class NoDisplay:
         """Begin."""
 
     def update(self, iteration: int, metrics: Mapping[str, float]) -> None:
+        """Take no notice."""
+
+    def phase(self, name: str, done: int = 0, total: int = 0) -> None:
+        """Take no notice."""
+
+    def stage(self, text: str) -> None:
         """Take no notice."""
 
     def note(self, iteration: int, text: str) -> None:
@@ -111,6 +132,12 @@ class LineDisplay:
         if now - self._printed >= self._every or iteration >= self._total:
             self._print(now)
 
+    def phase(self, name: str, done: int = 0, total: int = 0) -> None:
+        """Take no notice: a log would fill with it."""
+
+    def stage(self, text: str) -> None:
+        """Take no notice: when stages act is a note."""
+
     def note(self, iteration: int, text: str) -> None:
         """Print a line at once."""
         print(f"[{iteration}/{self._total}] {text}", file=self._stream, flush=True)
@@ -126,7 +153,9 @@ class LineDisplay:
 
 
 class LiveDisplay:
-    """A progress bar over a table of both roles, redrawn in place.
+    """A progress bar over tables of both roles and of the reward's terms, redrawn in place.
+
+    Below the bar stand the part of the iteration that is under way, and the stage with what the next one waits for.
 
     Args:
         console: The terminal.
@@ -138,9 +167,12 @@ class LiveDisplay:
             console=console, auto_refresh=False, expand=True,
         )  # fmt: skip
         self._alarms = Alarms()
-        self._live = Live(console=console, refresh_per_second=2)
+        self._console = console
         self._clock = Clock()
-        self._total = 0
+        self._phases: Phases | None = Phases()
+        self._stage, self._tables, self._total = "", Group(), 0
+        # It redraws by itself: a phase goes on while nobody tells of it.
+        self._live = Live(console=console, refresh_per_second=2, get_renderable=self._view)
 
     def start(self, iteration: int, total: int) -> None:
         """Begin at ``iteration`` of ``total``."""
@@ -150,14 +182,29 @@ class LiveDisplay:
         self._live.start()
 
     def update(self, iteration: int, metrics: Mapping[str, float]) -> None:
-        """Redraw; a warning stays above the table."""
+        """Show what is new at the next redrawing; a warning stays above the table."""
         for text in self._alarms.new(metrics):
             self.note(iteration, f"warning: {text}")
         note = f"{duration(self._clock.elapsed())} done, {duration(self._clock.eta(iteration, self._total))} to go"
         self._bar.update(self._task, completed=iteration, description=f"iteration {iteration}/{self._total}", note=note)
-        terrain = terrain_table(metrics)
-        tables = [roles_table(metrics), *([terrain] if terrain else []), state_table(metrics)]
-        self._live.update(Group(self._bar, *tables))
+        terrain, rewards = terrain_table(metrics), rewards_table(metrics)
+        roles = Group(roles_table(metrics), *([terrain] if terrain else []))
+        if rewards is not None and self._console.width >= WIDE:
+            beside = Table.grid(expand=True, padding=(0, 1))
+            beside.add_column(ratio=3)
+            beside.add_column(ratio=2)
+            beside.add_row(roles, rewards)
+            roles = Group(beside)
+        self._tables = Group(roles, state_table(metrics))
+
+    def phase(self, name: str, done: int = 0, total: int = 0) -> None:
+        """Show the part of the iteration that is under way."""
+        if self._phases is not None:
+            self._phases.at(name, done, total)
+
+    def stage(self, text: str) -> None:
+        """Show which stage the task is in."""
+        self._stage = text
 
     def note(self, iteration: int, text: str) -> None:
         """Put a line above the table."""
@@ -165,119 +212,21 @@ class LiveDisplay:
 
     def stop(self) -> None:
         """Leave the last state on the terminal."""
+        self._phases = None
         self._live.stop()
 
+    def _view(self) -> Group:
+        stage = [Text(self._stage, style="cyan")] if self._stage else []
+        return Group(self._bar, *self._phase_line(), *stage, self._tables)
 
-class Clock:
-    """Estimates how long the remaining iterations take."""
-
-    def start(self, iteration: int) -> None:
-        """Begin to count at ``iteration``."""
-        self._first, self._began = iteration, time.monotonic()
-
-    def elapsed(self) -> float:
-        """Seconds since the start."""
-        return time.monotonic() - self._began
-
-    def eta(self, iteration: int, total: int) -> float:
-        """Seconds until ``total`` iterations are done, NaN before the first is."""
-        done = iteration - self._first
-        return self.elapsed() / done * (total - iteration) if done > 0 else math.nan
-
-
-class StepProgress:
-    """A line every few seconds on what takes a known number of steps: how many are done, and the time that is left.
-
-    Args:
-        what: What is done.
-        say: Takes a line.
-        every_s: Least time between two lines [s].
-    """
-
-    def __init__(self, what: str, say: Callable[[str], object], every_s: float = 5.0) -> None:
-        self._what, self._say, self._every = what, say, every_s
-        self._clock = Clock()
-        self._clock.start(0)
-        self._said = 0.0
-
-    def __call__(self, done: int, total: int) -> None:
-        """Say it, if it is time to."""
-        if self._clock.elapsed() - self._said >= self._every:
-            self._said = self._clock.elapsed()
-            self._say(f"{self._what}: {100 * done // total} %, eta {duration(self._clock.eta(done, total))}")
-
-
-def roles_table(metrics: Mapping[str, float]) -> Table:
-    """Student and teacher side by side."""
-    table = Table(expand=True)
-    rows = {
-        "return": ("episode return", 2),
-        "episode_length_s": ("episode length [s]", 1),
-        "lin_error": ("linear error [m/s]", 3),
-        "yaw_error": ("yaw error [rad/s]", 3),
-        "falls": ("falls per episode", 3),
-        "terrain_level": ("terrain level", 2),
-    }
-    table.add_column("")
-    for role in ("student", "teacher"):
-        table.add_column(role, justify="right")
-    for key, (label, digits) in rows.items():
-        values = [metrics.get(f"{role}/{key}") for role in ("student", "teacher")]
-        if values != [None, None]:
-            table.add_row(escape(label), *(number(value, digits) for value in values))
-    return table
-
-
-def terrain_table(metrics: Mapping[str, float]) -> Table | None:
-    """Where the students are and what they climb, by kind of terrain; None on ground without levels."""
-    columns = {
-        "terrain_level": ("level", 2),
-        "passed": ("promoted", 2),
-        "climb": ("climb [m]", 2),
-        "steps": ("steps", 1),
-    }
-    kinds = [name.rpartition("/")[2] for name in metrics if name.startswith("student/terrain_level/")]
-    if not kinds:
-        return None
-    table = Table(expand=True)
-    table.add_column("students on")
-    for label, _ in columns.values():
-        table.add_column(escape(label), justify="right")
-    for kind in kinds:
-        cells = (number(metrics.get(f"student/{name}/{kind}"), digits) for name, (_, digits) in columns.items())
-        table.add_row(kind, *cells)
-    return table
-
-
-def state_table(metrics: Mapping[str, float]) -> Table:
-    """Speed and state of the optimisation, in pairs."""
-    table = Table.grid(expand=True, padding=(0, 2))
-    entries = [
-        ("env steps", number(metrics.get("total_steps"), 0)),
-        ("steps/s", number(metrics.get("perf/env_steps_per_s"), 0)),
-        ("collect", f"{number(metrics.get('perf/collect_s'))} s"),
-        ("learn", f"{number(metrics.get('perf/learn_s'))} s"),
-        ("score", number(metrics.get("score"), 3)),
-        ("best", number(metrics.get("best_score"), 3)),
-        ("learning rate", number(metrics.get("learning_rate"), 6)),
-        ("kl", number(metrics.get("loss/kl"), 4)),
-        ("reconstruction", number(metrics.get("loss/reconstruction"), 4)),
-        ("action std", number(metrics.get("action_std"), 2)),
-    ]
-    for start in range(0, len(entries), 5):
-        table.add_row(*(f"[dim]{label}[/dim] {value}" for label, value in entries[start : start + 5]))
-    return table
-
-
-def number(value: float | None, digits: int = 2) -> str:
-    """Format a number, ``-`` where there is none."""
-    return "-" if value is None or not math.isfinite(value) else f"{value:,.{digits}f}"
-
-
-def duration(seconds: float) -> str:
-    """Format seconds as 1h02m, 3m04s or 5s; ``-`` where unknown."""
-    if not math.isfinite(seconds):
-        return "-"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"
+    def _phase_line(self) -> list[Table]:
+        if self._phases is None or not self._phases.name:
+            return []
+        share = self._phases.share()
+        line = Table.grid(expand=True, padding=(0, 1))
+        line.add_column(width=14)
+        line.add_column(ratio=1)
+        line.add_column(width=12, justify="right")
+        bar = ProgressBar(total=1.0, completed=share if math.isfinite(share) else 0.0)
+        line.add_row(f"[dim]{self._phases.name}[/dim]", bar, f"[dim]{duration(self._phases.left())} to go[/dim]")
+        return [line]

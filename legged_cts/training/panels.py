@@ -1,4 +1,4 @@
-"""What belongs on one screen: the panels of a CTS training, for TensorBoard and for the picture alike."""
+"""What belongs on one screen: the panels of a CTS training, for TensorBoard, the pictures and the page alike."""
 
 from __future__ import annotations
 
@@ -28,10 +28,18 @@ class Series:
         """Return the metrics that match, levels and experts in the order of their numbers."""
         return sorted((name for name in metrics if re.fullmatch(self.pattern, name)), key=_natural)
 
+    def label_of(self, metric: str) -> str:
+        """Return what the line of one of them is called."""
+        return self.label or metric.rsplit("/", 1)[-1].replace("_", " ")
+
 
 @dataclass(frozen=True)
 class Panel:
-    """One diagram. ``below`` and ``above`` bound what raises an alarm; ``limits`` what can be seen of the values."""
+    """One diagram.
+
+    ``below`` and ``above`` bound what raises an alarm; ``limits`` what can be seen of the values. ``stacked`` values
+    are parts of a sum: of one run they are drawn on top of each other, what is lost below zero.
+    """
 
     title: str
     unit: str
@@ -40,6 +48,7 @@ class Panel:
     above: float | None = None
     limits: tuple[float | None, float | None] = (None, None)
     log: bool = False
+    stacked: bool = False
 
     def names(self, metrics: Iterable[str]) -> list[str]:
         """Return the metrics that the panel shows."""
@@ -60,11 +69,22 @@ def _each(pattern: str) -> tuple[Series, ...]:
 
 
 PAGES: dict[str, tuple[Panel, ...]] = {
-    "CTS: how it fails": (
+    "Overview": (
         Panel("episode return", "return", _roles("{}/return")),
+        Panel("linear error", "m/s", _roles("{}/lin_error"), limits=(0.0, None)),
+        Panel("yaw error", "rad/s", _roles("{}/yaw_error"), limits=(0.0, None)),
+        Panel("falls", "share of episodes", _roles("{}/falls"), limits=(0.0, None)),
+        Panel("tracking reward", "share of the possible", _roles("{}/tracking"), limits=(0.0, None)),
+        Panel("episode length", "s", _roles("{}/episode_length_s"), limits=(0.0, None)),
+        Panel("students' reward by term", "per step", _each("student/reward/.+"), stacked=True),
+        Panel("teachers' reward by term", "per step", _each("teacher/reward/.+"), stacked=True),
+        Panel("students' terrain level", "level", (
+            Series("student/terrain_level", "all", "black"), Series("student/terrain_level/.+"),
+        ), limits=(0.0, None)),
+    ),
+    "CTS: how it fails": (
         Panel("return gap, teacher - student", "return", _one("gap/return", "gap", "black")),
         Panel("reward gap, teacher - student", "reward per step", _one("gap/reward", "gap", "black")),
-        Panel("falls", "share of episodes", _roles("{}/falls"), limits=(0.0, None)),
         Panel("latent error of students", "|z_s - z_t|^2", _one("latent/error", "student"), limits=(0.0, None)),
         Panel("latent error by terrain level", "|z_s - z_t|^2", _each(r"latent/error/level_\d+"), limits=(0.0, None)),
         Panel("latent error by kind of terrain", "|z_s - z_t|^2", _each(r"latent/error/(?!level_).+"),
@@ -82,37 +102,42 @@ PAGES: dict[str, tuple[Panel, ...]] = {
               limits=(0.0, 1.0)),
     ),
     "Learning": (
-        Panel("tracking reward", "share of the possible", _roles("{}/tracking"), limits=(0.0, None)),
-        Panel("linear error", "m/s", _roles("{}/lin_error"), limits=(0.0, None)),
-        Panel("yaw error", "rad/s", _roles("{}/yaw_error"), limits=(0.0, None)),
-        Panel("episode length", "s", _roles("{}/episode_length_s"), limits=(0.0, None)),
-        Panel("students' terrain level", "level", (
-            Series("student/terrain_level", "all", "black"), Series("student/terrain_level/.+"),
-        ), limits=(0.0, None)),
-        Panel("students' climbs", "m per episode", (
-            Series("student/climb", "all", "black"), Series("student/climb/.+"),
-        ), limits=(0.0, None)),
-        Panel("students' steps of stairs", "per episode", _each(r"student/steps/(?!level_).+"), limits=(0.0, None)),
-        Panel("students promoted", "share", (Series("student/passed", "all", "black"), Series("student/passed/.+")),
-              limits=(0.0, 1.0)),
-        Panel("KL(old || new)", "nat", _roles("policy/kl_{}"), limits=(0.0, None)),
-        Panel("gain of the surrogate", "normalised advantage", _roles("policy/surrogate_gain_{}")),
         Panel("learning rate", "", _one("learning_rate", "PPO"), log=True),
+        Panel("KL(old || new)", "nat", _roles("policy/kl_{}"), limits=(0.0, None)),
+        Panel("entropy of the actions", "nat", _one("loss/entropy")),
+        Panel("action std over joints", "action", (
+            Series("action_std", "mean", "tab:blue"), Series("action_std_min", "smallest", "tab:cyan"),
+            Series("action_std_max", "largest", "tab:purple"),
+        ), limits=(0.0, None)),
+        Panel("gain of the surrogate", "normalised advantage", _roles("policy/surrogate_gain_{}")),
         Panel("gradient norm before clipping", "L2", (
             Series("gradient/policy", "policy", "tab:green"),
             Series("gradient/teacher_encoder", "teacher encoder", ROLE_COLORS["teacher"]),
             Series("gradient/critic", "critic", "tab:red"),
             Series("gradient/student_encoder", "student encoder", ROLE_COLORS["student"]),
         ), log=True),
-        Panel("action std over joints", "action", (
-            Series("action_std", "mean", "tab:blue"), Series("action_std_min", "smallest", "tab:cyan"),
-            Series("action_std_max", "largest", "tab:purple"),
-        ), limits=(0.0, None)),
-        Panel("entropy of the actions", "nat", _one("loss/entropy")),
         Panel("latent std over samples", "mean over components", _roles("latent/std_{}"), limits=(0.0, None)),
         Panel("latent cosine of students", "cos(z_s, z_t)", _one("latent/cosine", "student"), limits=(None, 1.0)),
         Panel("reconstruction loss", "mean square", _one("loss/reconstruction"), log=True),
         Panel("expert use", "mean gate weight", _each(r"loss/expert_use_\d+"), above=MAX_EXPERT_USE, limits=(0.0, 1.0)),
+        Panel("students' climbs", "m per episode", (
+            Series("student/climb", "all", "black"), Series("student/climb/.+"),
+        ), limits=(0.0, None)),
+        Panel("students' steps of stairs", "per episode", _each(r"student/steps/(?!level_).+"), limits=(0.0, None)),
+        Panel("students promoted", "share", (Series("student/passed", "all", "black"), Series("student/passed/.+")),
+              limits=(0.0, 1.0)),
+        Panel("reward by term in episodes that ended, both roles", "per second", _each("env/Episode_Reward/.+"),
+              stacked=True),
+    ),
+    "Speed and faults": (
+        Panel("environment steps", "1/s", _one("perf/env_steps_per_s"), limits=(0.0, None)),
+        Panel("time of an iteration", "s", (
+            Series("perf/collect_s", "collect", "tab:green"), Series("perf/learn_s", "learn", "tab:purple"),
+        ), limits=(0.0, None), stacked=True),
+        Panel("score of the student", "tracking x (1 - falls) x (1 + level)", (
+            Series("score", "now", "tab:blue"), Series("best_score", "best", "black"),
+        )),
+        Panel("stages reached", "count", _one("stage", color="black"), limits=(0.0, None)),
         Panel("skipped updates", "mini-batches", _one("loss/skipped_updates"), limits=(0.0, None)),
         Panel("faults since the start", "count", _each("faults/.+"), limits=(0.0, None)),
     ),
@@ -140,7 +165,7 @@ PAGES: dict[str, tuple[Panel, ...]] = {
         ), limits=(0.0, 1.0)),
     ),
 }  # fmt: skip
-"""Panels by page; the first page is the one to look at first."""
+"""Panels by page; the first page, which is also ``learning.png``, is the one to look at first."""
 
 
 def tensorboard_layout() -> dict[str, dict[str, list]]:

@@ -20,7 +20,10 @@ from legged_cts.training.checkpoint import (
 
 LOCK = ".lock"
 METRICS = "metrics.csv"
-RESULTS = ("policy.onnx", "evaluation.csv", "response.json", "learning.png", "diagnostics.png")
+RESULTS = (
+    "policy.onnx", "evaluation.csv", "evaluation.json", "evaluation.png", "response.csv", "response.json",
+    "learning.png", "diagnostics.png", "dashboard.html",
+)  # fmt: skip
 """What the end of a run leaves of its best checkpoint."""
 
 

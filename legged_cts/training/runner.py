@@ -206,6 +206,7 @@ class Runner(OnPolicyRunner):
                     self._show("update", self.current_learning_iteration, metrics)
                     for text in self._stages.look(metrics, self.current_learning_iteration):
                         self._show("note", self.current_learning_iteration, text)
+                    self._show("stage", self._stages.progress(metrics, self.current_learning_iteration))
                     # After the writers: whoever resumes from a checkpoint finds the rows up to it.
                     self._save_best()
                     if self.current_learning_iteration % self.cfg["save_interval"] == 0:
@@ -226,6 +227,7 @@ class Runner(OnPolicyRunner):
 
         Every process must call it; rank 0 writes. ``rank_states`` holds the random numbers and the environment of each.
         """
+        self._show("phase", "save")
         states = self.processes.gather(to_cpu(self._own_state()))
         if states is not None:
             self._write(path, infos, states[0] | ({"rank_states": states} if self.processes.many else {}))
@@ -374,6 +376,7 @@ class Runner(OnPolicyRunner):
         with torch.inference_mode():
             obs = self._collect(obs, log)
             collected = time.perf_counter()
+            self._show("phase", "learn")
             self.alg.compute_returns(obs)
             if self.is_distributed:
                 self._normalize_jointly(self.alg)
@@ -394,6 +397,7 @@ class Runner(OnPolicyRunner):
             "total_steps": float(self.total_steps),
             "train_time_s": self.train_time,
             **self._statistics.summary(),
+            **self._stages.metrics(),
             "perf/env_steps_per_s": steps * self.env.num_envs / (finished - start),
             "perf/collect_s": collected - start,
             "perf/learn_s": finished - collected,
@@ -436,6 +440,7 @@ class Runner(OnPolicyRunner):
         """Fill the algorithm's storage with one rollout; returns the last observations."""
         step = 0
         while step < self.cfg["num_steps_per_env"]:
+            self._show("phase", "collect", step, self.cfg["num_steps_per_env"])
             try:
                 seen, actions = self._guard.act(self.alg, obs)
             except NetworkFault:

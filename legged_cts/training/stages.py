@@ -45,6 +45,30 @@ class Stages:
         reached = [name for name in (state or {}).get("reached", ()) if name in stages_of(self._config)]
         return [self._act(name, "reached by the checkpoint") for name in reached]
 
+    def metrics(self) -> dict[str, float]:
+        """Return how many stages are reached, nothing where the task has none."""
+        return {"stage": float(len(self.reached))} if stages_of(self._config) else {}
+
+    def progress(self, metrics: Mapping[str, float], iteration: int) -> str:
+        """Return which stage the task is in, and how far the student is from the next; empty without stages.
+
+        Args:
+            metrics: Those of the iteration, as :meth:`look` takes them.
+            iteration: Finished iterations.
+        """
+        count, name = len(stages_of(self._config)), self._next()
+        if not count:
+            return ""
+        here = f"stage {self.reached[-1]}, {len(self.reached)} of {count}" if self.reached else f"before {count} stages"
+        if name is None:
+            return here
+        when = {key: limit for key, limit in stages_of(self._config)[name]["when"].items() if limit is not None}
+        found = self._found(name, metrics)
+        parts = [f"{key} {found[key]:.3f} {'<=' if found[key] <= when[key] else '>'} {when[key]:g}" for key in when]
+        settling = self._since + SETTLING - iteration
+        wait = f", not before {settling} more iterations" if settling > 0 else ""
+        return f"{here}; next {name}: {', '.join(parts)}{wait}"
+
     def plan(self) -> list[str]:
         """Return a line about the next stage, if there is one."""
         name = self._next()
@@ -67,13 +91,17 @@ class Stages:
         name = self._next()
         if name is None or iteration - self._since < SETTLING:
             return []
-        role = "student" if math.isfinite(metrics.get("student/falls", math.nan)) else "teacher"
-        wanted = stages_of(self._config)[name]["when"]
-        found = {key: metrics.get(f"{role}/{key}", math.nan) for key, limit in wanted.items() if limit is not None}
+        wanted, found = stages_of(self._config)[name]["when"], self._found(name, metrics)
         if not all(found[key] <= wanted[key] for key in found):
             return []
         self._since = iteration
         return [self._act(name, ", ".join(f"{key} {value:.3g}" for key, value in found.items())), *self.plan()]
+
+    def _found(self, name: str, metrics: Mapping[str, float]) -> dict[str, float]:
+        """Return what a stage judges, as it is now; NaN while unknown."""
+        role = "student" if math.isfinite(metrics.get("student/falls", math.nan)) else "teacher"
+        wanted = stages_of(self._config)[name]["when"]
+        return {key: metrics.get(f"{role}/{key}", math.nan) for key, limit in wanted.items() if limit is not None}
 
     def _next(self) -> str | None:
         return next((name for name in stages_of(self._config) if name not in self.reached), None)

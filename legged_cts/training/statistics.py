@@ -51,7 +51,8 @@ class RoleStatistics:
         self._set_roles(teacher_mask.to(device))
         self._return = torch.zeros(env.num_envs, device=device)
         self._length = torch.zeros(env.num_envs, device=device)
-        self._sums = torch.zeros(len(_PER_EPISODE + _PER_STEP), 2, device=device)
+        self._terms = self._probe.terms if self._probe is not None else []
+        self._sums = torch.zeros(len(_PER_EPISODE + _PER_STEP) + len(self._terms), 2, device=device)
         self._window: deque[list[list[float]]] = deque(maxlen=window)
         self._climbs = ClimbStatistics(env.unwrapped, window)
 
@@ -110,6 +111,8 @@ class RoleStatistics:
             (ended, self._return * ended, self._length * ended, fell.float())
             + (torch.ones_like(zero), rewards, tracking, measured, lin, yaw)
         )
+        if self._probe is not None:
+            rows = torch.cat([rows, self._probe.term_rewards().T])
         # A world that has blown up counts as a step without reward, and must not take the window with it.
         self._sums += torch.nan_to_num(rows, nan=0.0, posinf=0.0, neginf=0.0) @ self._roles.T
         self._return.masked_fill_(done, 0.0)
@@ -119,14 +122,16 @@ class RoleStatistics:
         """Close an iteration and return the means over window and processes, NaN where nothing was measured yet.
 
         Keys are ``<role>/<metric>`` with ``return``, ``episode_length_s``, ``falls`` (share of episodes), ``reward``
-        (per step), ``tracking`` (tracking reward per step as a share of the possible), ``lin_error`` [m/s] and
-        ``yaw_error`` [rad/s]; ``gap/<metric>`` = teacher - student of ``GAPS``; and on terrain with levels
+        (per step), ``reward/<term>`` (its weighted share of that), ``tracking`` (tracking reward per step as a share of
+        the possible), ``lin_error`` [m/s] and ``yaw_error`` [rad/s]; ``gap/<metric>`` = teacher - student of ``GAPS``;
+        and on terrain with levels
         ``student/terrain_level``, over all kinds of terrain and of each, and what the students climbed, see
         :meth:`ClimbStatistics.summary`. Roles without environments are left out.
         """
         self._window.append(joint_sum(self._sums).tolist())
         self._sums.zero_()
-        names = _PER_EPISODE + _PER_STEP
+        terms = [f"reward/{term}" for term in self._terms]
+        names = [*_PER_EPISODE, *_PER_STEP, *terms]
         dt = float(getattr(self._env.unwrapped, "step_dt", 1.0))
         result: dict[str, float] = {}
         for index, role in enumerate(ROLES):
@@ -141,6 +146,8 @@ class RoleStatistics:
                 result[f"{role}/tracking"] = _ratio(total["tracking"], total["steps"])
                 result[f"{role}/lin_error"] = _ratio(total["lin_error"], total["measured"])
                 result[f"{role}/yaw_error"] = _ratio(total["yaw_error"], total["measured"])
+            for term in terms:
+                result[f"{role}/{term}"] = _ratio(total[term], total["steps"])
         for metric in GAPS:
             teacher, student = result.get(f"teacher/{metric}"), result.get(f"student/{metric}")
             if teacher is not None and student is not None:
@@ -227,9 +234,9 @@ class _Probe:
 
     def __init__(self, unwrapped: Any) -> None:
         self._env = unwrapped
-        terms = unwrapped.reward_manager.active_terms
-        self._tracking = [terms.index(name) for name in TRACKING_TERMS if name in terms]
-        weights = [unwrapped.reward_manager.get_term_cfg(terms[i]).weight for i in self._tracking]
+        self.terms: list[str] = list(unwrapped.reward_manager.active_terms)
+        self._tracking = [self.terms.index(name) for name in TRACKING_TERMS if name in self.terms]
+        weights = [unwrapped.reward_manager.get_term_cfg(self.terms[i]).weight for i in self._tracking]
         self._best = sum(weights) or 1.0
         self._falls = fall_terms(unwrapped.termination_manager)
         self._settled_below = _resampling(unwrapped) - SETTLING
@@ -239,6 +246,10 @@ class _Probe:
     def before_step(self) -> None:
         self._command.copy_(self._env.command)
         self._settled = self._env.command_manager.get_term("velocity").time_left <= self._settled_below
+
+    def term_rewards(self) -> torch.Tensor:
+        """What each term gave in the last step, weighted [N, T]; their sum is the step's reward."""
+        return self._env.reward_manager._step_reward * self._env.step_dt
 
     def after_step(self, done: torch.Tensor) -> tuple[torch.Tensor, ...]:
         env, state = self._env, self._env.state

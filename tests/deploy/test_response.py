@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from deploy_policies import make_contract, write_linear_policy
 
-from legged_cts.deploy.response import Trace, as_record, describe, probes, respond
+from legged_cts.deploy.response import Trace, as_record, as_row, describe, probes, respond
 from legged_cts.deploy.sim2sim import Sim2SimOptions, sim2sim
 
 RANGES = {"lin_vel_x": (-1.0, 2.0), "lin_vel_y": (-0.5, 0.5), "ang_vel_z": (-1.0, 1.0)}
@@ -46,6 +46,14 @@ def test_where_all_fell_nothing_is_measured():
     answer = respond(np.ones(3), [None, None])
     assert answer.fell == 1.0 and np.isnan(answer.drift)
     assert as_record(answer)["drift"] is None and as_record(answer)["command"] == [1.0, 1.0, 1.0]
+
+
+def test_an_answer_is_one_line_of_a_table():
+    row = as_row(as_record(respond(np.array([1.0, 0.0, 0.0]), [trace(0.5)])))
+    assert row["command_lin_vel_x"] == 1.0 and row["achieved_lin_vel_x"] == 0.5 and row["achieved_ang_vel_z"] == 0.2
+    assert (row["touch_downs_0"], row["touch_downs_1"], row["duty_left"], row["duty_right"]) == (10.0, 0.0, 0.5, 1.0)
+    fell = as_row(as_record(respond(np.zeros(3), [None])))
+    assert fell["achieved_lin_vel_x"] is None and fell["fell"] == 1.0 and "touch_downs_1" not in fell
 
 
 def test_lines_name_standing_and_every_axis():

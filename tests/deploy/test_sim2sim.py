@@ -22,7 +22,18 @@ sys.meta_path.insert(0, Block())
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
-HEAVY = {"torch", "tensordict", "isaaclab", "isaaclab_newton", "newton", "warp", "rsl_rl", "hydra", "onnx"}
+HEAVY = {
+    "matplotlib",
+    "torch",
+    "tensordict",
+    "isaaclab",
+    "isaaclab_newton",
+    "newton",
+    "warp",
+    "rsl_rl",
+    "hydra",
+    "onnx",
+}
 
 
 def _run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -41,6 +52,12 @@ def test_it_runs_without_torch_and_isaaclab(zero_policy: Path, tmp_path: Path) -
     result = json.loads(output.read_text())
     assert result["metrics"]["falls"] | {"high": 0} == {"mean": 0.0, "low": 0.0, "high": 0, "n": 2}
     assert len(result["episodes"]) == 2
+    written = {file.name for file in output.parent.iterdir()}
+    assert written == {"metrics.json", "metrics.csv", "metrics_summary.csv"}, "no picture without matplotlib"
+    assert all(str(output.with_name(name)) in done.stdout for name in written)
+    with output.with_name("metrics_summary.csv").open() as file:
+        falls = next(row for row in csv.DictReader(file) if row["metric"] == "falls")
+    assert (falls["mean"], falls["n"]) == ("0.0", "2")
 
 
 def test_a_policy_with_a_gait_runs(tmp_path: Path) -> None:

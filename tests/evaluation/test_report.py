@@ -1,6 +1,5 @@
 """Summaries, tables and files."""
 
-import csv
 import io
 import math
 
@@ -11,12 +10,12 @@ from rich.console import Console
 from legged_cts.evaluation.metrics import Episodes
 from legged_cts.evaluation.report import (
     METRICS,
-    plot_learning,
+    as_records,
+    episode_records,
     rows,
     summarise,
     summary_table,
     terrain_table,
-    write_csv,
 )
 
 
@@ -24,7 +23,7 @@ def made(count: int = 4) -> Episodes:
     ramp = torch.arange(count, dtype=torch.float32)
     values = {name: 0.1 * (1 + ramp) for name in METRICS}
     values["fall"] = (ramp == 0).float()
-    return Episodes(**values, level=torch.tensor([0, 0, 1, 1]), kind=torch.tensor([0, 0, 0, 1]))
+    return Episodes(**values, level=torch.tensor([0, 0, 1, 1])[:count], kind=torch.tensor([0, 0, 0, 1])[:count])
 
 
 def test_mean_and_interval_by_hand():
@@ -54,14 +53,24 @@ def test_rows_break_down_by_kind_and_level():
     assert len(rows("student", made(), ["flat"])) == len(METRICS)
 
 
-def test_csv_says_under_which_conditions(tmp_path):
+def test_records_say_under_which_conditions():
     table = rows("student", made(), ["flat"]) + rows("teacher", made(), ["flat"])
-    write_csv(tmp_path / "new" / "evaluation.csv", table, {"seed": 7, "physics": "mujoco_cpu"})
-    with (tmp_path / "new" / "evaluation.csv").open() as file:
-        lines = list(csv.DictReader(file))
-    assert len(lines) == 2 * len(METRICS) and {line["role"] for line in lines} == {"student", "teacher"}
-    first = lines[0]
-    assert (first["metric"], first["mean"], first["episodes"], first["seed"]) == ("lin_error", "0.25", "4", "7")
+    records = as_records(table, {"seed": 7, "physics": "mujoco_cpu"})
+    assert len(records) == 2 * len(METRICS) and {record["role"] for record in records} == {"student", "teacher"}
+    first = records[0]
+    assert (first["metric"], first["episodes"], first["seed"]) == ("lin_error", 4, 7)
+    assert first["mean"] == pytest.approx(0.25) and first["low"] < 0.25 < first["high"]
+    assert as_records(rows("student", made(1), ["flat"]))[0]["low"] is None
+
+
+def test_an_episode_says_where_and_how_it_ended():
+    episodes = made()
+    episodes.yaw_error[2] = math.nan
+    records = episode_records(episodes, ["slopes", "stairs_up"])
+    assert [(one["terrain"], one["level"], one["falls"]) for one in records] == [
+        ("slopes", 0, 1.0), ("slopes", 0, 0.0), ("slopes", 1, 0.0), ("stairs_up", 1, 0.0)
+    ]  # fmt: skip
+    assert records[1]["duration"] == pytest.approx(0.2) and records[2]["yaw_error"] is None
 
 
 def test_tables_show_both_roles_and_units():
@@ -73,12 +82,3 @@ def test_tables_show_both_roles_and_units():
     for part in ("linear error [m/s]", "0.250 (", "student", "teacher", "stairs_up", "a title"):
         assert part in text
     assert terrain_table(rows("student", made(), ["flat"])) is None
-
-
-def test_plot_is_drawn_from_any_metrics(tmp_path):
-    full = "iteration,total_steps,student/return,teacher/return,student/lin_error\n1,24,,1.0,0.5\n2,48,2.0,1.5,0.4\n"
-    for name, text in (("full", full), ("empty", "iteration,total_steps\n"), ("other", "iteration,total_steps\n1,5\n")):
-        (tmp_path / f"{name}.csv").write_text(text)
-        plot_learning(tmp_path / f"{name}.csv", tmp_path / f"{name}.png")
-        assert (tmp_path / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
-    assert (tmp_path / "full.png").stat().st_size > 2 * (tmp_path / "empty.png").stat().st_size

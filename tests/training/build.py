@@ -20,6 +20,7 @@ class Silent:
 
     def __init__(self) -> None:
         self.shown: list[tuple[int, dict[str, float]]] = []
+        self.phases: list[str] = []
         self.stopped = False
 
     def start(self, iteration: int, total: int) -> None:
@@ -28,6 +29,14 @@ class Silent:
     def update(self, iteration: int, metrics: Any) -> None:
         """Remember."""
         self.shown.append((iteration, dict(metrics)))
+
+    def phase(self, name: str, done: int = 0, total: int = 0) -> None:
+        """Remember each once it begins."""
+        if self.phases[-1:] != [name]:
+            self.phases.append(name)
+
+    def stage(self, text: str) -> None:
+        """Note nothing."""
 
     def note(self, iteration: int, text: str) -> None:
         """Note nothing."""

@@ -1,11 +1,14 @@
 """Lines where there is no terminal, a table where there is one."""
 
 import io
+import math
 
 from rich.console import Console
 
 from legged_cts.training import display as module
-from legged_cts.training.display import LineDisplay, LiveDisplay, duration, make_display, number
+from legged_cts.training.display import LineDisplay, LiveDisplay, make_display
+from legged_cts.training.progress import Phases, StepProgress, step_progress
+from legged_cts.training.tables import REWARD_ROWS, duration, number, reward_terms, rewards_table
 
 METRICS = {
     "total_steps": 48000.0, "perf/env_steps_per_s": 6400.0, "perf/collect_s": 1.5, "perf/learn_s": 0.5,
@@ -71,6 +74,93 @@ def test_climbs_stand_in_the_line_and_by_kind_of_terrain_in_the_table():
     assert "level 1.50 climb 0.25 m" in lines.getvalue()
     row = next(line for line in terminal.getvalue().splitlines() if "stairs_up" in line)
     assert "2.50" in row and "0.75" in row and "0.6" in row
+
+
+REWARDS = {
+    "student/reward": 0.02, "student/reward/track": 0.0125, "teacher/reward/track": 0.015,
+    "student/reward/power": -0.02, "teacher/reward/power": -0.001, "student/reward/alive": 0.0,
+    "student/reward/bad": float("nan"), "env/Episode_Reward/track": 0.5,
+}  # fmt: skip
+
+
+def printed(renderable, width: int = 60) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    console.print(renderable)
+    return console.file.getvalue()
+
+
+def test_terms_of_the_reward_stand_by_their_size_and_small_ones_are_counted():
+    assert reward_terms(REWARDS) == ["power", "track"]
+    text = printed(rewards_table(REWARDS))
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if "│" in line]
+    assert rows == [["power", "-20.00", "-1.00"], ["track", "12.50", "15.00"]]
+    many = {f"student/reward/term{i}": 1.0 / (i + 1) for i in range(REWARD_ROWS + 3)}
+    assert "3 smaller ones" in printed(rewards_table(many)) and "teacher" not in printed(rewards_table(many))
+    assert rewards_table(METRICS) is None
+
+
+def test_a_wide_terminal_has_room_for_the_terms_of_the_reward():
+    for width, shown in ((120, True), (80, False)):
+        stream = io.StringIO()
+        display = LiveDisplay(Console(file=stream, force_terminal=True, width=width))
+        display.start(0, 10)
+        display.update(3, METRICS | REWARDS)
+        display.stop()
+        assert ("power" in stream.getvalue()) == shown
+
+
+def test_the_phase_and_the_stage_are_shown_while_it_trains_and_the_phase_is_gone_at_the_end():
+    stream = io.StringIO()
+    display = LiveDisplay(Console(file=stream, force_terminal=True, width=120))
+    display.start(0, 10)
+    display.update(1, METRICS)
+    display.phase("collect", 6, 24)
+    display.stage("stage walks, 1 of 3")
+    view = printed(display._view(), 120)
+    assert "collect" in view and "stage walks, 1 of 3" in view
+    display.stop()
+    display.phase("save")  # the last checkpoint may be written after the display
+    view = printed(display._view(), 120)
+    assert "save" not in view and "stage walks" in view
+
+
+def test_a_phase_is_as_far_as_its_steps_or_as_the_time_it_took_before(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    phases = Phases()
+    phases.at("collect", 0, 4)
+    assert phases.share() == 0.0 and math.isnan(phases.left())
+    now[0] += 2.0
+    phases.at("collect", 1, 4)
+    assert phases.share() == 0.25 and phases.left() == 6.0
+    now[0] += 6.0
+    phases.at("learn")
+    assert math.isnan(phases.share()) and math.isnan(phases.left())
+    now[0] += 4.0
+    phases.at("collect", 0, 4)
+    assert phases.left() == 8.0  # as long as the last time
+    now[0] += 8.0
+    phases.at("learn")
+    now[0] += 1.0
+    assert phases.share() == 0.25 and phases.left() == 3.0
+    now[0] += 9.0
+    assert phases.share() == 1.0 and phases.left() == 0.0
+
+
+def test_what_takes_many_steps_has_a_bar_on_a_terminal_and_lines_elsewhere(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    log = Console(file=io.StringIO(), width=80)
+    with step_progress("evaluation", log) as progress:
+        assert isinstance(progress, StepProgress)
+        for done in range(1, 13):
+            now[0] += 1.0
+            progress(done, 20)
+    assert log.file.getvalue() == "evaluation: 25 %, eta 15s\nevaluation: 50 %, eta 10s\n"
+    terminal = Console(file=io.StringIO(), width=80, force_terminal=True)
+    with step_progress("evaluation [1]", terminal) as progress:
+        progress(10, 20)
+    assert "evaluation [1]" in terminal.file.getvalue() and "50%" in terminal.file.getvalue()
 
 
 def test_numbers_and_durations():

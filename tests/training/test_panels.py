@@ -8,6 +8,9 @@ from legged_cts.training.panels import PAGES, Series
 
 ROBOT = {
     "tracking",
+    "reward/",
+    "Episode_Reward",
+    "stage",
     "lin_error",
     "yaw_error",
     "terrain_level",
@@ -18,7 +21,7 @@ ROBOT = {
     "expert_use",
     "error/(?!",
 }
-"""Parts of names that only a legged robot's environment, terrain with levels or a mixture has."""
+"""Parts of names that only a legged robot's environment, terrain with levels, stages or a mixture has."""
 
 
 def test_every_panel_finds_its_metrics_in_a_training(tmp_path):

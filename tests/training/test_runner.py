@@ -26,6 +26,12 @@ def parameters(runner):
     }
 
 
+def test_the_display_is_told_what_is_under_way(tmp_path):
+    runner = make_runner(tmp_path)
+    runner.learn(2)
+    assert runner.display.phases == ["collect", "learn", "collect", "learn", "save"]
+
+
 def test_resumed_training_equals_an_uninterrupted_one_bit_by_bit(tmp_path):
     whole = make_runner(tmp_path / "whole", best_interval=1)
     whole.learn(6, init_at_random_ep_len=True)

@@ -68,11 +68,18 @@ def test_stages_act_in_order_once_the_student_is_as_good_for_long_enough() -> No
     stages, running, config, info = started()
     before = running.seen()
     assert "next stage: a, when the student has lin_error <= 0.3, falls <= 0.2" in stages.plan()[0]
+    assert stages.metrics() == {"stage": 0.0}
     assert stages.look(GOOD, SETTLING - 1) == []
+    far = {**GOOD, "student/lin_error": 0.5}
+    assert stages.progress(far, 5) == (
+        f"before 2 stages; next a: lin_error 0.500 > 0.3, falls 0.050 <= 0.2, not before {SETTLING - 5} more iterations"
+    )
     assert stages.look({**GOOD, "student/falls": 0.21}, SETTLING) == []
     assert stages.look({**GOOD, "student/lin_error": float("nan")}, SETTLING) == []
     assert running.seen() == before
     said, following = stages.look(GOOD, SETTLING)
+    assert stages.metrics() == {"stage": 1.0}
+    assert stages.progress(GOOD, 2 * SETTLING) == "stage a, 1 of 2; next b: falls 0.050 <= 0.1"
     assert "stage a" in said and "env.commands.lin_vel_x=[-2, 2]" in said and "next stage: b" in following
     assert running.seen()[:2] == (-0.5, (-2.0, 2.0))
     assert running.terms["track_lin_vel"].params == {"sigma": 0.1} and running.terms["track_lin_vel"].weight == 1.0

@@ -50,6 +50,55 @@ def test_gaps_are_teacher_minus_student():
     assert not any(key.startswith("gap") for key in alone.summary())
 
 
+def rewarding_env(terms: list[list[float]]) -> LineEnv:
+    """Two reward terms, a step of 0.5 s, and robots that stand; row i of ``terms`` is what environment i earns."""
+    env = LineEnv(len(terms))
+    velocity = SimpleNamespace(time_left=torch.zeros(env.num_envs), cfg=SimpleNamespace(resampling_time_range=(5.0,)))
+    env.step_dt, env.command = 0.5, torch.zeros(env.num_envs, 3)
+    env.command_manager = SimpleNamespace(get_term=lambda _: velocity)
+    env.termination_manager = SimpleNamespace(active_terms=[])
+    env.reward_manager = SimpleNamespace(
+        active_terms=["track_lin_vel", "power"],
+        get_term_cfg=lambda name: SimpleNamespace(weight={"track_lin_vel": 2.0, "power": -1.0}[name]),
+        _step_reward=torch.tensor(terms),
+    )
+    still = torch.zeros(env.num_envs, 3)
+    upright = torch.tensor([[0.0, 0.0, 0.0, 1.0]]).expand(env.num_envs, 4)
+    env.state = SimpleNamespace(root_quat_w=upright, lin_vel_b=still, ang_vel_b=still)
+    return env
+
+
+def test_terms_of_the_reward_are_means_per_step_of_each_role_and_sum_up_to_the_reward():
+    terms = [[1.0, -0.5], [0.5, -1.0], [1.5, 0.0]]  # per second, weighted
+    env = rewarding_env(terms)
+    statistics = RoleStatistics(env, torch.tensor([True, False, False]), window=2)
+
+    def step() -> None:
+        statistics.before_step()
+        statistics.after_step(0.5 * env.reward_manager._step_reward.sum(dim=1), torch.zeros(3), {})
+
+    step()
+    env.reward_manager._step_reward = torch.tensor(terms) * 3.0
+    step()
+    got = statistics.summary()
+    # A teacher earns 0.5 s * 1 and 0.5 s * 3; students on average 0.5 s * 1 and 0.5 s * 3 too, and lose 0.25 and 0.75.
+    assert (got["teacher/reward/track_lin_vel"], got["teacher/reward/power"]) == (1.0, -0.5)
+    assert (got["student/reward/track_lin_vel"], got["student/reward/power"]) == (1.0, -0.5)
+    assert got["teacher/reward"] == 0.5 and got["student/reward"] == 0.5
+    env.reward_manager._step_reward = torch.tensor([[math.nan, 0.0], [0.0, 0.0], [4.0, 0.0]])  # a world that blew up
+    step()
+    got = statistics.summary()
+    assert got["teacher/reward/track_lin_vel"] == pytest.approx(2.0 / 3) and "teacher/reward/alive" not in got
+    assert got["student/reward/track_lin_vel"] == pytest.approx((0.25 + 0.75 + 0.75 + 2.25 + 0.0 + 2.0) / 6)
+
+
+def test_a_window_of_older_statistics_without_terms_is_left_out():
+    env = rewarding_env([[1.0, 0.0]])
+    statistics = RoleStatistics(env, torch.tensor([False]))
+    statistics.load_state_dict({"window": [[[0.0, 0.0]] * 10]})
+    assert math.isnan(statistics.summary()["student/reward/power"])
+
+
 def terrain_env(teachers: list[bool]) -> LineEnv:
     """Three levels, four columns: one of slopes, three of stairs; environment i is in column i of 4."""
     env = LineEnv(len(teachers))

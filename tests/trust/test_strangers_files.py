@@ -75,7 +75,7 @@ def bounded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
         "legged_cts.envs.launch.make_env", "legged_cts.viewer.isaac_session.make_env", "legged_cts.viewer.app.App",
         "legged_cts.viewer.headless.record", "legged_cts.deploy.sim2sim.evaluate",
         "legged_cts.evaluation.compare.app.plan",
-        "legged_cts.export.checkpoint.export_policy", "legged_cts.evaluation.dashboard.plot_dashboard",
+        "legged_cts.export.checkpoint.export_policy", "legged_cts.evaluation.dashboard.write_page",
     ):  # fmt: skip
         monkeypatch.setattr(place, _start)
     yield

@@ -20,9 +20,9 @@ from typing import IO
 from legged_cts import beside
 from legged_cts.evaluation.compare.comparison import ComparisonError
 from legged_cts.evaluation.compare.runs import EVALUATION, UNFINISHED, Run, check_record, write_record
-from legged_cts.training.display import duration
 from legged_cts.training.interrupt import GracefulStop
 from legged_cts.training.run_folder import hold
+from legged_cts.training.tables import duration
 
 SCRIPTS = beside("scripts")
 LOG = "run.log"
