@@ -25,7 +25,7 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "play.py"
         (["policy=a.onnx", "checkpoint=b.pt"], "exclude each other"),
         (["policy=b.pt"], "give checkpoint=b.pt"),
         (["checkpoint=a.onnx"], "give policy=a.onnx"),
-        (["terrain=moon"], "terrain must be one of flat, rough"),
+        (["terrain=moon"], "terrain must be one of flat, rough, slopes"),
         (["difficulty=2"], r"difficulty must lie in \[0, 1\]"),
         (["video=a.avi"], "must end in .mp4"),
         (["duration=0"], "duration must be above 0"),

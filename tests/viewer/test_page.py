@@ -1,0 +1,253 @@
+"""The real page in a real browser: what one clicks, types and sees.
+
+Set SCREENSHOTS to a folder to keep the pictures.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from legged_cts.deploy.policy_file import policy_file
+from legged_cts.viewer import choices
+from legged_cts.viewer.app import App
+from legged_cts.viewer.choices import Choices
+from legged_cts.viewer.session import World
+
+try:
+    from playwright.sync_api import Browser, Page, sync_playwright
+except ImportError:
+    pytest.skip("the page's tests need playwright: it is in the dev group of pyproject.toml", allow_module_level=True)
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+if CHROMIUM is None:
+    pytest.skip("the page's tests need a Chromium: apt-get install chromium", allow_module_level=True)
+# A machine without a GPU draws WebGL on its CPU; root has no sandbox.
+ARGUMENTS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
+PATIENCE = 120.0
+"""Seconds; a busy machine may take that long for what takes one."""
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    logs = tmp_path_factory.mktemp("logs")
+    (logs / "broken").mkdir()
+    (logs / "broken" / "policy.onnx").write_bytes(b"no network")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(choices, "LOGS", logs)
+        offered = Choices("go2_flat", policy_file("go2_flat"))
+        app = App(offered.open("go2_flat", World()), port=0, choices=offered)
+        loop = threading.Thread(target=app.run, daemon=True)
+        loop.start()
+        yield app
+        app.close()
+        loop.join(PATIENCE)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def shots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = Path(os.environ.get("SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def errors() -> list[str]:
+    return []
+
+
+def open_page(browser: Browser, app: App, errors: list[str], width: int = 1280, height: int = 800) -> Page:
+    page = browser.new_page(viewport={"width": width, "height": height})
+    page.set_default_timeout(1000 * PATIENCE)
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(app.url)
+    page.get_by_text("Stand still").wait_for()
+    return page
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, app: App, errors: list[str]) -> Page:
+    return open_page(browser, app, errors)
+
+
+def until(true: Callable[[], Any], what: str) -> None:
+    """Waits for something to become true."""
+    end = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < end, f"never saw {what}"
+        time.sleep(0.05)
+
+
+def control(page: Page, handle: Any) -> Any:
+    """Where the page shows a control."""
+    return page.locator(f'[id="{handle._impl.uuid}"]')
+
+
+def slide(page: Page, handle: Any, share: float) -> None:
+    """Clicks on a slider at a share of its length."""
+    box = control(page, handle).bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
+
+
+def choose(page: Page, handle: Any, option: str) -> None:
+    """Takes an entry of a list."""
+    control(page, handle).click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
+def test_a_slider_moves_the_robot_and_the_page_says_how_fast(app: App, page: Page, shots: Path) -> None:
+    slide(page, app._command.sliders[0], 0.8)
+    until(lambda: app.command[0] > 0.5, "the command of the slider")
+    until(lambda: app._player.velocity[0] > 0.4, "the robot walking")
+    page.get_by_text(f"{app.command[0]:+.2f}").first.wait_for()
+    until(lambda: app._player.state.base_pos[0] > 0.5, "the robot half a metre on")
+    page.screenshot(path=shots / "walking_1280.png")
+    page.get_by_text("Stand still").click()
+    until(lambda: not app.command.any(), "the command to stand")
+
+
+def test_a_push_reaches_the_robot_on_the_side_that_was_clicked(app: App, page: Page) -> None:
+    pushes: list[np.ndarray] = []
+    session = app._session
+    push = session.push
+    session.push = lambda velocity: (pushes.append(velocity), push(velocity))[1]  # type: ignore[method-assign]
+    page.get_by_role("button", name="left", exact=True).click()
+    until(lambda: pushes, "the push")
+    assert np.linalg.norm(pushes[0]) == pytest.approx(0.8)
+
+
+def test_the_plots_fill_when_they_are_asked_for(app: App, page: Page, shots: Path) -> None:
+    assert page.evaluate("Object.keys(window.__viserTestpoints?.uplots ?? {}).length") == 0
+    slide(page, app._command.sliders[2], 0.8)
+    control(page, app._view.plots).click()
+    lengths = "Object.values(window.__viserTestpoints?.uplots ?? {}).map((plot) => plot.chart.data[0].length)"
+    until(lambda: len(page.evaluate(lengths)) == 4 and min(page.evaluate(lengths)) > 40, "forty numbers in each plot")
+    last = "Object.values(window.__viserTestpoints.uplots).map((plot) => [...plot.chart.data].map((row) => row.at(-1)))"
+    speeds = page.evaluate(last)
+    assert [row[0] for row in speeds] == [0.0] * 4
+    assert speeds[2][1] == pytest.approx(app.command[2])
+    assert speeds[2][2] == pytest.approx(app.command[2], abs=0.5)
+    page.screenshot(path=shots / "plots_1280.png")
+    page.get_by_text("Joints", exact=True).click()
+    page.get_by_text("FL_calf [rad]").wait_for()
+    until(lambda: min(page.evaluate(lengths)) > 40, "forty numbers in each plot of the joints")
+    page.screenshot(path=shots / "joints_1280.png")
+    control(page, app._view.plots).click()
+    page.get_by_text("FL_calf [rad]").wait_for(state="detached")
+    assert not app._plots.shown
+    page.get_by_text("Stand still").click()
+
+
+def test_keys_drive_while_they_are_held_and_leave_the_camera_alone(app: App, page: Page) -> None:
+    page.locator("canvas").first.click(position={"x": 300, "y": 400})
+    (client,) = app._server.get_clients().values()
+    camera = np.array(client.camera.position)
+    page.keyboard.down("w")
+    page.keyboard.down("ArrowLeft")
+    until(lambda: np.allclose(app.command, (0.6, 0.0, 0.6), atol=1e-6), "the command of the keys")
+    until(lambda: app._player.velocity[0] > 0.3, "the robot walking")
+    page.keyboard.up("w")
+    until(lambda: np.allclose(app.command, (0.0, 0.0, 0.6), atol=1e-6), "the turn alone")
+    page.keyboard.up("ArrowLeft")
+    until(lambda: not app.command.any(), "the command to stand")
+    np.testing.assert_allclose(client.camera.position, camera, atol=1e-6)
+    page.keyboard.down("s")
+    until(lambda: app.command[0] < -0.5, "backwards")
+    page.evaluate("window.dispatchEvent(new Event('blur'))")
+    until(lambda: not app.command.any(), "standing when the window loses the keyboard")
+    page.keyboard.up("s")
+
+
+def test_a_gamepad_drives_while_its_shoulder_button_is_held(app: App, page: Page) -> None:
+    page.evaluate(
+        """() => {
+            window.pad = {connected: true, axes: [-1, -0.5, 0.05, 0], buttons: [...Array(16)].map(() => ({}))};
+            navigator.getGamepads = () => [null, window.pad];
+        }"""
+    )
+    time.sleep(0.5)
+    assert not app.command.any()  # nobody holds the button
+    page.evaluate("window.pad.buttons[4].pressed = true")
+    until(lambda: np.allclose(app.command, (0.5, 0.5, 0.0), atol=1e-6), "the command of the sticks")
+    page.evaluate("window.pad.buttons[4].pressed = false")
+    until(lambda: not app.command.any(), "standing when the button is let go")
+
+
+def test_space_pauses_and_n_steps(app: App, page: Page) -> None:
+    page.locator("canvas").first.click(position={"x": 300, "y": 400})
+    page.keyboard.press("Space")
+    until(lambda: app._timing.pause.value, "the pause")
+    page.get_by_text("paused").wait_for()
+    before = app._time
+    page.keyboard.press("n")
+    until(lambda: app._time > before, "a step")
+    assert app._time - before == pytest.approx(app._session.control_dt)
+    page.keyboard.press("Space")
+    until(lambda: not app._timing.pause.value, "the end of the pause")
+
+
+def test_the_ground_and_its_difficulty_change(app: App, page: Page, shots: Path) -> None:
+    choose(page, app._world.terrain, "stairs_down")
+    until(lambda: app._session.world.terrain == "stairs_down", "the stairs")
+    slide(page, app._world.difficulty, 0.1)
+    until(lambda: app._session.world.difficulty < 0.2, "the easier stairs")
+    page.screenshot(path=shots / "stairs_1280.png")
+    choose(page, app._world.terrain, "flat")
+    until(lambda: app._session.world.terrain == "flat", "level ground")
+
+
+def test_another_robot_takes_over_and_what_cannot_be_played_is_told(app: App, page: Page, shots: Path) -> None:
+    choose(page, app._policy, "tron1_flat")
+    until(lambda: app._session.spec.name == "tron1", "the biped")
+    page.get_by_text("tron1, ").wait_for()
+    time.sleep(1.0)
+    page.screenshot(path=shots / "tron1_1280.png")
+    choose(page, app._policy, str(choices.LOGS / "broken"))
+    page.get_by_text("is no ONNX file that can be read").wait_for()
+    assert app._session.spec.name == "tron1"
+    assert control(page, app._policy).input_value() == "tron1_flat"
+    page.screenshot(path=shots / "trouble_1280.png")
+    choose(page, app._policy, "go2_flat")
+    until(lambda: app._session.spec.name == "go2", "the quadruped")
+    page.get_by_text("is no ONNX file that can be read").wait_for(state="detached")
+
+
+def test_pages_come_and_go_and_the_last_still_steers(
+    app: App, browser: Browser, errors: list[str], shots: Path
+) -> None:
+    for _ in range(10):
+        page = open_page(browser, app, errors, 390, 844)
+        assert control(page, app._policy).input_value() == "go2_flat"
+        page.close()
+    page = open_page(browser, app, errors, 390, 844)
+    slide(page, app._command.sliders[0], 0.8)
+    until(lambda: app.command[0] > 0.5, "the command of the slider")
+    time.sleep(2.0)
+    page.screenshot(path=shots / "phone_390.png")
+    page.get_by_text("Stand still").click()
+    until(lambda: not app.command.any(), "the command to stand")
+    page.close()
+    # The first page of this file is still open, and nobody else.
+    until(lambda: len(app._server.get_clients()) == 1, "the pages gone")
+
+
+def test_no_page_complained(errors: list[str]) -> None:
+    assert errors == []
