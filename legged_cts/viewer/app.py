@@ -9,17 +9,18 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+import viser
 
-from legged_cts.deploy.robot import Array, yaw_of
+from legged_cts.deploy.robot import Array
 from legged_cts.viewer import drive
 from legged_cts.viewer.choices import Choices
-from legged_cts.viewer.folders import CommandFolder, TimeFolder, ViewFolder, WorldFolder
-from legged_cts.viewer.marks import Marks
+from legged_cts.viewer.folders import BesideFolder, CommandFolder, RecordFolder, TimeFolder, ViewFolder, WorldFolder
 from legged_cts.viewer.own_page import open_server
 from legged_cts.viewer.player import Player
 from legged_cts.viewer.plots import Plots
-from legged_cts.viewer.scene import Scene
+from legged_cts.viewer.recorder import Recorder
 from legged_cts.viewer.session import Simulation
+from legged_cts.viewer.stage import Stage
 
 FRAME = 1 / 30
 READOUT = 0.2
@@ -33,7 +34,7 @@ class App:
         session: what to play.
         host: address to listen on; 127.0.0.1 is reachable from this machine alone.
         port: port to listen on, or the next free one; 0 is any free one.
-        choices: other policies to change to; None is none.
+        choices: other policies to change to or to show beside; None is none.
 
     Raises:
         ValueError: if one cannot listen there.
@@ -43,7 +44,8 @@ class App:
         self, session: Simulation, host: str = "127.0.0.1", port: int = 8080, choices: Choices | None = None
     ) -> None:
         _check_address(host, port)
-        self._player, self._choices = Player(session), choices
+        self._choices = choices
+        self._players = {0: Player(session, choices.running if choices else "measured")}
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._speed, self._time = 1.0, 0.0
@@ -54,23 +56,27 @@ class App:
         self._server.initial_camera.position = (1.1, -1.7, 0.6)
         self._server.initial_camera.look_at = (0.0, 0.0, -0.05)
         self._server.initial_camera.fov = float(np.deg2rad(45))
+        self._recorder = Recorder()
+        self._asked: viser.ClientHandle | None = None
         self._build_gui()
         self._plots = Plots(self._server)
         self._plots.build(session)
-        self._rebuild_scene()
+        self._stage = Stage(self._server, self._players)
+        self._apply_view()
+        self._stage.draw()
         drive.install(self._server)
         self._server.on_client_connect(lambda _: self._jobs.put(self._list_policies))
 
     def _build_gui(self) -> None:
-        gui, session = self._server.gui, self._session
+        gui, session, later = self._server.gui, self._session, self._later
         self._title = gui.add_markdown(f"**{session.title}**")
         self._readout = gui.add_markdown("")
         self._trouble = gui.add_markdown("", visible=False)
-        self._running = self._choices.running if self._choices else session.title
+        names = self._choices.names() if self._choices else (self._player.name,)
         self._policy = gui.add_dropdown(
             "Policy",
-            self._choices.names() if self._choices else (self._running,),
-            initial_value=self._running,
+            names,
+            initial_value=self._player.name,
             visible=self._choices is not None,
             hint="shipped policies, and trainings in logs/",
         )
@@ -80,14 +86,22 @@ class App:
         self._role.visible = len(session.roles) > 1
         self._role.on_update(lambda _: self._jobs.put(self._change_role))
         self._command = CommandFolder(gui, session.command_ranges)
-        self._world = WorldFolder(
-            gui,
-            session,
-            lambda: self._jobs.put(self._change_world),
-            lambda degrees: self._jobs.put(lambda: self._push(degrees)),
-        )
-        self._timing = TimeFolder(gui, lambda: self._jobs.put(self._single_step), lambda: self._jobs.put(self._reset))
-        self._view = ViewFolder(gui, lambda: self._jobs.put(self._apply_view))
+        self._world = WorldFolder(gui, session, later(self._change_world), self._push_later)
+        self._timing = TimeFolder(gui, later(self._single_step), later(self._reset))
+        self._view = ViewFolder(gui, later(self._apply_view))
+        self._beside = BesideFolder(gui, names, later(self._change_companions)) if self._choices else None
+        self._record = RecordFolder(gui, lambda client: self._jobs.put(lambda: self._press_record(client)))
+
+    def _later(self, job: Callable[[], None]) -> Callable[[], None]:
+        """What leaves a job to the thread that plays."""
+        return lambda: self._jobs.put(job)
+
+    def _push_later(self, degrees: float) -> None:
+        self._jobs.put(lambda: self._push(degrees))
+
+    @property
+    def _player(self) -> Player:
+        return self._players[0]
 
     @property
     def _session(self) -> Simulation:
@@ -114,7 +128,7 @@ class App:
             now = time.monotonic()
             if now - drawn >= FRAME:
                 drawn = now
-                self._draw()
+                self._stage.draw()
             if now - told >= READOUT:
                 self._speed, told = (self._time - counted[0]) / (now - counted[1]), now
                 counted = (self._time, now)
@@ -134,50 +148,51 @@ class App:
     def close(self) -> None:
         """Ends `run` and the server."""
         self.stop()
+        self._recorder.close()
         self._server.stop()
 
     def readout(self) -> str:
-        """Commanded against measured velocity, as a table in Markdown."""
-        player = self._player
+        """Commanded against measured velocity of each robot, as a table in Markdown."""
+        measured = [(player.name if number else "measured", player) for number, player in self._players.items()]
         rows = "\n".join(
-            f"| {name} | " + " | ".join(f"{value:+.2f}" for value in values) + " |"
-            for name, values in (("command", self.command), ("measured", player.velocity))
+            f"| {name} | " + " | ".join(f"{value:+.2f}" for value in values) + f" | {falls} |"
+            for name, values, falls in (
+                ("command", self.command, ""),
+                *((name, player.velocity, player.falls) for name, player in measured),
+            )
         )
         pace = "paused" if self._timing.pause.value else f"{self._speed:.1f} x real time"
-        return f"| | v_x | v_y | yaw |\n|---|---|---|---|\n{rows}\n\n{pace}, falls: {player.falls}"
+        return f"| | v_x | v_y | yaw | falls |\n|---|---|---|---|---|\n{rows}\n\n{pace}"
 
     def _step(self) -> None:
-        player = self._player
-        player.step(self.command)
+        command, player = self.command, self._player
+        for one in self._players.values():
+            one.step(command)
         self._time += self._session.control_dt
         if self._plots.shown:
             self._plots.take(self._time, player.command, player.state.velocity, self._session.signals())
+        self._recorder.take(self._time, player.state.qpos, player.state.base_pos)
 
     def _single_step(self) -> None:
         if self._timing.pause.value:
             self._step()
 
-    def _draw(self) -> None:
-        state = self._player.state
-        self._scene.update(state.qpos)
-        self._marks.move(state.base_pos, state.qpos[self._quat])
-
     def _tell(self) -> None:
         self._readout.content = self.readout()
-        player = self._player
-        if player.fresh:
-            player.fresh = False
-            self._marks.forget()
-        self._marks.point(player.command, player.velocity)
-        base = player.state.base_pos
-        self._marks.trace(np.array([base[0], base[1], self._scene.ground_height(base[:2])]))
+        self._stage.tell()
+        text, path = self._recorder.poll(self._time)
+        self._record.say(text, self._recorder.recording, self._recorder.busy)
+        if path is not None and self._asked is not None:
+            self._asked.send_file_download(path.name, path.read_bytes())
 
     def _reset(self) -> None:
-        self._player.reset()
+        for player in self._players.values():
+            player.reset()
 
     def _push(self, degrees: float) -> None:
-        heading = yaw_of(self._player.state.qpos[self._quat]) + np.deg2rad(degrees)
-        self._session.push(self._world.push_speed * np.array([np.cos(heading), np.sin(heading), 0.0]))
+        for figure in self._stage.figures:
+            heading = figure.yaw + np.deg2rad(degrees)
+            figure.player.session.push(self._world.push_speed * np.array([np.cos(heading), np.sin(heading), 0.0]))
 
     def _drive(self, shares: Array) -> None:
         self.set_command(drive.command_of(shares, self._command.ranges))
@@ -187,69 +202,102 @@ class App:
             self._session.set_role(self._role.value)
 
     def _list_policies(self) -> None:
-        if self._choices is not None:
-            # What runs stays in the list though its folder be gone.
-            self._policy.options = tuple(dict.fromkeys((*self._choices.names(), self._running)))
+        if self._choices is None or self._beside is None:
+            return
+        names = self._choices.names()
+        # What runs stays in the list though its folder be gone.
+        self._policy.options = tuple(dict.fromkeys((*names, self._player.name)))
+        self._beside.take(names)
+
+    def _open(self, name: str, place: int) -> Player | None:
+        """Starts a policy of the list; None if it cannot be played, which the page then says."""
+        assert self._choices is not None
+        try:
+            player = Player(self._choices.open(name, self._session.world, place), name)
+        except (ValueError, OSError, RuntimeError) as error:
+            # A path or a message is no Markdown.
+            line = " ".join(f"{name}: {error}".replace("`", "'").split())
+            self._trouble.content, self._trouble.visible = f"**cannot play** `{line}`", True
+            return None
+        self._trouble.visible = False
+        return player
 
     def _change_policy(self) -> None:
         name = self._policy.value
-        if self._choices is None or name == self._running:
+        if self._choices is None or name == self._player.name:
             return
-        try:
-            session = self._choices.open(name, self._session.world)
-        except (ValueError, OSError, RuntimeError) as error:
-            self._complain(f"{name}: {error}")
-            self._policy.value = self._running
+        player = self._open(name, 0)
+        if player is None:
+            self._policy.value = self._player.name
             return
-        self._running = name
-        self._complain("")
-        self._show(session)
-
-    def _show(self, session: Simulation) -> None:
-        """Plays another session from now on."""
-        self._player = Player(session)
+        self._players[0], session = player, player.session
         self._title.content = f"**{session.title}**"
         self._role.options, self._role.visible = session.roles, len(session.roles) > 1
         self._command.take(session.command_ranges)
         self._world.take(session)
         self._plots.build(session)
-        self._scene.remove()
-        self._rebuild_scene()
+        self._reset()
+        self._set_stage()
 
-    def _complain(self, text: str) -> None:
-        """Shows one line of trouble, or none."""
-        # A path or message is no Markdown.
-        line = " ".join(text.replace("`", "'").split())
-        self._trouble.content, self._trouble.visible = f"**cannot play** `{line}`", bool(line)
+    def _change_companions(self) -> None:
+        """Brings those who shall walk beside the first, and takes away who shall not."""
+        assert self._beside is not None
+        wanted, changed = self._beside.wanted, False
+        for place in {*wanted, *self._players} - {0}:
+            present = self._players.get(place)
+            name = wanted.get(place)
+            if name == (present.name if present else None):
+                continue
+            player = self._open(name, place) if name else None
+            if name and player is None:
+                self._beside.leave(place, present.name if present else None)
+                continue
+            changed = True
+            self._players.pop(place, None)
+            if player is not None:
+                self._players[place] = player
+        if changed:
+            self._players = dict(sorted(self._players.items()))
+            self._reset()
+            self._set_stage()
 
     def _change_world(self) -> None:
         session = self._session
         world, model = self._world.world(session.world), session.model
         if world == session.world or len(session.terrains) < 2:
             return
-        session.set_world(world)
+        for player in self._players.values():
+            player.session.set_world(world)
         self._world.take_terrain(world.terrain)
         if session.model is not model:
-            self._player.reset()
-            self._scene.remove()
-            self._rebuild_scene()
+            self._reset()
+            self._set_stage()
 
-    def _rebuild_scene(self) -> None:
-        session = self._session
-        self._scene = Scene(self._server, session.model, session.spec.base)
-        self._marks = Marks(self._server)
-        root = session.model.jnt_qposadr[session.model.body(session.spec.base).jntadr[0]]
-        self._quat = slice(root + 3, root + 7)
+    def _set_stage(self) -> None:
+        """Draws everything anew."""
+        if self._recorder.recording:
+            # What was recorded is another robot, or on another ground.
+            self._recorder.finish()
+        self._stage.remove()
+        self._stage = Stage(self._server, self._players)
         self._apply_view()
-        self._draw()
+        self._stage.draw()
 
     def _apply_view(self) -> None:
         view = self._view
-        self._scene.follow = view.follow.value
-        self._scene.robot.show_collision(view.collision.value)
-        self._marks.show(view.marks.value)
+        self._stage.show(view.follow.value, view.marks.value, view.collision.value)
         if view.plots.value != self._plots.shown:
             self._plots.show(view.plots.value)
+
+    def _press_record(self, client: viser.ClientHandle | None) -> None:
+        recorder, self._asked = self._recorder, client
+        if recorder.recording:
+            recorder.finish()
+        elif not recorder.busy:
+            try:
+                recorder.start(self._session.model, self._session.spec.name, self._record.kind, self._time)
+            except OSError as error:
+                self._record.say(f"cannot record: {error.strerror}", False, False)
 
 
 def _check_address(host: str, port: int) -> None:

@@ -12,6 +12,7 @@ import viser
 
 from legged_cts.deploy.contract import COMMANDS
 from legged_cts.deploy.robot import Array
+from legged_cts.viewer.recorder import KINDS
 from legged_cts.viewer.session import FRICTION, Simulation, World
 
 LABELS = {
@@ -28,6 +29,9 @@ PAYLOAD = 0.5
 """The largest payload, as a share of the robot's mass."""
 SPEEDS = {"1": 1.0, "1/2": 0.5, "1/4": 0.25, "1/10": 0.1}
 """How fast the time may run."""
+
+COMPANIONS, NOBODY = 3, "nobody"
+"""How many robots may walk beside the first, and the entry for none."""
 
 Act = Callable[[], None]
 
@@ -47,7 +51,7 @@ class CommandFolder:
                 for label, direction in (LABELS[name] for name in COMMANDS)
             ]
             gui.add_button("Stand still").on_click(lambda _: self.set(np.zeros(3)))
-            gui.add_markdown("*keys: W A S D Q E, arrows; gamepad: hold L1*")
+            gui.add_markdown("*W A S D Q E, arrows; gamepad: hold L1*")
         self.take(ranges)
 
     def take(self, ranges: dict[str, tuple[float, float]]) -> None:
@@ -117,6 +121,32 @@ class WorldFolder:
         return number(self.push, *PUSHES)
 
 
+class BesideFolder:
+    """Which policies walk beside the first, under the same command."""
+
+    def __init__(self, gui: viser.GuiApi, names: tuple[str, ...], changed: Act) -> None:
+        with gui.add_folder("Side by side", expand_by_default=False):
+            self._lists = {
+                place: gui.add_dropdown(f"Robot {place + 1}", (NOBODY, *names)) for place in range(1, COMPANIONS + 1)
+            }
+        for handle in self._lists.values():
+            handle.on_update(lambda _: changed())
+
+    def take(self, names: tuple[str, ...]) -> None:
+        """Offers other policies; who walks stays in the list."""
+        for handle in self._lists.values():
+            handle.options = tuple(dict.fromkeys((NOBODY, *names, handle.value)))
+
+    @property
+    def wanted(self) -> dict[int, str]:
+        """By place, the names of the policies that shall walk."""
+        return {place: handle.value for place, handle in self._lists.items() if handle.value != NOBODY}
+
+    def leave(self, place: int, name: str | None) -> None:
+        """Says who walks at a place, or that nobody does."""
+        self._lists[place].value = name or NOBODY
+
+
 class TimeFolder:
     """Pause, single steps, slow motion, a fresh start."""
 
@@ -136,6 +166,28 @@ class TimeFolder:
 
     def _toggle(self) -> None:
         self.pause.value = not self.pause.value
+
+
+class RecordFolder:
+    """A button that begins and ends a recording, and what became of it."""
+
+    def __init__(self, gui: viser.GuiApi, press: Callable[[viser.ClientHandle | None], None]) -> None:
+        with gui.add_folder("Record", expand_by_default=False):
+            self._kind = gui.add_dropdown("File", KINDS)
+            self.button = gui.add_button("Record", hint="of the first robot, in logs/recordings and to be saved")
+            self._said = gui.add_markdown("")
+        self.button.on_click(lambda event: press(event.client))
+
+    @property
+    def kind(self) -> str:
+        """Which file is wanted."""
+        return self._kind.value if self._kind.value in KINDS else KINDS[0]
+
+    def say(self, text: str, recording: bool, busy: bool) -> None:
+        """Shows how far it is."""
+        self._said.content = text
+        self.button.label = "Stop and save" if recording else "Record"
+        self.button.disabled = busy
 
 
 class ViewFolder:

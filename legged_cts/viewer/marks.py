@@ -84,10 +84,6 @@ class Marks:
         """Shows or hides all of it."""
         self._root.visible = show
 
-    def remove(self) -> None:
-        """Takes all of it away."""
-        self._root.remove()
-
 
 def arrow_points(motion: Array, height: float = 0.0) -> Array:
     """The arrows of a velocity in the base's yaw-aligned frame: one of v_x and v_y, one in front for the yaw rate.

@@ -19,6 +19,7 @@ class Player:
 
     Args:
         session: what to play.
+        name: what the page calls it.
 
     Attributes:
         state: the present state.
@@ -28,8 +29,8 @@ class Player:
         fresh: whether the robot was put somewhere since somebody cleared this.
     """
 
-    def __init__(self, session: Simulation) -> None:
-        self.session = session
+    def __init__(self, session: Simulation, name: str = "") -> None:
+        self.session, self.name = session, name
         self.state = session.state()
         self.command, self.velocity = np.zeros(3), np.zeros(3)
         self.falls, self.fresh = 0, True

@@ -25,15 +25,13 @@ class RobotNodes:
     Args:
         server: of the browser viewer.
         model: what to draw; its bodies, but not its ground.
-        base: name of the body that others ask for.
         name: of the node, below `/world`.
     """
 
-    def __init__(self, server: viser.ViserServer, model: mujoco.MjModel, base: str, name: str = "robot") -> None:
+    def __init__(self, server: viser.ViserServer, model: mujoco.MjModel, name: str = "robot") -> None:
         self._server, self._model, self._name = server, model, f"/world/{name}"
         self._data = mujoco.MjData(model)
-        self._base = model.body(base).id
-        self._root = server.scene.add_frame(self._name, show_axes=False)
+        server.scene.add_frame(self._name, show_axes=False)
         self.bodies = {
             body: server.scene.add_frame(f"{self._name}/{body}", show_axes=False) for body in range(1, model.nbody)
         }
@@ -75,18 +73,14 @@ class RobotNodes:
             qpos: state of the model [nq].
 
         Returns:
-            Position of the base in the world [m] [3].
+            Positions of all bodies in the world [m] [nbody, 3].
         """
         self._data.qpos[:] = qpos
         mujoco.mj_kinematics(self._model, self._data)
         for body, node in self.bodies.items():
             node.position = self._data.xpos[body]
             node.wxyz = self._data.xquat[body]
-        return self._data.xpos[self._base]
-
-    def remove(self) -> None:
-        """Takes the robot away."""
-        self._root.remove()
+        return self._data.xpos
 
 
 class Scene:
@@ -103,13 +97,14 @@ class Scene:
 
     def __init__(self, server: viser.ViserServer, model: mujoco.MjModel, base: str) -> None:
         self._server, self._model = server, model
+        self._base = model.body(base).id
         self._ground = ground_geom(model)
         self._ground_nodes: list[viser.MeshHandle] = []
         self._ground_centre: Array | None = None
         self._height = 0.0
         self.follow = True
         self._world = server.scene.add_frame("/world", show_axes=False)
-        self.robot = RobotNodes(server, model, base)
+        self.robot = RobotNodes(server, model)
 
     def update(self, qpos: Array) -> None:
         """Moves all bodies, and the ground if the robot comes near its edge.
@@ -118,7 +113,7 @@ class Scene:
             qpos: state of the model [nq].
         """
         with self._server.atomic():
-            base = self.robot.update(qpos)
+            base = self.robot.update(qpos)[self._base]
             if self.follow:
                 self._world.position = np.array([-base[0], -base[1], -self._smooth_height(base[2])])
             self._update_ground(base[:2])

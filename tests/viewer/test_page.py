@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from legged_cts.deploy.policy_file import policy_file
-from legged_cts.viewer import choices
+from legged_cts.viewer import choices, recorder
 from legged_cts.viewer.app import App
 from legged_cts.viewer.choices import Choices
 from legged_cts.viewer.session import World
@@ -148,7 +148,8 @@ def test_the_plots_fill_when_they_are_asked_for(app: App, page: Page, shots: Pat
     page.screenshot(path=shots / "plots_1280.png")
     page.get_by_text("Joints", exact=True).click()
     page.get_by_text("FL_calf [rad]").wait_for()
-    until(lambda: min(page.evaluate(lengths)) > 40, "forty numbers in each plot of the joints")
+    widths = "Object.values(window.__viserTestpoints.uplots).map((plot) => plot.chart.width)"
+    until(lambda: min(page.evaluate(lengths)) > 40 and min(page.evaluate(widths)) > 200, "the plots of the joints")
     page.screenshot(path=shots / "joints_1280.png")
     control(page, app._view.plots).click()
     page.get_by_text("FL_calf [rad]").wait_for(state="detached")
@@ -157,7 +158,7 @@ def test_the_plots_fill_when_they_are_asked_for(app: App, page: Page, shots: Pat
 
 
 def test_keys_drive_while_they_are_held_and_leave_the_camera_alone(app: App, page: Page) -> None:
-    page.locator("canvas").first.click(position={"x": 300, "y": 400})
+    page.mouse.click(640, 600)  # into the scene, away from all controls
     (client,) = app._server.get_clients().values()
     camera = np.array(client.camera.position)
     page.keyboard.down("w")
@@ -192,7 +193,7 @@ def test_a_gamepad_drives_while_its_shoulder_button_is_held(app: App, page: Page
 
 
 def test_space_pauses_and_n_steps(app: App, page: Page) -> None:
-    page.locator("canvas").first.click(position={"x": 300, "y": 400})
+    page.mouse.click(640, 600)  # into the scene, away from all controls
     page.keyboard.press("Space")
     until(lambda: app._timing.pause.value, "the pause")
     page.get_by_text("paused").wait_for()
@@ -228,6 +229,40 @@ def test_another_robot_takes_over_and_what_cannot_be_played_is_told(app: App, pa
     choose(page, app._policy, "go2_flat")
     until(lambda: app._session.spec.name == "go2", "the quadruped")
     page.get_by_text("is no ONNX file that can be read").wait_for(state="detached")
+
+
+def test_a_second_robot_walks_beside_the_first(app: App, page: Page, shots: Path) -> None:
+    assert app._beside is not None
+    page.get_by_text("Side by side").click()
+    choose(page, app._beside._lists[1], "tron1_flat")
+    until(lambda: len(app._stage.figures) == 2, "the second robot")
+    slide(page, app._command.sliders[0], 0.75)
+    until(lambda: min(figure.player.velocity[0] for figure in app._stage.figures) > 0.3, "both robots walking")
+    page.get_by_role("cell", name="tron1_flat").wait_for()
+    time.sleep(1.0)
+    page.screenshot(path=shots / "side_by_side_1280.png")
+    choose(page, app._beside._lists[1], "nobody")
+    until(lambda: len(app._stage.figures) == 1, "the first robot alone")
+    page.get_by_text("Stand still").click()
+
+
+def test_a_recording_is_drawn_and_handed_to_the_browser(
+    app: App, page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "FOLDER", tmp_path)
+    monkeypatch.setattr(recorder, "SIZES", {"mp4": (64, 48), "gif": (64, 48)})
+    page.get_by_text("Record", exact=True).first.click()
+    button = page.get_by_role("button", name="Record", exact=True)
+    button.click()
+    page.get_by_role("button", name="Stop and save").wait_for()
+    until(lambda: len(app._recorder._states) > 5, "some pictures kept")
+    page.get_by_role("button", name="Stop and save").click()
+    link = page.get_by_role("link", name=".mp4")
+    with page.expect_download() as download:
+        link.click()
+    (path,) = tmp_path.iterdir()
+    assert Path(download.value.path()).read_bytes() == path.read_bytes()
+    assert download.value.suggested_filename == path.name
 
 
 def test_pages_come_and_go_and_the_last_still_steers(

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from legged_cts.deploy.policy_file import policy_file
 from legged_cts.viewer import choices
 from legged_cts.viewer.app import App
 from legged_cts.viewer.session import MujocoSession, World
@@ -43,7 +44,7 @@ def test_sliders_set_the_command_within_the_training_ranges(app: App) -> None:
     app.run(seconds=0.3)
     history = app._session._policy.history  # type: ignore[attr-defined]
     np.testing.assert_allclose(history[-1, 6:9], (0.4, -0.5, 0.25), atol=1e-6)
-    assert "| command | +0.40 | -0.50 | +0.25 |" in app.readout()
+    assert "| command | +0.40 | -0.50 | +0.25 |  |" in app.readout()
     app.set_command(np.zeros(3))
     np.testing.assert_array_equal(app.command, np.zeros(3))
 
@@ -71,12 +72,12 @@ def test_changing_the_terrain_draws_the_new_ground(app: App) -> None:
     app._world.terrain.value = "stairs_down"
     app.run(seconds=0.2)
     assert (app._session.world.terrain, app._session.world.difficulty) == ("stairs_down", 0.2)
-    assert app._scene._model is app._session.model
-    steep, ground = app._session.model, app._scene._ground_nodes[0].vertices
+    assert app._stage.scene._model is app._session.model
+    steep, ground = app._session.model, app._stage.scene._ground_nodes[0].vertices
     app._world.difficulty.value = 0.6
     app.run(seconds=0.2)
     assert app._session.model is not steep
-    assert np.ptp(app._scene._ground_nodes[0].vertices[:, 2]) > 1.5 * np.ptp(ground[:, 2])
+    assert np.ptp(app._stage.scene._ground_nodes[0].vertices[:, 2]) > 1.5 * np.ptp(ground[:, 2])
     app._world.terrain.value = "flat"
     app.run(seconds=0.2)
     assert app._session.world.terrain == "flat" and app._world.difficulty.disabled
@@ -170,7 +171,7 @@ def test_another_policy_also_of_another_robot_takes_over_and_one_that_cannot_lea
         app.run(seconds=0.3)
         session = app._session
         assert session.spec.name == "tron1" and session.world.friction == 1.2
-        assert app._scene.robot._model is session.model and not app._trouble.visible
+        assert app._stage.scene.robot._model is session.model and not app._trouble.visible
         assert (app._command.sliders[0].min, app._command.sliders[0].max) == session.command_ranges["lin_vel_x"]
         assert tuple(app._plots._legs) == session.spec.feet
         app._policy.value = broken
@@ -185,18 +186,55 @@ def test_another_policy_also_of_another_robot_takes_over_and_one_that_cannot_lea
         app.close()
 
 
+def test_robots_walk_side_by_side_under_one_command(standing_policy: Path) -> None:
+    offered = choices.Choices("go2_flat", policy_file("go2_flat"))
+    app = App(offered.open("go2_flat", World()), port=0, choices=offered)
+    try:
+        assert app._beside is not None
+        app._beside.leave(1, "tron1_flat")
+        app._beside.leave(2, "nothing")
+        app.run(seconds=0.1)
+        assert [player.name for player in app._players.values()] == ["go2_flat", "tron1_flat"]
+        assert app._trouble.visible and app._beside.wanted == {1: "tron1_flat"}
+        first, second = app._stage.figures
+        assert second.player.state.base_pos[1] == pytest.approx(1.2, abs=0.2)
+        app.set_command(np.array([0.6, 0.0, 0.0]))
+        app.run(seconds=3.0)
+        for figure in (first, second):
+            np.testing.assert_allclose(figure.player.command, (0.6, 0.0, 0.0))
+            assert figure.player.velocity[0] > 0.3
+            node = figure.robot.bodies[1]
+            np.testing.assert_allclose(node.position, figure.player.state.base_pos, atol=0.1)
+        assert "| tron1_flat | +0." in app.readout()
+        before = [figure.player.state.velocity for figure in (first, second)]
+        app._push(90.0)
+        for figure, velocity in zip((first, second), before, strict=True):
+            pushed = figure.player.session.state().velocity
+            assert pushed[1] - velocity[1] == pytest.approx(0.8, abs=1e-6)
+        app._world.terrain.value = "gravel"
+        app.run(seconds=0.1)
+        assert {player.session.world.terrain for player in app._players.values()} == {"gravel"}
+        app._beside.leave(1, None)
+        app.run(seconds=0.1)
+        assert len(app._stage.figures) == 1
+    finally:
+        app.close()
+
+
 def test_arrows_and_trail_follow_the_robot(app: App) -> None:
     app._player.reset()
     app.set_command(np.array([0.5, 0.0, 0.0]))
     app.run(seconds=0.5)
-    wanted = app._marks._arrows[0]
+    wanted = app._stage.figures[0].marks._arrows[0]
     assert wanted.visible
     np.testing.assert_allclose(wanted.points[0, 1] - wanted.points[0, 0], (0.25, 0.0, 0.0), atol=1e-6)
-    np.testing.assert_allclose(app._marks._frame.position[:2], app._player.state.base_pos[:2], atol=0.05)
+    np.testing.assert_allclose(
+        app._stage.figures[0].marks._frame.position[:2], app._player.state.base_pos[:2], atol=0.05
+    )
     app._view.marks.value = False
     app.set_command(np.zeros(3))
     app.run(seconds=0.3)
-    assert not app._marks._root.visible and not wanted.visible
+    assert not app._stage.figures[0].marks._root.visible and not wanted.visible
     app._view.marks.value = True
     app.run(seconds=0.1)
 
