@@ -214,6 +214,7 @@ class App:
         assert self._choices is not None
         try:
             player = Player(self._choices.open(name, self._session.world, place), name)
+            self._check_period(player, place)
         except (ValueError, OSError, RuntimeError) as error:
             # A path or a message is no Markdown.
             line = " ".join(f"{name}: {error}".replace("`", "'").split())
@@ -221,6 +222,13 @@ class App:
             return None
         self._trouble.visible = False
         return player
+
+    def _check_period(self, player: Player, place: int) -> None:
+        """Refuses who would walk at a place in another time than the others."""
+        for number, other in self._players.items():
+            ours, theirs = player.session.control_dt, other.session.control_dt
+            if number != place and abs(ours - theirs) > 1e-9:
+                raise ValueError(f"its control period is {ours} s, that of {other.name} beside it {theirs} s")
 
     def _change_policy(self) -> None:
         name = self._policy.value

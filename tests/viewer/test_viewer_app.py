@@ -214,6 +214,13 @@ def test_robots_walk_side_by_side_under_one_command(standing_policy: Path) -> No
         app._world.terrain.value = "gravel"
         app.run(seconds=0.1)
         assert {player.session.world.terrain for player in app._players.values()} == {"gravel"}
+        # Another period would be another time.
+        session = app._players[1].session
+        session.control_dt = 0.01
+        app._beside.leave(3, "go1_flat")
+        app.run(seconds=0.1)
+        assert "its control period is 0.02 s, that of tron1_flat beside it 0.01 s" in app._trouble.content
+        session.control_dt = 0.02
         app._beside.leave(1, None)
         app.run(seconds=0.1)
         assert len(app._stage.figures) == 1
