@@ -59,7 +59,7 @@ class App:
         self._recorder = Recorder()
         self._asked: viser.ClientHandle | None = None
         self._build_gui()
-        self._plots = Plots(self._server)
+        self._plots = Plots(self._server, self._jobs.put)
         self._plots.build(session)
         self._stage = Stage(self._server, self._players)
         self._apply_view()

@@ -5,6 +5,8 @@ uPlot draws on a canvas and takes its numbers as they are; plotly would want a w
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,20 +33,37 @@ LEAST = 0.25
 FONT, NOTHING = "10px sans-serif", "rgba(0,0,0,0)"
 
 
+@dataclass(frozen=True)
+class Plot:
+    """A plot of the page.
+
+    Attributes:
+        handle: of viser.
+        columns: of the table, one for each of n lines.
+        lift: what is added to each line [n, 1].
+    """
+
+    handle: viser.GuiUplotHandle
+    columns: list[int]
+    lift: Array
+
+
 class Plots:
     """What is commanded and measured, torques, contacts, and the angles of one leg.
 
     Args:
         server: of the browser viewer.
+        later: leaves a job to the thread that draws.
     """
 
-    def __init__(self, server: viser.ViserServer) -> None:
-        self._server = server
+    def __init__(self, server: viser.ViserServer, later: Callable[[Callable[[], None]], None]) -> None:
+        self._server, self._later = server, later
         self._panel = server.gui.add_panel(visible=False)
         self._speed_tab, self._joint_tab = self._panel.add_tab("Speed"), self._panel.add_tab("Joints")
         self._panel.dock_left()
         self._panel.set_width(300)
-        self._plots: list[tuple[viser.GuiUplotHandle, list[int], Array]] = []
+        self._plots: list[Plot] = []
+        self._angles: list[Plot] = []
         self._leg: viser.GuiDropdownHandle[str] | None = None
         self._peak = np.zeros(0)
         self._next = self._redrawn = 0.0
@@ -71,8 +90,8 @@ class Plots:
         self._legs, self._joints, feet = legs(spec, session.model), spec.joints, len(spec.feet)
         # command, velocity, largest and mean share of the torques, contacts, angles
         self._rows = Rolling(round(SECONDS * SAMPLES), 3 + 3 + 2 + feet + len(spec.joints))
-        for plot, *_ in self._plots:
-            plot.remove()
+        for plot in self._plots:
+            plot.handle.remove()
         if self._leg is not None:
             self._leg.remove()
         self._plots = []
@@ -80,14 +99,15 @@ class Plots:
             for axis, (title, name) in enumerate(zip(SPEEDS, COMMANDS, strict=True)):
                 low, high = session.command_ranges[name]
                 lines = {"command": GREEN, "measured": BLUE}
-                self._add(title, lines, [axis, 3 + axis], limits=(min(low, -LEAST) * 1.2, max(high, LEAST) * 1.2))
-            contacts = [8 + foot for foot in range(feet)]
-            self._add("feet on the ground", {_short(foot): "" for foot in spec.feet}, contacts, feet)
+                limits = (min(low, -LEAST) * 1.2, max(high, LEAST) * 1.2)
+                self._plots.append(self._add(title, lines, [axis, 3 + axis], limits=limits))
+            names, contacts = {_short(foot): "" for foot in spec.feet}, [8 + foot for foot in range(feet)]
+            self._plots.append(self._add("feet on the ground", names, contacts, feet))
         with self._joint_tab:
-            self._add("torque [share of the limit]", {"largest": RED, "mean": BLUE}, [6, 7], limits=(0.0, 1.05))
+            lines = {"largest": RED, "mean": BLUE}
+            self._plots.append(self._add("torque [share of the limit]", lines, [6, 7], limits=(0.0, 1.05)))
             self._leg = self._server.gui.add_dropdown("Leg", tuple(self._legs), hint="whose angles are drawn below")
-            self._leg.on_update(lambda _: self._lay_angles())
-        self._angles: list[tuple[viser.GuiUplotHandle, list[int], Array]] = []
+            self._leg.on_update(lambda _: self._later(self._lay_angles))
         self._lay_angles()
         self.forget()
 
@@ -97,14 +117,13 @@ class Plots:
         if self._leg.value not in self._legs:
             return
         for plot in self._angles:
-            plot[0].remove()
-            self._plots.remove(plot)
-        before = len(self._plots)
+            plot.handle.remove()
         first = 8 + len(self._legs)
         with self._joint_tab:
-            for joint in self._legs[self._leg.value]:
+            self._angles = [
                 self._add(f"{_short(self._joints[joint])} [rad]", {"angle": BLUE}, [first + joint], legend=False)
-        self._angles = self._plots[before:]
+                for joint in self._legs[self._leg.value]
+            ]
 
     def _add(
         self,
@@ -114,14 +133,14 @@ class Plots:
         stacked: int = 0,
         limits: tuple[float, float] | None = None,
         legend: bool = True,
-    ) -> None:
+    ) -> Plot:
         """A plot of columns of the table; `stacked` lines are drawn one above the other."""
         series: list[Any] = [{"label": "s"}]
         for number, (name, colour) in enumerate(lines.items()):
             series.append({"label": name, "stroke": colour or COLOURS[number % len(COLOURS)], "width": 1.5})
         y: dict[str, Any] = {"range": limits} if limits else {"range": (-0.2, stacked)} if stacked else {}
         axis: Any = {"font": FONT, "gap": 2, "ticks": {"size": 3}}
-        plot = self._server.gui.add_uplot(
+        handle = self._server.gui.add_uplot(
             tuple(np.zeros(2) for _ in series),
             tuple(series),
             title=title,
@@ -133,7 +152,7 @@ class Plots:
             padding=(0, 8, 0, 0),
         )
         lift = np.arange(len(columns))[:, None] if stacked else np.zeros((len(columns), 1))
-        self._plots.append((plot, columns, lift))
+        return Plot(handle, columns, lift)
 
     def take(self, now: float, command: Array, velocity: Array, signals: Signals) -> None:
         """Takes notice of a control period.
@@ -162,8 +181,8 @@ class Plots:
             return
         self._redrawn = now
         time = (np.arange(table.shape[1]) - table.shape[1] + 1) / SAMPLES
-        for plot, columns, lift in self._plots:
-            plot.data = (time, *(table[columns] + lift))
+        for plot in (*self._plots, *self._angles):
+            plot.handle.data = (time, *(table[plot.columns] + plot.lift))
 
 
 def _short(name: str) -> str:

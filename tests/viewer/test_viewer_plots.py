@@ -60,12 +60,12 @@ def test_every_leg_has_its_joints_from_the_base_down(robot: str, foot: str, join
 
 
 def column(plots: Plots, title: str, series: int) -> np.ndarray:
-    (plot,) = [plot for plot, *_ in plots._plots if plot.title == title]
+    (plot,) = [plot.handle for plot in (*plots._plots, *plots._angles) if plot.handle.title == title]
     return plot.data[series]
 
 
 def test_the_plots_show_what_was_measured(server: viser.ViserServer) -> None:
-    session, plots = MujocoSession(policy_file("go2_flat")), Plots(server)
+    session, plots = MujocoSession(policy_file("go2_flat")), Plots(server, lambda job: job())
     plots.build(session)
     contact = np.array([True, False, True, False])
     angles = np.arange(12) / 10.0
@@ -89,17 +89,22 @@ def test_the_plots_show_what_was_measured(server: viser.ViserServer) -> None:
 
 
 def test_another_leg_shows_its_own_joints(server: viser.ViserServer) -> None:
-    session, plots = MujocoSession(policy_file("go2_flat")), Plots(server)
+    session, plots = MujocoSession(policy_file("go2_flat")), Plots(server, lambda job: job())
     plots.build(session)
-    count = len(plots._plots)
     assert plots._leg is not None
     plots._leg.value = "RR_foot"
-    titles = [plot.title for plot, *_ in plots._plots]
-    assert len(titles) == count and titles[-3:] == ["RR_hip [rad]", "RR_thigh [rad]", "RR_calf [rad]"]
+    titles = [plot.handle.title for plot in plots._angles]
+    assert titles == ["RR_hip [rad]", "RR_thigh [rad]", "RR_calf [rad]"]
+    plots._leg.value = "tail"
+    plots.show(True)
+    for now in (0.0, 0.1, 0.2):
+        plots.take(now, np.zeros(3), np.zeros(3), session.signals())
+    plots.draw(10.0)
+    assert len(column(plots, "RR_calf [rad]", 1)) == 3
 
 
 def test_pictures_are_few_and_end_with_the_window(server: viser.ViserServer) -> None:
-    session, plots = MujocoSession(policy_file("go2_flat")), Plots(server)
+    session, plots = MujocoSession(policy_file("go2_flat")), Plots(server, lambda job: job())
     plots.build(session)
     signals = session.signals()
 
@@ -140,4 +145,3 @@ def test_the_trail_grows_where_the_robot_goes(server: viser.ViserServer) -> None
     assert len(marks._line.points) == 399
     marks.forget()
     assert not marks._line.visible
-    marks.remove()
