@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from legged_cts.deploy.robot import Array, yaw_of
 from legged_cts.viewer.marks import Marks
 from legged_cts.viewer.player import Player
 from legged_cts.viewer.scene import RobotNodes, Scene
+from legged_cts.viewer.session import State
 
 
 class Figure:
@@ -66,6 +68,7 @@ class Stage:
 
     def __init__(self, server: viser.ViserServer, players: Mapping[int, Player]) -> None:
         self._server = server
+        self._drawn: list[State] = []
         session = players[0].session
         self.scene = Scene(server, session.model, session.spec.base)
         self.figures = [Figure(server, players[0], "marks", self.scene.robot, self.scene.update)]
@@ -75,7 +78,11 @@ class Stage:
                 self.figures.append(Figure(server, player, f"marks{place}", robot, robot.update))
 
     def draw(self) -> None:
-        """Moves everything to the present state."""
+        """Moves everything to the present states; nothing is sent while they stay the same."""
+        states = [figure.player.state for figure in self.figures]
+        if len(states) == len(self._drawn) and all(map(operator.is_, states, self._drawn)):
+            return
+        self._drawn = states
         with self._server.atomic():
             for figure in self.figures:
                 figure.draw()
@@ -90,6 +97,7 @@ class Stage:
     def show(self, follow: bool, marks: bool, collision: bool) -> None:
         """Follows the first robot or stays, shows or hides the marks and the shapes that meet the ground."""
         self.scene.follow = follow
+        self._drawn = []
         for figure in self.figures:
             figure.marks.show(marks)
             figure.robot.show_collision(collision)

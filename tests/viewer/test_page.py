@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from legged_cts.deploy.policy_file import policy_file
+from legged_cts.viewer import app as viewer_app
 from legged_cts.viewer import choices, recorder
 from legged_cts.viewer.app import App
 from legged_cts.viewer.choices import Choices
@@ -43,6 +44,8 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     (logs / "broken" / "policy.onnx").write_bytes(b"no network")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(choices, "LOGS", logs)
+        # A browser without a GPU draws a few pictures a second; with more to draw it answers nobody.
+        patch.setattr(viewer_app, "FRAME", 0.25)
         offered = Choices("go2_flat", policy_file("go2_flat"))
         app = App(offered.open("go2_flat", World()), port=0, choices=offered)
         loop = threading.Thread(target=app.run, daemon=True)
@@ -72,7 +75,7 @@ def errors() -> list[str]:
     return []
 
 
-def open_page(browser: Browser, app: App, errors: list[str], width: int = 1280, height: int = 800) -> Page:
+def open_page(browser: Browser, app: App, errors: list[str], width: int = 800, height: int = 600) -> Page:
     page = browser.new_page(viewport={"width": width, "height": height})
     page.set_default_timeout(1000 * PATIENCE)
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
@@ -102,6 +105,7 @@ def control(page: Page, handle: Any) -> Any:
 
 def slide(page: Page, handle: Any, share: float) -> None:
     """Clicks on a slider at a share of its length."""
+    control(page, handle).scroll_into_view_if_needed()
     box = control(page, handle).bounding_box()
     assert box is not None
     page.mouse.click(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
@@ -113,13 +117,26 @@ def choose(page: Page, handle: Any, option: str) -> None:
     page.get_by_role("option", name=option, exact=True).click()
 
 
+def shoot(app: App, page: Page, path: Path, width: int = 1280, height: int = 800) -> None:
+    """Takes a picture while nothing moves, so that a slow browser catches up."""
+    small = page.viewport_size
+    assert small is not None
+    app._timing.pause.value = True
+    page.get_by_text("paused").wait_for()
+    page.set_viewport_size({"width": width, "height": height})
+    time.sleep(3.0)
+    page.screenshot(path=path)
+    page.set_viewport_size(small)
+    app._timing.pause.value = False
+
+
 def test_a_slider_moves_the_robot_and_the_page_says_how_fast(app: App, page: Page, shots: Path) -> None:
     slide(page, app._command.sliders[0], 0.8)
     until(lambda: app.command[0] > 0.5, "the command of the slider")
     until(lambda: app._player.velocity[0] > 0.4, "the robot walking")
     page.get_by_text(f"{app.command[0]:+.2f}").first.wait_for()
     until(lambda: app._player.state.base_pos[0] > 0.5, "the robot half a metre on")
-    page.screenshot(path=shots / "walking_1280.png")
+    shoot(app, page, shots / "walking_1280.png")
     page.get_by_text("Stand still").click()
     until(lambda: not app.command.any(), "the command to stand")
 
@@ -145,12 +162,12 @@ def test_the_plots_fill_when_they_are_asked_for(app: App, page: Page, shots: Pat
     assert [row[0] for row in speeds] == [0.0] * 4
     assert speeds[2][1] == pytest.approx(app.command[2])
     assert speeds[2][2] == pytest.approx(app.command[2], abs=0.5)
-    page.screenshot(path=shots / "plots_1280.png")
+    shoot(app, page, shots / "plots_1280.png")
     page.get_by_text("Joints", exact=True).click()
     page.get_by_text("FL_calf [rad]").wait_for()
     widths = "Object.values(window.__viserTestpoints.uplots).map((plot) => plot.chart.width)"
     until(lambda: min(page.evaluate(lengths)) > 40 and min(page.evaluate(widths)) > 200, "the plots of the joints")
-    page.screenshot(path=shots / "joints_1280.png")
+    shoot(app, page, shots / "joints_1280.png")
     control(page, app._view.plots).click()
     page.get_by_text("FL_calf [rad]").wait_for(state="detached")
     assert not app._plots.shown
@@ -158,7 +175,7 @@ def test_the_plots_fill_when_they_are_asked_for(app: App, page: Page, shots: Pat
 
 
 def test_keys_drive_while_they_are_held_and_leave_the_camera_alone(app: App, page: Page) -> None:
-    page.mouse.click(640, 600)  # into the scene, away from all controls
+    page.mouse.click(200, 500)  # into the scene, away from all controls
     (client,) = app._server.get_clients().values()
     camera = np.array(client.camera.position)
     page.keyboard.down("w")
@@ -193,7 +210,7 @@ def test_a_gamepad_drives_while_its_shoulder_button_is_held(app: App, page: Page
 
 
 def test_space_pauses_and_n_steps(app: App, page: Page) -> None:
-    page.mouse.click(640, 600)  # into the scene, away from all controls
+    page.mouse.click(200, 500)
     page.keyboard.press("Space")
     until(lambda: app._timing.pause.value, "the pause")
     page.get_by_text("paused").wait_for()
@@ -210,7 +227,7 @@ def test_the_ground_and_its_difficulty_change(app: App, page: Page, shots: Path)
     until(lambda: app._session.world.terrain == "stairs_down", "the stairs")
     slide(page, app._world.difficulty, 0.1)
     until(lambda: app._session.world.difficulty < 0.2, "the easier stairs")
-    page.screenshot(path=shots / "stairs_1280.png")
+    shoot(app, page, shots / "stairs_1280.png")
     choose(page, app._world.terrain, "flat")
     until(lambda: app._session.world.terrain == "flat", "level ground")
 
@@ -219,13 +236,12 @@ def test_another_robot_takes_over_and_what_cannot_be_played_is_told(app: App, pa
     choose(page, app._policy, "tron1_flat")
     until(lambda: app._session.spec.name == "tron1", "the biped")
     page.get_by_text("tron1, ").wait_for()
-    time.sleep(1.0)
-    page.screenshot(path=shots / "tron1_1280.png")
+    shoot(app, page, shots / "tron1_1280.png")
     choose(page, app._policy, str(choices.LOGS / "broken"))
     page.get_by_text("is no ONNX file that can be read").wait_for()
     assert app._session.spec.name == "tron1"
     assert control(page, app._policy).input_value() == "tron1_flat"
-    page.screenshot(path=shots / "trouble_1280.png")
+    shoot(app, page, shots / "trouble_1280.png")
     choose(page, app._policy, "go2_flat")
     until(lambda: app._session.spec.name == "go2", "the quadruped")
     page.get_by_text("is no ONNX file that can be read").wait_for(state="detached")
@@ -239,8 +255,7 @@ def test_a_second_robot_walks_beside_the_first(app: App, page: Page, shots: Path
     slide(page, app._command.sliders[0], 0.75)
     until(lambda: min(figure.player.velocity[0] for figure in app._stage.figures) > 0.3, "both robots walking")
     page.get_by_role("cell", name="tron1_flat").wait_for()
-    time.sleep(1.0)
-    page.screenshot(path=shots / "side_by_side_1280.png")
+    shoot(app, page, shots / "side_by_side_1280.png")
     choose(page, app._beside._lists[1], "nobody")
     until(lambda: len(app._stage.figures) == 1, "the first robot alone")
     page.get_by_text("Stand still").click()
@@ -275,8 +290,7 @@ def test_pages_come_and_go_and_the_last_still_steers(
     page = open_page(browser, app, errors, 390, 844)
     slide(page, app._command.sliders[0], 0.8)
     until(lambda: app.command[0] > 0.5, "the command of the slider")
-    time.sleep(2.0)
-    page.screenshot(path=shots / "phone_390.png")
+    shoot(app, page, shots / "phone_390.png", 390, 844)
     page.get_by_text("Stand still").click()
     until(lambda: not app.command.any(), "the command to stand")
     page.close()

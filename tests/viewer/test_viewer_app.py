@@ -49,9 +49,19 @@ def test_sliders_set_the_command_within_the_training_ranges(app: App) -> None:
     np.testing.assert_array_equal(app.command, np.zeros(3))
 
 
-def test_pause_holds_the_robot_and_reset_puts_it_back(app: App) -> None:
+def test_pause_holds_the_robot_and_reset_puts_it_back(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     session = app._session
     app._timing.pause.value = True
+    app.run(seconds=0.1)
+    drawn: list[int] = []
+    monkeypatch.setattr(app._stage.figures[0], "draw", lambda: drawn.append(1))
+    app.run(seconds=0.2)
+    # A page that shows what stands still has nothing to do, until it shall show it otherwise.
+    assert drawn == []
+    app._apply_view()
+    app.run(seconds=0.1)
+    assert drawn == [1]
+    monkeypatch.undo()
     app._jobs.put(lambda: app._push(90.0))
     before = session.state()
     app.run(seconds=0.1)
