@@ -156,8 +156,9 @@ class TimeFolder:
             buttons = gui.add_button_group("Do", ("step", "reset"), hint="step: one period while paused (N); reset: R")
             buttons.on_click(lambda event: step() if event.target.value == "step" else reset())
             self._speed = gui.add_dropdown("Speed", tuple(SPEEDS), hint="of the real time, at most")
-        for label, key, act in (("Pause", "space", self._toggle), ("Step", "N", step), ("Reset", "R", reset)):
-            gui.add_command(label, hotkey=key).on_trigger(lambda _, act=act: act())
+        gui.add_command("Pause", hotkey="space").on_trigger(lambda _: self._toggle())
+        gui.add_command("Step", hotkey="N").on_trigger(lambda _: step())
+        gui.add_command("Reset", hotkey="R").on_trigger(lambda _: reset())
 
     @property
     def speed(self) -> float:

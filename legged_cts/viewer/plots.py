@@ -140,11 +140,12 @@ class Plots:
             series.append({"label": name, "stroke": colour or COLOURS[number % len(COLOURS)], "width": 1.5})
         y: dict[str, Any] = {"range": limits} if limits else {"range": (-0.2, stacked)} if stacked else {}
         axis: Any = {"font": FONT, "gap": 2, "ticks": {"size": 3}}
+        scales: Any = {"x": {"time": False, "range": (-SECONDS, 0.0)}, "y": y}
         handle = self._server.gui.add_uplot(
             tuple(np.zeros(2) for _ in series),
             tuple(series),
             title=title,
-            scales={"x": {"time": False, "range": (-SECONDS, 0.0)}, "y": y},
+            scales=scales,
             axes=(axis | {"size": 20}, axis | {"size": 34} | ({"stroke": NOTHING} if stacked else {})),
             legend={"show": legend, "live": False},
             cursor={"show": False},
