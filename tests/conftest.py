@@ -40,7 +40,6 @@ SECONDS = {
     "training/test_train_script.py": 123,
     "trust/test_strangers_files.py": 60,
     "viewer/test_page.py": 60,
-    "viewer/test_viewer_app.py": 12,
     "viewer/test_viewer_recorder.py": 15,
 }
 """Files that take more than ten seconds of a core: `pytest -m "not slow"` leaves them out."""

@@ -40,7 +40,6 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "play.py"
         (["port=99999"], "port: must be a whole number from 0 to 65535"),
         (["width=63"], "must be even"),
         (["command=fast"], "command: expected v_x,v_y,yaw as in command=0.5,0,0"),
-        (["command=none.csv", "video=a.mp4"], "command: there is no file none.csv"),
         (["checkpoint=a.pt", "physics=auto", "robot=go2"], "robot: .* the robot it was trained for"),
     ],
 )
