@@ -122,12 +122,15 @@ def shoot(app: App, page: Page, path: Path, width: int = 1280, height: int = 800
     small = page.viewport_size
     assert small is not None
     app._timing.pause.value = True
-    page.get_by_text("paused").wait_for()
-    page.set_viewport_size({"width": width, "height": height})
-    time.sleep(3.0)
-    page.screenshot(path=path)
-    page.set_viewport_size(small)
-    app._timing.pause.value = False
+    try:
+        page.get_by_text("paused", exact=True).wait_for()
+        page.set_viewport_size({"width": width, "height": height})
+        page.mouse.move(200, 500)  # away from what shows a hint
+        time.sleep(3.0)
+        page.screenshot(path=path)
+        page.set_viewport_size(small)
+    finally:
+        app._timing.pause.value = False
 
 
 def test_a_slider_moves_the_robot_and_the_page_says_how_fast(app: App, page: Page, shots: Path) -> None:
@@ -225,7 +228,7 @@ def test_space_pauses_and_n_steps(app: App, page: Page) -> None:
     page.mouse.click(200, 500)
     page.keyboard.press("Space")
     until(lambda: app._timing.pause.value, "the pause")
-    page.get_by_text("paused").wait_for()
+    page.get_by_text("paused", exact=True).wait_for()
     before = app._time
     page.keyboard.press("n")
     until(lambda: app._time > before, "a step")
