@@ -14,7 +14,7 @@ from legged_cts.deploy.policy_file import DEFAULT, policy_file
 from legged_cts.deploy.words import need_checkpoint, option
 from legged_cts.trust.plain import check_number
 from legged_cts.viewer.choices import Choices
-from legged_cts.viewer.headless import SCRIPT, Segment, record, table
+from legged_cts.viewer.headless import SCRIPT, Segment
 from legged_cts.viewer.script import check_ranges, read_command
 from legged_cts.viewer.session import TERRAINS, Simulation, World, require
 
@@ -166,6 +166,8 @@ def play(options: PlayOptions) -> None:
 
 def film(options: PlayOptions, session: Simulation, script: tuple[Segment, ...]) -> None:
     """Writes the video and prints how the commands were followed."""
+    from legged_cts.viewer.headless import record, table
+
     assert options.video is not None
     seconds = sum(part.share for part in script) if options.scripted else options.duration or 20.0
     size = (options.width, options.height)
