@@ -42,6 +42,8 @@ SECONDS = {
     "training/test_stress.py": 25,
     "training/test_train_script.py": 123,
     "trust/test_strangers_files.py": 60,
+    "viewer/test_page.py": 120,
+    "viewer/test_viewer_recorder.py": 15,
 }
 """Files that take more than ten seconds of a core: `pytest -m "not slow"` leaves them out."""
 

@@ -83,6 +83,8 @@ class MujocoRobot:
         self._qpos = self.model.jnt_qposadr[joint_ids]
         self._dof = self.model.jnt_dofadr[joint_ids]
         self._base = self.model.body(spec.base).id
+        self._base_mass = float(self.model.body_mass[self._base])
+        self._effort_limit = np.asarray(spec.effort_limit)
         root = self.model.body_jntadr[self._base]
         self._root_qpos, self._root_dof = self.model.jnt_qposadr[root], self.model.jnt_dofadr[root]
         self._feet = np.array([self.model.body(name).id for name in spec.feet])
@@ -100,14 +102,15 @@ class MujocoRobot:
         """Whether the base touched the ground since the last `send_targets` began."""
         self.reset()
 
-    def reset(self, yaw: float = 0.0) -> None:
-        """Puts the robot at rest over the origin, in its nominal pose and with the given heading [rad]."""
+    def reset(self, yaw: float = 0.0, place: ArrayLike = (0.0, 0.0)) -> None:
+        """Puts the robot at rest over a place [m] [2], in its nominal pose and with the given heading [rad]."""
         mujoco.mj_resetData(self.model, self.data)
         # The highest ground under the robot, so that no foot starts inside a step.
+        x, y = np.asarray(place, dtype=np.float64)
         grid = np.linspace(-0.4, 0.4, 9)
-        ground = float(np.max(self.ground_height(*np.meshgrid(grid, grid))))
+        ground = float(np.max(self.ground_height(*np.meshgrid(x + grid, y + grid))))
         root = self._root_qpos
-        self.data.qpos[root : root + 3] = (0.0, 0.0, ground + self.spec.nominal_height)
+        self.data.qpos[root : root + 3] = (x, y, ground + self.spec.nominal_height)
         self.data.qpos[root + 3 : root + 7] = (np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2))
         self.data.qpos[self._qpos] = self._pose
         self.data.ctrl[:] = self._pose - self._zero
@@ -168,6 +171,27 @@ class MujocoRobot:
         """Adds a velocity to the base, in the world [m/s] [3]."""
         self.data.qvel[self._root_dof : self._root_dof + 3] += velocity
 
+    def set_friction(self, friction: float) -> None:
+        """Changes the sliding friction coefficient of every contact with the ground from the next tick on.
+
+        Raises:
+            ValueError: if it is not above 0.
+        """
+        if not friction > 0:
+            raise ValueError(f"friction must be above 0, got {friction}")
+        self.model.geom_friction[self._ground, 0] = friction
+
+    def set_payload(self, payload: float) -> None:
+        """Makes the base heavier by so much [kg] than when the robot was built; its inertia is scaled alike.
+
+        Raises:
+            ValueError: if that leaves the base without mass.
+        """
+        added = self._base_mass + payload - float(self.model.body_mass[self._base])
+        add_mass(self.model, self._base, added)
+        mujoco.mj_setConst(self.model, mujoco.MjData(self.model))
+        self.mass = float(self.model.body_mass.sum())
+
     # The truth, for measuring alone: no policy may read it.
 
     @property
@@ -211,6 +235,16 @@ class MujocoRobot:
     def torques(self) -> Array:
         """Torques of the last tick, in the order of the joints [N m] [d]."""
         return self.data.qfrc_actuator[self._dof].copy()
+
+    @property
+    def torque_share(self) -> Array:
+        """Size of each of `torques` as a share of the joint's limit [d]."""
+        return np.abs(self.torques) / self._effort_limit
+
+    @property
+    def joint_pos(self) -> Array:
+        """Joint angles [rad] [d]."""
+        return self.data.qpos[self._qpos].copy()
 
     @property
     def joint_vel(self) -> Array:
@@ -286,13 +320,23 @@ def build_model(
     base = model.body(spec.base).id
     model.body_ipos[base] += com_shift
     if base_mass:
-        factor = 1 + base_mass / model.body_mass[base]
-        if factor <= 0:
-            raise ValueError(f"base_mass: {base_mass} kg leaves the base of {model.body_mass[base]} kg without mass")
-        model.body_mass[base] *= factor
-        model.body_inertia[base] *= factor
+        add_mass(model, base, base_mass)
     mujoco.mj_setConst(model, mujoco.MjData(model))
     return model
+
+
+def add_mass(model: mujoco.MjModel, body: int, mass: float) -> None:
+    """Makes a body heavier [kg] and scales its inertia alike; `mj_setConst` is left to the caller.
+
+    Raises:
+        ValueError: if that leaves the body without mass.
+    """
+    factor = 1 + mass / model.body_mass[body]
+    if factor <= 0:
+        name = model.body(body).name
+        raise ValueError(f"base_mass: {mass} kg leaves '{name}' of {model.body_mass[body]} kg without mass")
+    model.body_mass[body] *= factor
+    model.body_inertia[body] *= factor
 
 
 def _span(terrain: Heightfield) -> tuple[float, float]:

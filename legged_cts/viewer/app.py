@@ -9,26 +9,22 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+import viser
 
-from legged_cts.deploy.contract import COMMANDS
 from legged_cts.deploy.robot import Array
+from legged_cts.viewer import drive
+from legged_cts.viewer.choices import Choices
+from legged_cts.viewer.folders import BesideFolder, CommandFolder, RecordFolder, TimeFolder, ViewFolder, WorldFolder
 from legged_cts.viewer.own_page import open_server
-from legged_cts.viewer.scene import Scene
-from legged_cts.viewer.session import UPRIGHT, Simulation, State
+from legged_cts.viewer.player import Player
+from legged_cts.viewer.plots import Plots
+from legged_cts.viewer.recorder import Recorder
+from legged_cts.viewer.session import Simulation
+from legged_cts.viewer.stage import Stage
 
-LABELS = {
-    "lin_vel_x": ("v_x [m/s]", "forward"),
-    "lin_vel_y": ("v_y [m/s]", "to the left"),
-    "ang_vel_z": ("yaw [rad/s]", "turning left"),
-}
-PUSHES = (0.1, 2.0)
-"""Smallest and largest push [m/s]."""
 FRAME = 1 / 30
 READOUT = 0.2
-SMOOTHING = 0.4
-"""Time constant of the velocities shown [s]: a gait sways the base with every step."""
-LYING = 1.5
-"""How long a fallen robot lies there before it starts anew [s]."""
+"""Seconds between two pictures, and between two readouts with arrows and trail."""
 
 
 class App:
@@ -38,110 +34,111 @@ class App:
         session: what to play.
         host: address to listen on; 127.0.0.1 is reachable from this machine alone.
         port: port to listen on, or the next free one; 0 is any free one.
-        seed: of the direction of pushes.
+        choices: other policies to change to or to show beside; None is none.
 
     Raises:
         ValueError: if one cannot listen there.
     """
 
-    def __init__(self, session: Simulation, host: str = "127.0.0.1", port: int = 8080, seed: int = 0) -> None:
+    def __init__(
+        self, session: Simulation, host: str = "127.0.0.1", port: int = 8080, choices: Choices | None = None
+    ) -> None:
         _check_address(host, port)
-        self._session = session
-        self._rng = np.random.default_rng(seed)
+        self._choices = choices
+        self._players = {0: Player(session, choices.running if choices else "measured")}
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._stop = threading.Event()
-        self._velocity = np.zeros(3)
-        self._speed = 1.0
-        self._falls = 0
-        self._lying = self._upright = 0.0
-        self._server = open_server(host, port, "legged_cts")
+        self._speed, self._time = 1.0, 0.0
+        driver = drive.Drive(lambda shares: self._jobs.put(lambda: self._drive(shares)))
+        self._server = open_server(host, port, "legged_cts", {drive.PATH: driver.answer})
         self.url = f"http://{host}:{self._server.get_port()}"
         self._server.gui.configure_theme(show_logo=False, show_share_button=False, control_width="medium")
         self._server.initial_camera.position = (1.1, -1.7, 0.6)
         self._server.initial_camera.look_at = (0.0, 0.0, -0.05)
         self._server.initial_camera.fov = float(np.deg2rad(45))
+        self._recorder = Recorder()
+        self._asked: viser.ClientHandle | None = None
         self._build_gui()
-        self._rebuild_scene()
+        self._plots = Plots(self._server, self._jobs.put)
+        self._plots.build(session)
+        self._stage = Stage(self._server, self._players)
+        self._apply_view()
+        self._stage.draw()
+        drive.install(self._server)
+        self._server.on_client_connect(lambda _: self._jobs.put(self._list_policies))
 
     def _build_gui(self) -> None:
-        gui, session = self._server.gui, self._session
-        gui.add_markdown(f"**{session.title}**")
+        gui, session, later = self._server.gui, self._session, self._later
+        self._title = gui.add_markdown(f"**{session.title}**")
         self._readout = gui.add_markdown("")
-        with gui.add_folder("Command"):
-            self._sliders = []
-            for name in COMMANDS:
-                low, high = session.command_ranges[name]
-                low, high = min(low, 0.0), max(high, 0.0)
-                fixed = high <= low
-                label, direction = LABELS[name]
-                hint = f"{direction}; the range is that of the training"
-                slider = gui.add_slider(label, low, high + fixed, 0.05, 0.0, disabled=fixed, hint=hint)
-                self._sliders.append(slider)
-            gui.add_button("Stand still").on_click(lambda _: self._stand_still())
-        with gui.add_folder("Policy"):
-            self._role = gui.add_dropdown(
-                "Role",
-                session.roles,
-                initial_value=session.role,
-                disabled=len(session.roles) < 2,
-                hint="the teacher needs checkpoint=... role=teacher",
-            )
-            self._role.on_update(lambda _: self._jobs.put(self._change_role))
-        with gui.add_folder("World"):
-            self._terrain = gui.add_dropdown(
-                "Terrain", session.terrains, initial_value=session.terrain, disabled=len(session.terrains) < 2
-            )
-            self._terrain.on_update(lambda _: self._jobs.put(self._change_terrain))
-            self._push_speed = gui.add_slider("Push [m/s]", *PUSHES, 0.1, 0.8)
-            gui.add_button("Push", hint="from a random side").on_click(lambda _: self._jobs.put(self._push))
-            self._pause = gui.add_checkbox("Pause", initial_value=False)
-            gui.add_button("Reset").on_click(lambda _: self._jobs.put(self._reset))
-        with gui.add_folder("View"):
-            self._follow = gui.add_checkbox("Follow the robot", initial_value=True)
-            self._follow.on_update(lambda _: self._jobs.put(self._apply_view))
-            self._collision = gui.add_checkbox("Collision shapes", initial_value=False)
-            self._collision.on_update(lambda _: self._jobs.put(self._apply_view))
+        self._trouble = gui.add_markdown("", visible=False)
+        names = self._choices.names() if self._choices else (self._player.name,)
+        self._policy = gui.add_dropdown(
+            "Policy",
+            names,
+            initial_value=self._player.name,
+            visible=self._choices is not None,
+            hint="shipped policies, and trainings in logs/",
+        )
+        self._policy.on_update(lambda _: self._jobs.put(self._change_policy))
+        # An exported policy is the student alone; Isaac Lab has both, with checkpoint=... physics=auto.
+        self._role = gui.add_dropdown("Role", session.roles, initial_value=session.role)
+        self._role.visible = len(session.roles) > 1
+        self._role.on_update(lambda _: self._jobs.put(self._change_role))
+        self._command = CommandFolder(gui, session.command_ranges)
+        self._world = WorldFolder(gui, session, later(self._change_world), self._push_later)
+        self._timing = TimeFolder(gui, later(self._single_step), later(self._reset))
+        self._view = ViewFolder(gui, later(self._apply_view))
+        self._beside = BesideFolder(gui, names, later(self._change_companions)) if self._choices else None
+        self._record = RecordFolder(gui, lambda client: self._jobs.put(lambda: self._press_record(client)))
+
+    def _later(self, job: Callable[[], None]) -> Callable[[], None]:
+        """What leaves a job to the thread that plays."""
+        return lambda: self._jobs.put(job)
+
+    def _push_later(self, degrees: float) -> None:
+        self._jobs.put(lambda: self._push(degrees))
+
+    @property
+    def _player(self) -> Player:
+        return self._players[0]
+
+    @property
+    def _session(self) -> Simulation:
+        return self._player.session
 
     @property
     def command(self) -> Array:
         """(v_x, v_y, yaw rate) as the sliders stand [m/s, m/s, rad/s] [3]."""
-        # What a page sends is not bound to the ends of the slider.
-        ranges = [self._session.command_ranges[name] for name in COMMANDS]
-        sent = [float(slider.value) for slider in self._sliders]
-        low, high = np.array([(min(low, 0.0), max(high, 0.0)) for low, high in ranges]).T
-        return np.clip(np.nan_to_num(sent, posinf=0.0, neginf=0.0), low, high)
+        return self._command.command
 
     def set_command(self, command: Array) -> None:
         """Moves the sliders, as far as they go."""
-        for slider, value in zip(self._sliders, command, strict=True):
-            slider.value = float(np.clip(value, slider.min, slider.max))
+        self._command.set(command)
 
     def run(self, seconds: float | None = None) -> None:
         """Plays in real time, until `stop` or for some seconds."""
-        dt = self._session.control_dt
-        state = self._session.state()
         begun = due = drawn = told = time.monotonic()
-        steps, counted = 0, begun
+        counted = (self._time, begun)
         while not self._stop.is_set():
             while not self._jobs.empty():
                 self._jobs.get()()
-                state = self._session.state()
-            if not self._pause.value:
-                state = self._session.step(self.command)
-                steps += 1
-                self._follow_state(state, dt)
+            if not self._timing.pause.value:
+                self._step()
             now = time.monotonic()
             if now - drawn >= FRAME:
                 drawn = now
-                self._scene.update(state.qpos)
+                self._stage.draw()
             if now - told >= READOUT:
-                self._speed = steps * dt / (now - counted)
-                steps, counted, told = 0, now, now
-                self._readout.content = self.readout()
+                self._speed, told = (self._time - counted[0]) / (now - counted[1]), now
+                counted = (self._time, now)
+                self._tell()
+            self._plots.draw(now)
             if seconds is not None and now - begun >= seconds:
                 return
             # A machine too slow for real time must not try to catch up.
-            due = max(due + dt, now - dt)
+            period = self._session.control_dt / self._timing.speed
+            due = max(due + period, now - period)
             self._stop.wait(max(0.0, due - time.monotonic()))
 
     def stop(self) -> None:
@@ -151,61 +148,164 @@ class App:
     def close(self) -> None:
         """Ends `run` and the server."""
         self.stop()
+        self._recorder.close()
         self._server.stop()
 
     def readout(self) -> str:
-        """Commanded against measured velocity, as a table in Markdown."""
+        """Commanded against measured velocity of each robot, as a table in Markdown."""
+        measured = [(player.name if number else "measured", player) for number, player in self._players.items()]
         rows = "\n".join(
-            f"| {name} | {wanted:+.2f} | {measured:+.2f} |"
-            for name, wanted, measured in zip(("v_x", "v_y", "yaw rate"), self.command, self._velocity, strict=True)
+            f"| {name} | " + " | ".join(f"{value:+.2f}" for value in values) + f" | {falls} |"
+            for name, values, falls in (
+                ("command", self.command, ""),
+                *((name, player.velocity, player.falls) for name, player in measured),
+            )
         )
-        pace = "paused" if self._pause.value else f"{self._speed:.1f} x real time"
-        return f"| | command | measured |\n|---|---|---|\n{rows}\n\n{pace}, falls: {self._falls}"
+        pace = "paused" if self._timing.pause.value else f"{self._speed:.1f} x real time"
+        return f"| | v_x | v_y | yaw | falls |\n|---|---|---|---|---|\n{rows}\n\n{pace}"
 
-    def _follow_state(self, state: State, dt: float) -> None:
-        self._velocity += min(1.0, dt / SMOOTHING) * (state.velocity - self._velocity)
-        self._upright = 0.0 if state.fallen else self._upright + dt
-        if not state.fallen:
-            if self._upright >= UPRIGHT:
-                self._lying = 0.0
-            return
-        if self._lying == 0.0:
-            self._falls += 1
-        self._lying += dt
-        if self._lying > LYING:
-            self._reset()
+    def _step(self) -> None:
+        command, player = self.command, self._player
+        for one in self._players.values():
+            one.step(command)
+        self._time += self._session.control_dt
+        if self._plots.shown:
+            self._plots.take(self._time, player.command, player.state.velocity, self._session.signals())
+        self._recorder.take(self._time, player.state.qpos, player.state.base_pos)
+
+    def _single_step(self) -> None:
+        if self._timing.pause.value:
+            self._step()
+
+    def _tell(self) -> None:
+        self._readout.content = self.readout()
+        self._stage.tell()
+        text, path = self._recorder.poll(self._time)
+        self._record.say(text, self._recorder.recording, self._recorder.busy)
+        if path is not None and self._asked is not None:
+            self._asked.send_file_download(path.name, path.read_bytes())
 
     def _reset(self) -> None:
-        self._session.reset()
-        self._velocity, self._lying, self._upright = np.zeros(3), 0.0, 0.0
+        for player in self._players.values():
+            player.reset()
 
-    def _push(self) -> None:
-        angle = self._rng.uniform(-np.pi, np.pi)
-        speed = float(np.clip(np.nan_to_num(self._push_speed.value), *PUSHES))
-        self._session.push(speed * np.array([np.cos(angle), np.sin(angle), 0.0]))
+    def _push(self, degrees: float) -> None:
+        for figure in self._stage.figures:
+            heading = figure.yaw + np.deg2rad(degrees)
+            figure.player.session.push(self._world.push_speed * np.array([np.cos(heading), np.sin(heading), 0.0]))
 
-    def _stand_still(self) -> None:
-        self.set_command(np.zeros(3))
+    def _drive(self, shares: Array) -> None:
+        self.set_command(drive.command_of(shares, self._command.ranges))
 
     def _change_role(self) -> None:
         if self._role.value in self._session.roles:
             self._session.set_role(self._role.value)
 
-    def _change_terrain(self) -> None:
-        if self._terrain.value in self._session.terrains and self._terrain.value != self._session.terrain:
-            self._session.set_terrain(self._terrain.value)
-            self._reset()
-            self._scene.remove()
-            self._rebuild_scene()
+    def _list_policies(self) -> None:
+        if self._choices is None or self._beside is None:
+            return
+        names = self._choices.names()
+        # What runs stays in the list though its folder be gone.
+        self._policy.options = tuple(dict.fromkeys((*names, self._player.name)))
+        self._beside.take(names)
 
-    def _rebuild_scene(self) -> None:
-        self._scene = Scene(self._server, self._session.model, self._session.spec.base)
+    def _open(self, name: str, place: int) -> Player | None:
+        """Starts a policy of the list; None if it cannot be played, which the page then says."""
+        assert self._choices is not None
+        try:
+            player = Player(self._choices.open(name, self._session.world, place), name)
+            self._check_period(player, place)
+        except (ValueError, OSError, RuntimeError) as error:
+            # A path or a message is no Markdown.
+            line = " ".join(f"{name}: {error}".replace("`", "'").split())
+            self._trouble.content, self._trouble.visible = f"**cannot play** `{line}`", True
+            return None
+        self._trouble.visible = False
+        return player
+
+    def _check_period(self, player: Player, place: int) -> None:
+        """Refuses who would walk at a place in another time than the others."""
+        for number, other in self._players.items():
+            ours, theirs = player.session.control_dt, other.session.control_dt
+            if number != place and abs(ours - theirs) > 1e-9:
+                raise ValueError(f"its control period is {ours} s, that of {other.name} beside it {theirs} s")
+
+    def _change_policy(self) -> None:
+        name = self._policy.value
+        if self._choices is None or name == self._player.name:
+            return
+        player = self._open(name, 0)
+        if player is None:
+            self._policy.value = self._player.name
+            return
+        self._players[0], session = player, player.session
+        self._title.content = f"**{session.title}**"
+        self._role.options, self._role.visible = session.roles, len(session.roles) > 1
+        self._command.take(session.command_ranges)
+        self._world.take(session)
+        self._plots.build(session)
+        self._reset()
+        self._set_stage()
+
+    def _change_companions(self) -> None:
+        """Brings those who shall walk beside the first, and takes away who shall not."""
+        assert self._beside is not None
+        wanted, changed = self._beside.wanted, False
+        for place in {*wanted, *self._players} - {0}:
+            present = self._players.get(place)
+            name = wanted.get(place)
+            if name == (present.name if present else None):
+                continue
+            player = self._open(name, place) if name else None
+            if name and player is None:
+                self._beside.leave(place, present.name if present else None)
+                continue
+            changed = True
+            self._players.pop(place, None)
+            if player is not None:
+                self._players[place] = player
+        if changed:
+            self._players = dict(sorted(self._players.items()))
+            self._reset()
+            self._set_stage()
+
+    def _change_world(self) -> None:
+        session = self._session
+        world, model = self._world.world(session.world), session.model
+        if world == session.world or len(session.terrains) < 2:
+            return
+        for player in self._players.values():
+            player.session.set_world(world)
+        self._world.take_terrain(world.terrain)
+        if session.model is not model:
+            self._reset()
+            self._set_stage()
+
+    def _set_stage(self) -> None:
+        """Draws everything anew."""
+        if self._recorder.recording:
+            # What was recorded is another robot, or on another ground.
+            self._recorder.finish()
+        self._stage.remove()
+        self._stage = Stage(self._server, self._players)
         self._apply_view()
-        self._scene.update(self._session.state().qpos)
+        self._stage.draw()
 
     def _apply_view(self) -> None:
-        self._scene.follow = self._follow.value
-        self._scene.show_collision(self._collision.value)
+        view = self._view
+        self._stage.show(view.follow.value, view.marks.value, view.collision.value)
+        if view.plots.value != self._plots.shown:
+            self._plots.show(view.plots.value)
+
+    def _press_record(self, client: viser.ClientHandle | None) -> None:
+        recorder, self._asked = self._recorder, client
+        if recorder.recording:
+            recorder.finish()
+        elif not recorder.busy:
+            try:
+                recorder.start(self._session.model, self._session.spec.name, self._record.kind, self._time)
+            except OSError as error:
+                self._record.say(f"cannot record: {error.strerror}", False, False)
 
 
 def _check_address(host: str, port: int) -> None:

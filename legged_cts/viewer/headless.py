@@ -144,7 +144,7 @@ def _tell(done: int, total: int, started: float, told: float) -> float:
     return now
 
 
-def within(command: Sequence[float], ranges: dict[str, tuple[float, float]]) -> Array:
+def within(command: Sequence[float] | Array, ranges: dict[str, tuple[float, float]]) -> Array:
     """The command, cut to the ranges [3]."""
     low, high = np.array([ranges[name] for name in COMMANDS]).T
     return np.clip(np.asarray(command, dtype=np.float64), low, high)

@@ -24,7 +24,7 @@ from legged_cts.terrain.heights import Heightfield
 from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint, trained_steps
 from legged_cts.training.compose import apply_overrides, plain
 from legged_cts.trust.plain import building
-from legged_cts.viewer.session import State, require
+from legged_cts.viewer.session import Signals, State, World, require
 
 ENDLESS = 1.0e9
 
@@ -92,8 +92,8 @@ class IsaacSession:
         name = config["algorithm"]["class_name"].rpartition(":")[2]
         self.title = f"{self.spec.name}, {name}, {trained_steps(checkpoint):,} steps"
         self.roles, self.role = tuple(self._policies), role
-        self.terrain = config["terrain"]["name"]
-        self.terrains = (self.terrain,)
+        self.world = World(config["terrain"]["name"])
+        self.terrains = (self.world.terrain,)
         self.model = build_model(self.spec, 0.005, heightfield(env.unwrapped.scene.terrain.heights), friction=1.0)
         root = self.model.body_jntadr[self.model.body(self.spec.base).id]
         self._root = int(self.model.jnt_qposadr[root])
@@ -116,6 +116,12 @@ class IsaacSession:
         spin = float(data.root_link_ang_vel_w.torch[0, 2])
         velocity = np.array([c * linear[0] + s * linear[1], c * linear[1] - s * linear[0], spin])
         return State(qpos, pose[:3], velocity, self._fallen)
+
+    def signals(self) -> Signals:
+        """See `Simulation.signals`."""
+        state = self._env.unwrapped.state
+        values = (state.joint_pos, state.joint_torque.abs() / state.effort_limit, state.foot_contact)
+        return Signals(*(value[0].cpu().numpy().copy() for value in values))
 
     def step(self, command: Array) -> State:
         """One control period, see `Simulation.step`. A robot that falls starts anew at once."""
@@ -148,9 +154,10 @@ class IsaacSession:
         self.role = role
         self._policies[role].reset()
 
-    def set_terrain(self, terrain: str) -> None:
-        """Refuses: the simulator builds its ground once."""
-        require("terrain", terrain, self.terrains)
+    def set_world(self, world: World) -> None:
+        """Refuses: the simulator builds its ground and robot once."""
+        if world != self.world:
+            raise ValueError("world: Isaac Lab builds it once; for another start again with terrain=... difficulty=...")
 
     def _give(self, command: Array) -> None:
         # The ranges too, so that a command drawn by a reset is this one.

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
+
 from legged_cts.deploy.commands import ReplayOptions, RobotSimOptions
 from legged_cts.deploy.onboard.replay import Recorded, replay
 from legged_cts.deploy.onboard.robot_sim import robot_sim
 from legged_cts.deploy.onboard.simulated import SimulatedBody
 from legged_cts.deploy.policy_file import policy_file
 from legged_cts.deploy.robot import Array
-from legged_cts.viewer.session import MujocoSession, State
+from legged_cts.viewer.session import MujocoSession, Signals, State
 
 
 class RecordedSession(MujocoSession):
@@ -43,6 +45,11 @@ class RecordedSession(MujocoSession):
         """The first period."""
         self._index = 0
         return self.state()
+
+    def signals(self) -> Signals:
+        """The angles; torques and contacts are not simulated."""
+        feet = len(self.spec.feet)
+        return Signals(self._robot.joint_pos, np.zeros(len(self.spec.joints)), np.zeros(feet, dtype=bool))
 
     def push(self, velocity: Array) -> None:
         """Nothing can be pushed any more."""

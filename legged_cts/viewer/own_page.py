@@ -7,7 +7,7 @@ import http
 import ipaddress
 import math
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 import viser
@@ -25,9 +25,20 @@ UNUSED = (
 """Messages of browsers that are not answered: viser would relay the page through a server of others, or take files."""
 
 
-def open_server(host: str, port: int, label: str) -> viser.ViserServer:
-    """Start a server that answers requests to this machine by name or number, and of these only its own page's."""
-    with _own_page_only(host):
+Answer = Callable[[Any], Awaitable[None]]
+"""Talks over one websocket until it is closed."""
+
+
+def open_server(host: str, port: int, label: str, sockets: Mapping[str, Answer] | None = None) -> viser.ViserServer:
+    """Start a server that answers requests to this machine by name or number, and of these only its own page's.
+
+    Args:
+        host: Address to listen on.
+        port: Port to listen on, or the next free one.
+        label: Title of the page.
+        sockets: Who answers websockets of ours, by the path that our page opens; all others are viser's.
+    """
+    with _own_page_only(host, sockets or {}):
         server = viser.ViserServer(host=host, port=port, label=label, verbose=False)
     handlers: Any = server._websock_server._incoming_handlers
     for message in UNUSED:
@@ -63,11 +74,16 @@ def is_own(host: str, headers: Headers, websocket: bool) -> bool:
 
 
 @contextlib.contextmanager
-def _own_page_only(host: str) -> Iterator[None]:
+def _own_page_only(host: str, sockets: Mapping[str, Answer]) -> Iterator[None]:
     """Let servers that start meanwhile look at who asks; viser has no option for it."""
     serve = websockets.asyncio.server.serve
 
-    def guarded(*args: Any, process_request: Callable[..., Response | None] | None = None, **options: Any) -> Any:
+    def guarded(
+        handler: Answer, *args: Any, process_request: Callable[..., Response | None] | None = None, **options: Any
+    ) -> Any:
+        async def route(connection: Any) -> None:
+            await sockets.get(connection.request.path, handler)(connection)
+
         def look(connection: Any, request: Request) -> Response | None:
             websocket = "websocket" in request.headers.get("Upgrade", "").lower()
             try:
@@ -78,7 +94,7 @@ def _own_page_only(host: str) -> Iterator[None]:
                 return Response(http.HTTPStatus.FORBIDDEN, "Forbidden", Headers(), b"not this server's own page\n")
             return process_request(connection, request) if process_request else None
 
-        return serve(*args, process_request=look, **options)
+        return serve(route, *args, process_request=look, **options)
 
     websockets.asyncio.server.serve = guarded  # type: ignore[assignment, misc]
     try:

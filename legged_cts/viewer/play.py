@@ -8,10 +8,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from legged_cts.deploy.policy_file import policy_file
+import numpy as np
+
+from legged_cts.deploy.policy_file import DEFAULT, policy_file
 from legged_cts.deploy.words import need_checkpoint, option
 from legged_cts.trust.plain import check_number
-from legged_cts.viewer.session import TERRAINS, MujocoSession, Simulation, require
+from legged_cts.viewer.choices import Choices
+from legged_cts.viewer.headless import SCRIPT, Segment
+from legged_cts.viewer.script import check_ranges, read_command
+from legged_cts.viewer.session import TERRAINS, Simulation, World, require
 
 LONGEST = 86_400.0
 """Longest play [s]."""
@@ -28,10 +33,11 @@ class PlayOptions:
     role: str = option("student", "student, or teacher (of a checkpoint, in Isaac Lab)")
     physics: str | None = option(None, "engine of Isaac Lab to play a checkpoint in; none is plain MuJoCo, auto suits")
     robot: str | None = option(None, "name or robot.yaml of the robot; none takes the policy's")
-    terrain: str | None = option(None, "flat or rough; none is flat, in Isaac Lab the one of the training")
+    terrain: str | None = option(None, "flat, rough or a kind of rough; none is flat, in Isaac Lab the training's")
     difficulty: float = option(0.5, "of rough terrain, 0 to 1")
     device: str = option("auto", "of Isaac Lab: auto, cpu or cuda:0")
-    seed: int = option(0, "of rough terrain and pushes")
+    command: str | None = option(None, "v_x,v_y,yaw [m/s, rad/s]; with video= also a .csv of seconds,vx,vy,yaw rows")
+    seed: int = option(0, "of rough terrain")
     host: str = option("127.0.0.1", "address to listen on; 0.0.0.0 lets other machines steer, too")
     port: int = option(8080, "port to listen on, or the next free one")
     video: str | None = option(None, "mp4 to write instead of opening the viewer")
@@ -72,9 +78,20 @@ class PlayOptions:
             raise ValueError("robot: in Isaac Lab a checkpoint plays on the robot it was trained for")
         if not self.in_isaac and self.terrain:
             require("terrain", self.terrain, TERRAINS)
+        if self.command is not None:
+            read_command(self.command)
+        if self.scripted and not self.video:
+            raise ValueError("command: a file of commands needs video=out.mp4; the page takes one: command=0.5,0,0")
+        if self.scripted and self.duration is not None:
+            raise ValueError("duration: the file of commands says how long; leave duration out")
         if self.policy:
             policy_file(self.policy)
         need_checkpoint(self.checkpoint)
+
+    @property
+    def scripted(self) -> bool:
+        """Whether the command is a file."""
+        return self.command is not None and self.command.endswith(".csv")
 
     @property
     def in_isaac(self) -> bool:
@@ -83,8 +100,8 @@ class PlayOptions:
 
 
 @contextmanager
-def open_session(options: PlayOptions) -> Iterator[Simulation]:
-    """Starts what the options ask for.
+def open_session(options: PlayOptions) -> Iterator[tuple[Simulation, Choices | None]]:
+    """Starts what the options ask for, with what else could be played instead; Isaac Lab cannot change.
 
     Raises:
         FileNotFoundError: if there is no such policy.
@@ -104,17 +121,21 @@ def open_session(options: PlayOptions) -> Iterator[Simulation]:
             options.device,
             options.seed,
         ) as session:
-            yield session
+            yield session, None
         return
-    ground = (options.robot, options.terrain or "flat", options.difficulty, options.seed)
+    world = World(options.terrain or "flat", options.difficulty)
     if options.checkpoint:
         from legged_cts.export.checkpoint import export_checkpoint
 
         with tempfile.TemporaryDirectory() as folder:
             path, _ = export_checkpoint(options.checkpoint, Path(folder) / "policy.onnx")
-            yield MujocoSession(path, *ground)
+            # Two names where the run holds a policy of its own beside its checkpoints.
+            choices = Choices(f"checkpoint {options.checkpoint}", path, options.robot, options.seed)
+            yield choices.open(choices.running, world), choices
         return
-    yield MujocoSession(policy_file(options.policy), *ground)
+    name = options.policy or DEFAULT
+    choices = Choices(name, policy_file(name), options.robot, options.seed)
+    yield choices.open(choices.running, world), choices
 
 
 def play(options: PlayOptions) -> None:
@@ -124,26 +145,31 @@ def play(options: PlayOptions) -> None:
         ValueError: if an option is wrong or the policy cannot be played.
         OSError: if a file cannot be read or written.
     """
-    with open_session(options) as session:
+    segments = read_command(options.command) if options.command is not None else None
+    with open_session(options) as (session, choices):
+        if segments:
+            check_ranges(segments, session.command_ranges)
         if options.video:
-            from legged_cts.viewer.headless import record, table
-
-            results = record(
-                session,
-                options.video,
-                options.duration or 20.0,
-                options.width,
-                options.height,
-                options.renderer,
-                text=options.text,
-            )
-            print(f"{table(results)}\nvideo: {options.video}")
+            film(options, session, segments or SCRIPT)
             return
         from legged_cts.viewer.app import App
 
-        app = App(session, options.host, options.port, options.seed)
+        app = App(session, options.host, options.port, choices)
+        if segments:
+            app.set_command(np.array(segments[0].command))
         print(f"{session.title}\nopen {app.url} in a browser; Ctrl+C ends", flush=True)
         try:
             app.run(options.duration)
         finally:
             app.close()
+
+
+def film(options: PlayOptions, session: Simulation, script: tuple[Segment, ...]) -> None:
+    """Writes the video and prints how the commands were followed."""
+    from legged_cts.viewer.headless import record, table
+
+    assert options.video is not None
+    seconds = sum(part.share for part in script) if options.scripted else options.duration or 20.0
+    size = (options.width, options.height)
+    results = record(session, options.video, seconds, *size, options.renderer, script, options.text)
+    print(f"{table(results)}\nvideo: {options.video}")

@@ -7,7 +7,7 @@ import numpy as np
 import viser
 
 from legged_cts.deploy.robot import Array
-from legged_cts.viewer.shapes import CHECKER, GROUND_TYPES, Mesh, geom_mesh, ground_geom, ground_patch
+from legged_cts.viewer.shapes import CHECKER, GROUND_TYPES, Mesh, geom_mesh, ground_geom, ground_height, ground_patch
 
 DARK, LIGHT = (88, 98, 108), (124, 135, 146)
 PATCH = 12.0
@@ -19,30 +19,21 @@ JUMP = 0.4
 """Change of the base's height that is no walking, but a reset to another place [m]."""
 
 
-class Scene:
-    """Draws a robot and the ground around it.
-
-    To follow the robot the whole world is shifted below a camera that stands still: a browser's camera belongs to
-    whoever holds the mouse, and moving it from here would fight with them.
+class RobotNodes:
+    """The bodies of a model below a node of their own.
 
     Args:
-        server: of the browser viewer; the scene owns all nodes below `/world`.
-        model: what to draw; its bodies hang below one robot, the ground is its first plane or heightfield.
-        base: name of the body to follow.
+        server: of the browser viewer.
+        model: what to draw; its bodies, but not its ground.
+        name: of the node, below `/world`.
     """
 
-    def __init__(self, server: viser.ViserServer, model: mujoco.MjModel, base: str) -> None:
-        self._server, self._model = server, model
+    def __init__(self, server: viser.ViserServer, model: mujoco.MjModel, name: str = "robot") -> None:
+        self._server, self._model, self._name = server, model, f"/world/{name}"
         self._data = mujoco.MjData(model)
-        self._base = model.body(base).id
-        self._ground = ground_geom(model)
-        self._ground_nodes: list[viser.MeshHandle] = []
-        self._ground_centre: Array | None = None
-        self._height = 0.0
-        self.follow = True
-        self._world = server.scene.add_frame("/world", show_axes=False)
+        server.scene.add_frame(self._name, show_axes=False)
         self.bodies = {
-            body: server.scene.add_frame(f"/world/robot/{body}", show_axes=False) for body in range(1, model.nbody)
+            body: server.scene.add_frame(f"{self._name}/{body}", show_axes=False) for body in range(1, model.nbody)
         }
         """Node of each body, by the body's index."""
         self.geoms: dict[int, viser.MeshHandle] = {}
@@ -59,7 +50,7 @@ class Scene:
         material = model.geom_matid[geom]
         rgba = model.geom_rgba[geom] if material < 0 else model.mat_rgba[material]
         return self._server.scene.add_mesh_simple(
-            f"/world/robot/{model.geom_bodyid[geom]}/{geom}",
+            f"{self._name}/{model.geom_bodyid[geom]}/{geom}",
             mesh.vertices,
             mesh.faces,
             color=_color(rgba),
@@ -75,23 +66,62 @@ class Scene:
         for geom in self._collision:
             self.geoms[geom].visible = show
 
+    def update(self, qpos: Array) -> Array:
+        """Moves all bodies.
+
+        Args:
+            qpos: state of the model [nq].
+
+        Returns:
+            Positions of all bodies in the world [m] [nbody, 3].
+        """
+        self._data.qpos[:] = qpos
+        mujoco.mj_kinematics(self._model, self._data)
+        for body, node in self.bodies.items():
+            node.position = self._data.xpos[body]
+            node.wxyz = self._data.xquat[body]
+        return self._data.xpos
+
+
+class Scene:
+    """Draws a robot and the ground around it.
+
+    To follow the robot the whole world is shifted below a camera that stands still: a browser's camera belongs to
+    whoever holds the mouse, and moving it from here would fight with them.
+
+    Args:
+        server: of the browser viewer; the scene owns all nodes below `/world`.
+        model: what to draw; its bodies hang below one robot, the ground is its first plane or heightfield.
+        base: name of the body to follow.
+    """
+
+    def __init__(self, server: viser.ViserServer, model: mujoco.MjModel, base: str) -> None:
+        self._server, self._model = server, model
+        self._base = model.body(base).id
+        self._ground = ground_geom(model)
+        self._ground_nodes: list[viser.MeshHandle] = []
+        self._ground_centre: Array | None = None
+        self._height = 0.0
+        self.follow = True
+        self._world = server.scene.add_frame("/world", show_axes=False)
+        self.robot = RobotNodes(server, model)
+
     def update(self, qpos: Array) -> None:
         """Moves all bodies, and the ground if the robot comes near its edge.
 
         Args:
             qpos: state of the model [nq].
         """
-        self._data.qpos[:] = qpos
-        mujoco.mj_kinematics(self._model, self._data)
-        base = self._data.xpos[self._base]
         with self._server.atomic():
-            for body, node in self.bodies.items():
-                node.position = self._data.xpos[body]
-                node.wxyz = self._data.xquat[body]
+            base = self.robot.update(qpos)[self._base]
             if self.follow:
                 self._world.position = np.array([-base[0], -base[1], -self._smooth_height(base[2])])
             self._update_ground(base[:2])
         self._server.flush()
+
+    def ground_height(self, point: Array) -> float:
+        """Height [m] of the ground at a point (x, y) [m]; 0 without a ground."""
+        return 0.0 if self._ground is None else ground_height(self._model, self._ground, point)
 
     def _smooth_height(self, height: float) -> float:
         """The height to follow: slower than the base, else the ground would bob with every step."""

@@ -17,8 +17,12 @@ from legged_cts.deploy.policy import OnnxPolicy
 from legged_cts.deploy.robot import Array
 from legged_cts.robots.spec import RobotSpec, load_robot
 from legged_cts.terrain.grid import rough_terrain
+from legged_cts.terrain.kinds import KINDS
 
-TERRAINS = ("flat", "rough")
+TERRAINS = ("flat", "rough", *(kind for kind in KINDS if kind != "flat"))
+"""Level ground, all kinds of rough ground side by side, or one of them."""
+FRICTION = 0.8
+"""Of the ground at first, as `MujocoRobot` has it."""
 UPRIGHT = 1.0
 """How long a robot must be up without a break to end a fall [s]: one that tumbles may rise for moments."""
 
@@ -40,12 +44,44 @@ class State:
     fallen: bool
 
 
+@dataclass(frozen=True)
+class Signals:
+    """What can be measured of a robot beside its motion, in the orders of its spec.
+
+    Attributes:
+        joint_pos: joint angles [rad] [d].
+        torque_share: size of each joint's torque as a share of its limit [d].
+        contact: whether each foot touches the ground, bool [F].
+    """
+
+    joint_pos: Array
+    torque_share: Array
+    contact: Array
+
+
+@dataclass(frozen=True)
+class World:
+    """The ground and the load of a simulation.
+
+    Attributes:
+        terrain: one of the session's `terrains`.
+        difficulty: of rough terrain, 0 to 1.
+        friction: sliding friction coefficient of the ground.
+        payload: mass added to the base [kg].
+    """
+
+    terrain: str = "flat"
+    difficulty: float = 0.5
+    friction: float = FRICTION
+    payload: float = 0.0
+
+
 class Simulation(Protocol):
     """A robot under a policy. `MujocoSession` is one, `IsaacSession` another."""
 
     spec: RobotSpec
     model: mujoco.MjModel
-    """What to draw; another one after `set_terrain`."""
+    """What to draw; another one after `set_world` changed the ground."""
     control_dt: float
     command_ranges: dict[str, tuple[float, float]]
     title: str
@@ -53,11 +89,15 @@ class Simulation(Protocol):
     """What `set_role` takes: `student`, and `teacher` where the privileged observation exists."""
     role: str
     terrains: tuple[str, ...]
-    """What `set_terrain` takes; a single one if the ground cannot be changed."""
-    terrain: str
+    """What the world's terrain may be; a single one if the world cannot be changed."""
+    world: World
 
     def state(self) -> State:
         """The present state."""
+        ...
+
+    def signals(self) -> Signals:
+        """What else is measured of the present state."""
         ...
 
     def step(self, command: Array) -> State:
@@ -76,8 +116,8 @@ class Simulation(Protocol):
         """Lets another role act."""
         ...
 
-    def set_terrain(self, terrain: str) -> None:
-        """Changes the ground and resets."""
+    def set_world(self, world: World) -> None:
+        """Changes the world; another ground resets the robot."""
         ...
 
 
@@ -87,9 +127,9 @@ class MujocoSession:
     Args:
         policy: ONNX file.
         robot: name or robot.yaml of the robot; None is the policy's.
-        terrain: `flat` or `rough`.
-        difficulty: of rough terrain, 0 to 1.
-        seed: of the rough terrain.
+        world: what it walks on.
+        seed: of rough terrain.
+        start: where the robot starts [m] [2].
 
     Raises:
         FileNotFoundError: if there is no such policy.
@@ -105,9 +145,9 @@ class MujocoSession:
         self,
         policy: str | Path,
         robot: str | None = None,
-        terrain: str = "flat",
-        difficulty: float = 0.5,
+        world: World | None = None,
         seed: int = 0,
+        start: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         self._policy = OnnxPolicy(policy)
         contract = self._policy.contract
@@ -116,17 +156,34 @@ class MujocoSession:
         self.control_dt = contract.control_dt
         self.command_ranges = contract.command_ranges
         self.title = f"{contract.robot}, {contract.algorithm}, {contract.trained_steps:,} steps"
-        self._difficulty, self._seed = difficulty, seed
-        self.set_terrain(terrain)
+        self._seed, self._start = seed, start
+        self._build(world or World())
 
-    def set_terrain(self, terrain: str) -> None:
+    def set_world(self, world: World) -> None:
+        """See `Simulation.set_world`."""
+        ground = (world.terrain, world.difficulty if world.terrain != "flat" else self.world.difficulty)
+        if ground != (self.world.terrain, self.world.difficulty):
+            self._build(world)
+        else:
+            self._load(world)
+
+    def _build(self, world: World) -> None:
         """Builds the robot anew on another ground."""
-        require("terrain", terrain, self.terrains)
-        contract = self._policy.contract
-        ground = rough_terrain(self._difficulty, self._seed, tiles=3) if terrain == "rough" else None
+        require("terrain", world.terrain, self.terrains)
+        contract, ground = self._policy.contract, None
+        if world.terrain != "flat":
+            kinds = None if world.terrain == "rough" else [world.terrain]
+            ground = rough_terrain(world.difficulty, self._seed, kinds, tiles=3)
         self._robot = MujocoRobot(self.spec, contract.control_dt, contract.physics_dt, terrain=ground)
+        self._robot.reset(place=self._start)
         self._controller = Controller(self._policy, self._robot)
-        self.terrain, self.model = terrain, self._robot.model
+        self.model = self._robot.model
+        self._load(world)
+
+    def _load(self, world: World) -> None:
+        self._robot.set_friction(world.friction)
+        self._robot.set_payload(world.payload)
+        self.world = world
 
     def set_role(self, role: str) -> None:
         """Refuses the teacher: an exported policy is the student alone."""
@@ -141,6 +198,11 @@ class MujocoSession:
         robot = self._robot
         return State(robot.data.qpos.copy(), robot.base_pos, robot.velocity, fallen(robot))
 
+    def signals(self) -> Signals:
+        """See `Simulation.signals`."""
+        robot = self._robot
+        return Signals(robot.joint_pos, robot.torque_share, robot.foot_contact)
+
     def step(self, command: Array) -> State:
         """One control period, see `Simulation.step`."""
         self._controller.step(command)
@@ -148,7 +210,7 @@ class MujocoSession:
 
     def reset(self) -> State:
         """Starts anew, see `Simulation.reset`."""
-        self._robot.reset()
+        self._robot.reset(place=self._start)
         self._controller.reset()
         return self.state()
 

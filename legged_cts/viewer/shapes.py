@@ -85,20 +85,33 @@ def ground_patch(model: mujoco.MjModel, geom: int, centre: Array, half: float) -
     Returns:
         Two meshes in the world's frame; they share their vertices. Without any faces where the heightfield ends.
     """
-    position = model.geom_pos[geom]
     if model.geom_type[geom] == _GEOM.mjGEOM_PLANE:
         low = np.floor((np.asarray(centre) - half) / CHECKER).astype(int)
         count = round(2 * half / CHECKER) + 1
         x, y = (CHECKER * (start + np.arange(count)) for start in low)
-        return _checkered(x, y, np.full((count, count), position[2]))
-    field = model.geom_dataid[geom]
+        return _checkered(x, y, np.full((count, count), model.geom_pos[geom, 2]))
+    x, y, heights = _heightfield(model, geom)
+    near_x, near_y = (np.abs(axis - middle) <= half for axis, middle in zip((x, y), centre, strict=True))
+    return _checkered(x[near_x], y[near_y], heights[np.ix_(near_y, near_x)])
+
+
+def ground_height(model: mujoco.MjModel, geom: int, point: Array) -> float:
+    """Height [m] of the ground at a point (x, y) [m]: of a heightfield, that of the nearest of its points."""
+    if model.geom_type[geom] == _GEOM.mjGEOM_PLANE:
+        return float(model.geom_pos[geom, 2])
+    x, y, heights = _heightfield(model, geom)
+    row, col = (int(np.abs(axis - place).argmin()) for axis, place in ((y, point[1]), (x, point[0])))
+    return float(heights[row, col])
+
+
+def _heightfield(model: mujoco.MjModel, geom: int) -> tuple[Array, Array, Array]:
+    """The grid of a heightfield in the world: x [cols], y [rows] and heights [rows, cols] in m."""
+    field, position = model.geom_dataid[geom], model.geom_pos[geom]
     rows, cols = int(model.hfield_nrow[field]), int(model.hfield_ncol[field])
     start = model.hfield_adr[field]
     half_x, half_y, span, _ = model.hfield_size[field]
     heights = position[2] + span * model.hfield_data[start : start + rows * cols].reshape(rows, cols)
-    x, y = position[0] + np.linspace(-half_x, half_x, cols), position[1] + np.linspace(-half_y, half_y, rows)
-    near_x, near_y = (np.abs(axis - middle) <= half for axis, middle in zip((x, y), centre, strict=True))
-    return _checkered(x[near_x], y[near_y], heights[np.ix_(near_y, near_x)])
+    return position[0] + np.linspace(-half_x, half_x, cols), position[1] + np.linspace(-half_y, half_y, rows), heights
 
 
 def _checkered(x: Array, y: Array, heights: Array) -> tuple[Mesh, Mesh]:

@@ -154,6 +154,43 @@ def test_base_mass_and_friction_reach_the_model(go2: RobotSpec) -> None:
     np.testing.assert_allclose(robot.data.contact.friction[:, 0], 0.3)
 
 
+def test_payload_and_friction_change_while_it_runs(go2: RobotSpec) -> None:
+    robot, built = _robot(go2), _robot(go2, base_mass=2.0, friction=0.3)
+    robot.set_payload(5.0)
+    robot.set_payload(2.0)
+    robot.set_friction(0.3)
+    assert robot.mass == pytest.approx(go2.total_mass + 2.0)
+    for name in ("body_mass", "body_inertia", "body_subtreemass", "dof_invweight0", "geom_friction"):
+        np.testing.assert_allclose(getattr(robot.model, name), getattr(built.model, name), rtol=1e-9, err_msg=name)
+    for simulated in (robot, built):
+        _hold(simulated, 30)
+    np.testing.assert_allclose(robot.data.qpos, built.data.qpos, atol=1e-9)
+    robot.set_payload(0.0)
+    assert robot.mass == pytest.approx(go2.total_mass)
+    with pytest.raises(ValueError, match="base_mass"):
+        robot.set_payload(-20.0)
+    with pytest.raises(ValueError, match="friction must be above 0"):
+        robot.set_friction(float("nan"))
+
+
+def test_it_starts_where_it_is_put_on_the_ground_there(go2: RobotSpec) -> None:
+    robot = _robot(go2, terrain=rough_terrain(0.8, 2, kinds=("slopes",), tiles=1))
+    robot.reset(place=(2.0, -1.0))
+    np.testing.assert_allclose(robot.base_pos[:2], (2.0, -1.0))
+    assert go2.nominal_height <= robot.clearance < go2.nominal_height + 0.4
+
+
+def test_torques_are_told_as_shares_of_their_limits(go2: RobotSpec) -> None:
+    robot = _robot(go2)
+    _hold(robot, 20)
+    np.testing.assert_allclose(robot.torque_share, np.abs(robot.torques) / go2.effort_limit)
+    assert 0.05 < robot.torque_share.max() < 0.6
+    # Targets far off ask for more than there is.
+    robot.send_targets(np.array(go2.nominal_pose) + 3.0)
+    assert robot.torque_share.max() == pytest.approx(1.0)
+    np.testing.assert_array_equal(robot.joint_pos, robot.read_state().joint_pos)
+
+
 def test_push_adds_velocity(go2: RobotSpec) -> None:
     robot = _robot(go2)
     robot.push(np.array([0.5, -0.5, 0.0]))

@@ -16,6 +16,7 @@ from legged_cts.mdp.terrain_heights import TerrainHeights
 from legged_cts.robots.spec import load_robot
 from legged_cts.training.compose import compose_task, plain
 from legged_cts.viewer.isaac_session import IsaacSession, heightfield, play_config
+from legged_cts.viewer.session import World
 from legged_cts.viewer.shapes import ground_geom, ground_patch
 
 
@@ -113,6 +114,12 @@ class OneRobot:
         self.termination_manager = SimpleNamespace(terminated=torch.zeros(1, dtype=torch.bool))
         terrain = SimpleNamespace(heights=TerrainHeights(None))
         self.scene = type("Scene", (dict,), {"terrain": terrain})(robot=SimpleNamespace(data=data))
+        self.state = SimpleNamespace(
+            joint_pos=torch.full((1, 12), 0.3),
+            joint_torque=torch.arange(-6.0, 6.0)[None],
+            effort_limit=torch.full((12,), 10.0),
+            foot_contact=torch.tensor([[True, False, True, False]]),
+        )
         self.actions: list[float] = []
         self._falls = falls
 
@@ -130,11 +137,27 @@ class OneRobot:
         return None, torch.zeros(1), fell.long(), {}
 
 
-def test_a_recurrent_policy_begins_anew_after_a_fall_a_reset_and_a_change_of_role(trained: dict[str, Any]) -> None:
+def session_of(env: OneRobot, policies: dict[str, CountingPolicy], trained: dict[str, Any]) -> IsaacSession:
     ranges = {name: (-1.0, 1.0) for name in ("lin_vel_x", "lin_vel_y", "ang_vel_z")}
     checkpoint = {"env_info": {"command_ranges": ranges}, "total_steps": 0}
+    return IsaacSession(env, policies, checkpoint, trained, "student")
+
+
+def test_it_tells_torques_as_shares_and_keeps_its_world(trained: dict[str, Any]) -> None:
+    session = session_of(OneRobot(falls=set()), {"student": CountingPolicy()}, trained)
+    signals = session.signals()
+    np.testing.assert_allclose(signals.torque_share, np.abs(np.arange(-6.0, 6.0)) / 10.0, rtol=1e-6)
+    np.testing.assert_allclose(signals.joint_pos, 0.3, rtol=1e-6)
+    assert signals.contact.tolist() == [True, False, True, False]
+    session.set_world(session.world)
+    assert session.terrains == ("flat",)
+    with pytest.raises(ValueError, match="Isaac Lab builds it once"):
+        session.set_world(World("flat", friction=0.3))
+
+
+def test_a_recurrent_policy_begins_anew_after_a_fall_a_reset_and_a_change_of_role(trained: dict[str, Any]) -> None:
     env, policies = OneRobot(falls={3}), {"student": CountingPolicy(), "teacher": CountingPolicy()}
-    session = IsaacSession(env, policies, checkpoint, trained, "student")
+    session = session_of(env, policies, trained)
 
     def run(steps: int) -> list[float]:
         for _ in range(steps):

@@ -16,6 +16,7 @@ import viser
 import websockets
 from viser import _messages
 
+from legged_cts.viewer import drive
 from legged_cts.viewer.app import App
 from legged_cts.viewer.session import MujocoSession
 
@@ -31,7 +32,13 @@ def port(app: App) -> int:
     return app._server.get_port()
 
 
-def connect(app: App, origin: str | None, send: list[_messages.Message] = [], host: str | None = None) -> bool:  # noqa: B006
+def connect(
+    app: App,
+    origin: str | None,
+    send: list[_messages.Message] = [],  # noqa: B006
+    host: str | None = None,
+    path: str = "",
+) -> bool:
     """Whether a websocket of a page of `origin` is accepted; it then sends messages."""
 
     async def once() -> bool:
@@ -39,7 +46,7 @@ def connect(app: App, origin: str | None, send: list[_messages.Message] = [], ho
         headers = {"Host": host} if host else {}
         try:
             async with websockets.connect(
-                f"ws://127.0.0.1:{port(app)}", origin=origin, subprotocols=protocol, additional_headers=headers
+                f"ws://127.0.0.1:{port(app)}{path}", origin=origin, subprotocols=protocol, additional_headers=headers
             ) as socket:  # type: ignore[arg-type]
                 for message in send:
                     await socket.send(msgspec.msgpack.encode([message.as_serializable_dict()]))
@@ -56,6 +63,7 @@ def test_only_the_own_page_may_open_a_websocket(app: App) -> None:
     assert connect(app, f"http://127.0.0.1:{port(app)}")
     for origin in ("http://evil.example", "null", None, "http://127.0.0.1:1", f"https://127.0.0.1:{port(app)}"):
         assert not connect(app, origin)
+        assert not connect(app, origin, path=drive.PATH)
 
 
 def test_a_name_that_only_leads_here_is_refused(app: App) -> None:
@@ -80,7 +88,7 @@ def test_no_message_opens_a_tunnel_or_closes_one(app: App, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e300, 5.0, "x", [1.0], {}, None])
 def test_a_slider_keeps_to_its_range_whatever_a_page_sends(app: App, value: Any) -> None:
-    slider = app._sliders[0]
+    slider = app._command.sliders[0]
     low, high = app._session.command_ranges["lin_vel_x"]
     handler = app._server._websock_server._incoming_handlers[_messages.GuiUpdateMessage][0]
     for updates in ({"value": value}, {"max": value}, {"value": value, "max": 1e9}, {"update_cb": value}, {}):
@@ -92,15 +100,22 @@ def test_a_slider_keeps_to_its_range_whatever_a_page_sends(app: App, value: Any)
         assert np.isfinite(app.command).all() and low <= app.command[0] <= high
         assert slider.max == high and isinstance(slider._impl.update_cb, list)
     app.run(seconds=0.1)
-    app._stand_still()
+    app.set_command(np.zeros(3))
 
 
 def test_choices_that_are_not_offered_are_ignored(app: App) -> None:
-    app._terrain.value = "../evil"
-    app._role.value = "god"
-    app._push_speed.value = math.nan
-    for job in (app._change_terrain, app._change_role, app._push):
+    world = app._world
+    world.terrain.value, app._role.value, app._policy.value, app._timing._speed.value = "../evil", "god", "/", "1e9"
+    for slider in (world.difficulty, world.friction, world.payload, world.push):
+        slider.value = math.nan
+    for job in (app._change_world, app._change_role, app._change_policy, lambda: app._push(math.pi)):
         app._jobs.put(job)
     app.run(seconds=0.1)
-    assert app._session.terrain == "flat" and app._session.role == "student"
+    assert app._session.world.terrain == "flat" and app._session.role == "student" and app._timing.speed == 1.0
+    for slider in (world.friction, world.payload, world.push):
+        slider.value = 1e300
+    app._jobs.put(app._change_world)
+    app.run(seconds=0.1)
+    assert app._session.world.friction == 2.0
+    assert 0 < app._session.world.payload < app._session.spec.total_mass
     assert np.isfinite(app._session.state().qpos).all()

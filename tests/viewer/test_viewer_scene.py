@@ -37,10 +37,10 @@ def test_every_geom_of_the_robot_stands_where_mujoco_has_it(server: viser.ViserS
     scene = Scene(server, model, "base")
     data = tilted(model)
     scene.update(data.qpos)
-    assert set(scene.geoms) == {geom for geom in range(model.ngeom) if model.geom_bodyid[geom] > 0}
-    assert len(scene.geoms) == model.ngeom - 1 > 50
-    for geom, node in scene.geoms.items():
-        body = scene.bodies[model.geom_bodyid[geom]]
+    assert set(scene.robot.geoms) == {geom for geom in range(model.ngeom) if model.geom_bodyid[geom] > 0}
+    assert len(scene.robot.geoms) == model.ngeom - 1 > 50
+    for geom, node in scene.robot.geoms.items():
+        body = scene.robot.bodies[model.geom_bodyid[geom]]
         assert node.name.startswith(body.name + "/")
         place, rotation, matrix = np.empty(3), np.empty(4), np.empty(9)
         mujoco.mju_rotVecQuat(place, node.position, body.wxyz)
@@ -55,10 +55,10 @@ def test_visual_shapes_are_seen_and_collision_shapes_on_demand(server: viser.Vis
     model = build_model(load_robot("go2"), 0.005, None, 0.8)
     scene = Scene(server, model, "base")
     drawn = drawn_geoms(model)
-    assert {geom for geom, node in scene.geoms.items() if node.visible} == drawn
+    assert {geom for geom, node in scene.robot.geoms.items() if node.visible} == drawn
     assert all(model.geom_contype[geom] == model.geom_conaffinity[geom] == 0 for geom in drawn)
-    scene.show_collision(True)
-    assert all(node.visible for node in scene.geoms.values())
+    scene.robot.show_collision(True)
+    assert all(node.visible for node in scene.robot.geoms.values())
     scene.remove()
 
 

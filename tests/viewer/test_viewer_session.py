@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from deploy_policies import write_counting_policy
 
-from legged_cts.viewer.session import MujocoSession
+from legged_cts.viewer.session import MujocoSession, World
 
 
 def test_a_standing_policy_stands_and_a_push_is_measured_in_the_base_frame(standing_policy: Path) -> None:
@@ -46,7 +46,7 @@ def test_reset_puts_the_robot_back_and_forgets_the_history(standing_policy: Path
 
 
 def test_reset_and_another_ground_forget_the_state_of_a_recurrent_policy(tmp_path: Path) -> None:
-    session = MujocoSession(write_counting_policy(tmp_path / "p.onnx"), difficulty=0.3)
+    session = MujocoSession(write_counting_policy(tmp_path / "p.onnx"))
 
     def run(steps: int) -> list[np.ndarray]:
         return [session.step(np.zeros(3)).qpos for _ in range(steps)]
@@ -61,7 +61,7 @@ def test_reset_and_another_ground_forget_the_state_of_a_recurrent_policy(tmp_pat
     session._controller._last_action[:] = 0
     assert np.abs(run(10)[-1] - first[-1]).max() > 1e-4
     assert session._policy.state[0] == 20
-    session.set_terrain("rough")
+    session.set_world(World("rough", 0.3))
     run(1)
     assert session._policy.state[0] == 1
 
@@ -73,9 +73,9 @@ def test_a_robot_pushed_over_has_fallen(standing_policy: Path) -> None:
 
 
 def test_rough_terrain_is_another_ground_with_the_same_robot(standing_policy: Path) -> None:
-    session = MujocoSession(standing_policy, difficulty=0.3)
+    session = MujocoSession(standing_policy)
     flat = session.model
-    session.set_terrain("rough")
+    session.set_world(World("rough", 0.3))
     assert session.model is not flat
     assert (flat.nhfield, session.model.nhfield) == (0, 1)
     assert session.model.nq == flat.nq
@@ -85,7 +85,7 @@ def test_rough_terrain_is_another_ground_with_the_same_robot(standing_policy: Pa
 def test_what_does_not_exist_is_refused(standing_policy: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nothing\.onnx"):
         MujocoSession(tmp_path / "nothing.onnx")
-    with pytest.raises(ValueError, match="terrain must be one of flat, rough, got 'moon'"):
-        MujocoSession(standing_policy, terrain="moon")
+    with pytest.raises(ValueError, match="terrain must be one of flat, rough, .*got 'moon'"):
+        MujocoSession(standing_policy, world=World("moon"))
     with pytest.raises(ValueError, match="checkpoint=.*role=teacher"):
         MujocoSession(standing_policy).set_role("teacher")

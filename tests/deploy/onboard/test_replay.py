@@ -87,6 +87,9 @@ def test_a_record_is_shown_in_the_viewer_as_it_was_and_from_the_beginning_again(
         last = session.step(np.ones(3))
     np.testing.assert_allclose(last.qpos[3:7], rows["quat"][-1], atol=1e-6)
     assert last.base_pos[0] > start.base_pos[0] + 0.3 and not last.fallen
+    signals = session.signals()
+    np.testing.assert_allclose(signals.joint_pos, rows["joint_pos"][-1], atol=1e-6)
+    assert not signals.torque_share.any() and not signals.contact.any()
     session.push(np.ones(3))
     np.testing.assert_array_equal(session.step(np.zeros(3)).qpos, start.qpos)
 
@@ -100,7 +103,7 @@ def test_a_simulated_robot_is_shown_as_it_is() -> None:
         window._drawn = 0.0
         window(body)
         assert window._scene is not None
-        np.testing.assert_allclose(window._scene.bodies[body.model.body("base").id].wxyz, turned.quat, atol=1e-6)
+        np.testing.assert_allclose(window._scene.robot.bodies[body.model.body("base").id].wxyz, turned.quat, atol=1e-6)
     finally:
         window.close()
 

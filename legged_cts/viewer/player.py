@@ -1,0 +1,68 @@
+"""One robot of the page: its session, and what was seen of it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from legged_cts.deploy.robot import Array
+from legged_cts.viewer.headless import within
+from legged_cts.viewer.session import UPRIGHT, Simulation, State
+
+SMOOTHING = 0.4
+"""Time constant of the velocities shown [s]: a gait sways the base with every step."""
+LYING = 1.5
+"""How long a fallen robot lies there before it starts anew [s]."""
+
+
+class Player:
+    """A session and the course of its robot.
+
+    Args:
+        session: what to play.
+        name: what the page calls it.
+
+    Attributes:
+        state: the present state.
+        command: what the policy was told last, within its own ranges [3].
+        velocity: what the page shows, smoothed [3].
+        falls: how often the robot fell.
+        fresh: whether the robot was put somewhere since somebody cleared this.
+    """
+
+    def __init__(self, session: Simulation, name: str = "") -> None:
+        self.session, self.name = session, name
+        self.state = session.state()
+        self.command, self.velocity = np.zeros(3), np.zeros(3)
+        self.falls, self.fresh = 0, True
+        self._lying = self._upright = 0.0
+
+    def step(self, command: Array) -> State:
+        """One control period under a command, cut to the policy's ranges; a robot that lay long enough starts anew."""
+        self.command = within(command, self.session.command_ranges)
+        self.state = self.session.step(self.command)
+        self.follow(self.state, self.session.control_dt)
+        return self.state
+
+    def follow(self, state: State, dt: float) -> None:
+        """Takes notice of a state, `dt` seconds after the last."""
+        self.velocity += min(1.0, dt / SMOOTHING) * (state.velocity - self.velocity)
+        self._upright = 0.0 if state.fallen else self._upright + dt
+        if not state.fallen:
+            if self._upright >= UPRIGHT:
+                self._lying = 0.0
+            return
+        if self._lying == 0.0:
+            self.falls += 1
+        self._lying += dt
+        if self._lying > LYING:
+            self.reset()
+
+    @property
+    def lying(self) -> float:
+        """For how long the robot has been lying there [s]."""
+        return self._lying
+
+    def reset(self) -> None:
+        """Puts the robot back to where it started."""
+        self.state = self.session.reset()
+        self.velocity, self._lying, self._upright, self.fresh = np.zeros(3), 0.0, 0.0, True
