@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from legged_cts.terrain.heights import Heightfield
-from legged_cts.terrain.kinds import KINDS, check_kind, function_of, riser
+from legged_cts.terrain.kinds import DIRECTED, KINDS, check_kind, function_of, riser
 from legged_cts.terrain.tile import Array, Tile
 
 CELL = 0.05
@@ -110,14 +110,14 @@ def rough_terrain(
     Args:
         difficulty: 0 (easiest) to 1 (hardest).
         seed: the same seed gives the same heights.
-        kinds: names in `KINDS`, none is all but level ground; every kind comes equally often, up to rounding.
+        kinds: names in `KINDS`, none is all but level ground and `DIRECTED`; every kind comes equally often, up to rounding.
         tiles: sub-terrains along each side; an odd number puts the origin in the middle of one.
         border: width of the level border [m].
 
     Raises:
         ValueError: if the difficulty, the kinds or the number of tiles is not as above.
     """
-    kinds = [kind for kind in KINDS if kind != "flat"] if kinds is None else list(kinds)
+    kinds = [kind for kind in KINDS if kind not in ("flat", *DIRECTED)] if kinds is None else list(kinds)
     if not 0.0 <= difficulty <= 1.0:
         raise ValueError(f"difficulty must lie in [0, 1], got {difficulty}")
     unknown = [kind for kind in kinds if kind not in KINDS]

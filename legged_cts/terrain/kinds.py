@@ -38,6 +38,10 @@ def slopes(tile: Tile, slope: Bounds = (0.0, 0.568)) -> Array:
     return sign * slope_down(tile, slope)
 
 
+DIRECTED = ("slope_down", "slope_up", "slope_across")
+"""Kinds that a mixture of all kinds leaves out: its slopes are one or the other."""
+
+
 @terrain_kind
 def slope_down(tile: Tile, slope: Bounds = (0.0, 0.568)) -> Array:
     """A truncated pyramid of this gradient (rise over run): the robot starts at the top."""
