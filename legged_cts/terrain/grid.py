@@ -110,7 +110,7 @@ def rough_terrain(
     Args:
         difficulty: 0 (easiest) to 1 (hardest).
         seed: the same seed gives the same heights.
-        kinds: names in `KINDS`, none is all but level ground and `DIRECTED`; every kind comes equally often, up to rounding.
+        kinds: names in `KINDS`, none is all but level ground and `DIRECTED`; each comes equally often, up to rounding.
         tiles: sub-terrains along each side; an odd number puts the origin in the middle of one.
         border: width of the level border [m].
 
