@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,8 @@ from legged_cts.deploy.controller import Controller
 from legged_cts.deploy.evaluate import Conditions, fallen, make_robot
 from legged_cts.deploy.passages import Cell, Passage, cell, heading_rate
 from legged_cts.deploy.policy import OnnxPolicy
+from legged_cts.deploy.processes import each
+from legged_cts.deploy.protocol import COMMAND_PERIOD
 from legged_cts.deploy.robot import yaw_of
 from legged_cts.robots.spec import RobotSpec, load_robot
 from legged_cts.terrain.courses import COURSES, WAY, Course, limit
@@ -45,7 +45,7 @@ def run_course(
     direction, steps = np.sign(speed), round(limit(speed) / robot.control_dt)
     rates, fell, arrived, step = [], False, False, 0
     for step in range(1, steps + 1):
-        if conditions.push_velocity and step % round(5.0 / robot.control_dt) == 0:
+        if conditions.push_velocity and step % round(COMMAND_PERIOD / robot.control_dt) == 0:
             robot.push(np.append(rng.uniform(-1, 1, 2) * conditions.push_velocity, 0.0))
         controller.step(np.array([speed, 0.0, float(heading_rate(yaw_of(robot.base_quat), limits))]))
         rates.append(robot.tilt_rate)
@@ -87,25 +87,14 @@ def plain_courses(
     check(OnnxPolicy(path).contract, load_robot(robot))
     drawn = conditions.friction[0] != conditions.friction[1]
     conditions = dataclasses.replace(conditions, friction=FRICTION) if drawn else conditions
-    workers = workers or os.cpu_count() or 1
-    jobs = [(course, speed) for course in courses for speed in speeds]
+    ways = [(course, speed) for course in courses for speed in speeds]
     seeds = list(range(seed, seed + episodes))
-    cells = []
-
-    def done(course: Course, speed: float, passages: list[Passage]) -> None:
+    jobs = [(path, robot, course.name, speed, conditions, seeds) for course, speed in ways]
+    cells: list[Cell] = []
+    for (course, speed), passages in zip(ways, each(_share, jobs, workers or os.cpu_count() or 1), strict=True):
         cells.append(cell(course, speed, passages))
         if progress is not None:
-            progress(len(cells), len(jobs))
-
-    if workers == 1:
-        for course, speed in jobs:
-            done(course, speed, _share(path, robot, course.name, speed, conditions, seeds))
-        return cells
-    # A forked child may inherit a lock which a thread of onnxruntime holds; a spawned one cannot.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        waiting = [pool.submit(_share, path, robot, course.name, speed, conditions, seeds) for course, speed in jobs]
-        for (course, speed), future in zip(jobs, waiting, strict=True):
-            done(course, speed, future.result())
+            progress(len(cells), len(ways))
     return cells
 
 

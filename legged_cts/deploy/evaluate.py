@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from legged_cts.deploy.contract import COMMANDS, PolicyContract, check
 from legged_cts.deploy.controller import Controller
 from legged_cts.deploy.mujoco_robot import MujocoRobot, SensorNoise
 from legged_cts.deploy.policy import OnnxPolicy
+from legged_cts.deploy.processes import each
 from legged_cts.deploy.protocol import COMMAND_PERIOD, GRAVITY, SETTLING, ZERO_COMMANDS, narrowed
 from legged_cts.deploy.robot import Array
 from legged_cts.robots.mjcf import body_mass
@@ -230,13 +229,7 @@ def evaluate(
     workers = min(workers or os.cpu_count() or 1, episodes)
     seeds = list(range(seed, seed + episodes))
     shares = [(policy, robot, conditions, seeds[i::workers], duration) for i in range(workers)]
-    if workers == 1:
-        results = [_run_share(*shares[0])]
-    else:
-        # A forked child may inherit a lock which a thread of onnxruntime holds; a spawned one cannot.
-        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-            results = list(pool.map(_run_share, *zip(*shares, strict=True)))
-    by_seed = dict(sorted(pair for share in results for pair in share))
+    by_seed = dict(sorted(pair for share in each(_run_share, shares, workers) for pair in share))
     return {
         "policy": str(policy),
         "robot": contract.robot,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from legged_cts.deploy.evaluate import wilson
+from legged_cts.deploy.results import write_table
 from legged_cts.deploy.robot import Array
 from legged_cts.terrain.courses import Course
 
@@ -119,9 +119,4 @@ def describe(cells: Sequence[Cell]) -> str:
 
 def write_csv(path: Path, cells: Mapping[str, Sequence[Cell]], header: Mapping[str, object]) -> None:
     """Write one line per role, course and speed; the conditions stand in every line."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rows = [{"role": role, **as_record(one), **header} for role, found in cells.items() for one in found]
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(path, [{"role": role, **as_record(one), **header} for role, found in cells.items() for one in found])
