@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from legged_cts.evaluation.compare.comparison import ComparisonError, load_comparison, parse_comparison
+from legged_cts.evaluation.compare.runs import plan
 
 ROOT = Path(__file__).parents[3]
 GOOD: dict[str, Any] = {
@@ -118,3 +119,11 @@ def test_shipped_comparisons_are_valid():
 def test_words_are_judged_by_what_hydra_makes_of_them(fields, message):
     with pytest.raises(ComparisonError, match=message):
         parse_comparison(changed(**fields), "name")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tasks" / "compare").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_comparison_composes(path, tmp_path):
+    """One of them named a reward's option that was gone since, and nobody saw."""
+    compared = load_comparison(path)
+    runs = plan(compared, tmp_path)
+    assert len(runs) == len(compared.arms) * len(compared.seeds) and all(run.planned_steps > 0 for run in runs)
