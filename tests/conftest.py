@@ -34,6 +34,7 @@ SECONDS = {
     "training/test_ctrl_c.py": 15,
     "training/test_examples.py": 75,
     "training/test_kill.py": 44,
+    "training/test_launchers.py": 70,
     "training/test_learning.py": 300,
     "training/test_many_processes.py": 50,
     "training/test_methods_real.py": 75,

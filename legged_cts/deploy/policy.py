@@ -211,7 +211,7 @@ class OnnxPolicy:
         return frame.new_tensor(actions) if hasattr(frame, "new_tensor") else actions
 
     def joint_targets(self, actions: Array) -> Array:
-        """Joint angles to ask for, default_joint_pos + action_scale * actions [rad] [d]."""
+        """Joint angles to ask for, default_joint_pos + action_scale * actions, [d] in rad."""
         return self._default + self._scale * np.asarray(actions, dtype=np.float64)
 
     def _first_history(self, frame: Array) -> Array:

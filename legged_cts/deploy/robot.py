@@ -15,10 +15,10 @@ class RobotState:
     """One reading of the sensors; d joints in the order of the robot spec.
 
     Attributes:
-        quat: orientation of the base in the world, (w, x, y, z) [4].
-        ang_vel: angular velocity of the base, in the base frame [rad/s] [3].
-        joint_pos: joint angles [rad] [d].
-        joint_vel: joint velocities [rad/s] [d].
+        quat: orientation of the base in the world, (w, x, y, z), [4].
+        ang_vel: angular velocity of the base, in the base frame [3] in rad/s.
+        joint_pos: joint angles [d] in rad.
+        joint_vel: joint velocities [d] in rad/s.
     """
 
     quat: Array
@@ -38,7 +38,7 @@ class RobotInterface(Protocol):
         ...
 
     def send_targets(self, targets: Array) -> None:
-        """Asks the joint PD controllers for these angles [rad] [d]; returns when the next reading is due."""
+        """Asks the joint PD controllers for these angles [d] in rad; returns when the next reading is due."""
         ...
 
 
@@ -46,7 +46,7 @@ def projected_gravity(quat: Array) -> Array:
     """The direction of gravity in the base frame, R(quat)^T (0, 0, -1); (0, 0, -1) on a level robot.
 
     Args:
-        quat: unit quaternion (w, x, y, z) [4].
+        quat: unit quaternion (w, x, y, z), [4].
     """
     w, x, y, z = np.asarray(quat, dtype=np.float64) / np.linalg.norm(quat)
     return np.array([2 * (w * y - x * z), -2 * (y * z + w * x), 2 * (x * x + y * y) - 1])

@@ -49,7 +49,7 @@ def courses_config(
         "name": "courses", "kinds": kinds, "columns": len(courses), "levels": 1, "initial_level": 0, "size": SIZE,
         "resolution": CELL, "seed": config["seed"],
     }  # fmt: skip
-    env["curriculum"]["terrain_levels"] = False
+    hold_levels(env)
     env["commands"].update(heading=False, across=0.0, zero_probability=0.0)
     env["reset"].update(yaw=[-0.1, 0.1], position=[-0.2, 0.2])
     env["terminations"]["time_out"] = False

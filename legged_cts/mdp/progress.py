@@ -82,7 +82,7 @@ class EpisodeProgress:
     @property
     def passed(self) -> torch.Tensor:
         """Bool [N]: the robot has followed its commands and they led it out of its sub-terrain, which promotes it."""
-        return self.left & (self.followed >= FOLLOWED * self.asked)
+        return self.left & (self.followed >= FOLLOWED * self.asked) & ~self._new
 
     def moves(self, fell: torch.Tensor, cut_short: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return who moves up and who moves down a level at the end of an episode, bool [N] each.

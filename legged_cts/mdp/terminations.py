@@ -49,7 +49,14 @@ def off_terrain(env: LeggedEnv, margin: float = 1.0) -> torch.Tensor:
     return (x < x_min + margin) | (y < y_min + margin) | (x > x_max - margin) | (y > y_max - margin)
 
 
-TERMINATIONS = {term.__name__: term for term in (nan_state, time_out, base_contact, tilt, low_base, off_terrain)}
+def passed(env: LeggedEnv) -> torch.Tensor:
+    """The robot has followed its commands out of its sub-terrain, so its next episode begins a level higher."""
+    return env.progress.passed
+
+
+TERMINATIONS = {
+    term.__name__: term for term in (nan_state, time_out, base_contact, tilt, low_base, off_terrain, passed)
+}
 """Termination functions by the name they have in configuration."""
-TIME_OUTS = ("time_out", "off_terrain")
+TIME_OUTS = ("time_out", "off_terrain", "passed")
 """Terminations that say nothing about how well the robot did, so the return is bootstrapped."""

@@ -226,6 +226,7 @@ class Terminations(OwnGroup):
     tilt: _is_termination("limit") = False  # type: ignore[valid-type]
     low_base: _is_termination("fraction") = False  # type: ignore[valid-type]
     off_terrain: _is_termination("margin") = False  # type: ignore[valid-type]
+    passed: _is_termination() = False  # type: ignore[valid-type]
 
 
 class Events(OwnGroup):

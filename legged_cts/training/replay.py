@@ -16,7 +16,6 @@ from legged_cts.training.faults import FAULT_VERSION, KINDS
 from legged_cts.training.foreign import check_config
 from legged_cts.trust.plain import building, check_number, show
 
-ENDLESS_S = 1.0e9
 
 
 @dataclass(frozen=True)
@@ -76,16 +75,8 @@ def replay_config(config: Mapping[str, Any], seed: int) -> dict[str, Any]:
     Nothing is drawn at random (the ground is that of the seed), and only an explosion ends an episode.
     """
     task = copy.deepcopy(dict(config))
-    task["seed"] = seed
-    env = task["env"]
-    env["scene"] |= {"num_envs": 1}
-    env["observations"]["noise"]["enabled"] = False
-    env["commands"] |= {"heading": False, "resampling_s": ENDLESS_S, "zero_probability": 0.0}
-    env["randomization"] = dict.fromkeys(env["randomization"])
-    env["pushes"]["enabled"] = False
-    env["events"] = {}
-    env["curriculum"]["terrain_levels"] = False
-    env["terminations"] = {"nan_state": True}
+    undisturb(task, seed)
+    task["env"]["terminations"] = {"nan_state": True}
     return task
 
 

@@ -26,7 +26,6 @@ from legged_cts.training.compose import apply_overrides, plain
 from legged_cts.trust.plain import building
 from legged_cts.viewer.session import Signals, State, World, require
 
-ENDLESS = 1.0e9
 
 
 @contextmanager
@@ -199,17 +198,11 @@ def play_config(
         env = task["env"]
     if "levels" in task["terrain"]:
         task["terrain"]["initial_level"] = round(difficulty * (task["terrain"]["levels"] - 1))
-    task |= {"physics": physics, "device": device, "seed": seed}
-    env["scene"] |= {"num_envs": 1}
-    env["observations"]["noise"]["enabled"] = False
-    env["commands"] |= {"heading": False, "resampling_s": ENDLESS, "zero_probability": 0.0}
-    env["randomization"] = dict.fromkeys(env["randomization"])
+    task |= {"physics": physics, "device": device}
+    undisturb(task, seed)
     env["actions"]["delay_ms"] = [0]
-    env["pushes"]["enabled"] = False
-    env["events"] = {}
     env["reset"] = {key: [0.0, 0.0] for key in env["reset"]}
     env["terminations"]["time_out"] = False
-    env["curriculum"]["terrain_levels"] = False
     return task
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 import subprocess
 import sys
@@ -69,3 +70,15 @@ def test_the_example_walks_a_shipped_policy_in_its_own_task(capsys) -> None:
     reward, falls = roll_out("go2_flat", environments=16, steps=100)
     # 100 steps are 2 s. A policy that walks earns at least half of what tracking can give, 1.5 per second.
     assert np.isfinite(reward) and reward > 0.5 * 1.5 * 0.02 and falls < 0.2
+
+
+def test_the_notebook_runs_from_top_to_bottom(capsys) -> None:
+    cells = json.loads((ROOT / "examples" / "first_steps.ipynb").read_text())["cells"]
+    names: dict[str, object] = {}
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            assert not cell["outputs"], "outputs of one machine do not belong into the repository"
+            exec(compile("".join(cell["source"]), "first_steps.ipynb", "exec"), names)
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("go2 ") and said[0].endswith("50 Hz")
+    assert 0.0 < float(said[-1].split()[3]) < 0.2  # a policy that walks

@@ -1,0 +1,31 @@
+"""What a task leaves out when robots are measured, looked at or replayed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+ENDLESS = 1.0e9
+"""Seconds that a command holds which nothing replaces."""
+
+
+def hold_levels(env: dict[str, Any]) -> None:
+    """Let robots stay where they start, whether they pass or fail there; changes a task's ``env``."""
+    env["curriculum"]["terrain_levels"] = False
+    env["terminations"]["passed"] = False
+
+
+def undisturb(task: dict[str, Any], seed: int) -> None:
+    """Make a plain task one of a single robot to which nothing happens by chance; changes it.
+
+    There is no noise, nothing is drawn, nobody pushes, no event of the user's own happens, and commands come from
+    outside. The delays of actions and how episodes begin and end are the caller's.
+    """
+    task["seed"] = seed
+    env = task["env"]
+    env["scene"] |= {"num_envs": 1}
+    env["observations"]["noise"]["enabled"] = False
+    env["commands"] |= {"heading": False, "resampling_s": ENDLESS, "zero_probability": 0.0}
+    env["randomization"] = dict.fromkeys(env["randomization"])
+    env["pushes"]["enabled"] = False
+    env["events"] = {}
+    hold_levels(env)
