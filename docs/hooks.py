@@ -1,4 +1,4 @@
-"""What the site's builder does to a page: files outside the documentation are named, not linked, for the site lacks them."""
+"""What the site's builder does to a page: files outside the documentation are named, not linked."""
 
 from __future__ import annotations
 

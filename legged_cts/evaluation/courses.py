@@ -12,6 +12,7 @@ import torch
 
 from legged_cts.deploy.courses import FRICTION
 from legged_cts.deploy.passages import Cell, Passage, cell, heading_rate
+from legged_cts.envs.freeze import hold_levels
 from legged_cts.evaluation.response import hold
 from legged_cts.evaluation.rollout import Policy
 from legged_cts.mdp.terrain_columns import terrain_kinds

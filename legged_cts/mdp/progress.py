@@ -42,6 +42,7 @@ class EpisodeProgress:
     def reset(self, env_ids: torch.Tensor | slice) -> None:
         """Begin the episodes of some environments; the next :meth:`update` tells where they start."""
         self._new[env_ids] = True
+        self.left[env_ids] = False
 
     def update(
         self,
@@ -82,7 +83,7 @@ class EpisodeProgress:
     @property
     def passed(self) -> torch.Tensor:
         """Bool [N]: the robot has followed its commands and they led it out of its sub-terrain, which promotes it."""
-        return self.left & (self.followed >= FOLLOWED * self.asked) & ~self._new
+        return self.left & (self.followed >= FOLLOWED * self.asked)
 
     def moves(self, fell: torch.Tensor, cut_short: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return who moves up and who moves down a level at the end of an episode, bool [N] each.

@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 
+from legged_cts.envs.freeze import undisturb
 from legged_cts.training.checkpoint import CheckpointError, read_plain
 from legged_cts.training.compose import apply_overrides, plain
 from legged_cts.training.faults import FAULT_VERSION, KINDS
 from legged_cts.training.foreign import check_config
 from legged_cts.trust.plain import building, check_number, show
-
 
 
 @dataclass(frozen=True)

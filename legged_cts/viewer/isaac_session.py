@@ -15,6 +15,7 @@ import torch
 from legged_cts.deploy.mujoco_robot import build_model
 from legged_cts.deploy.robot import Array, yaw_of
 from legged_cts.envs.builder import resolve_device
+from legged_cts.envs.freeze import undisturb
 from legged_cts.envs.launch import make_env
 from legged_cts.envs.privileged import resolve_privileged
 from legged_cts.evaluation.policies import check_roles, checkpoint_policies
@@ -25,7 +26,6 @@ from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint, t
 from legged_cts.training.compose import apply_overrides, plain
 from legged_cts.trust.plain import building
 from legged_cts.viewer.session import Signals, State, World, require
-
 
 
 @contextmanager

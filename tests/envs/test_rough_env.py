@@ -9,6 +9,7 @@ import torch
 from envs_support import NO_CLOCK, running, zeros
 from isaaclab_newton.physics import NewtonManager
 
+from legged_cts.mdp.terminations import TERMINATIONS
 from legged_cts.mdp.terrain_columns import column_names
 from legged_cts.roles import teacher_mask
 from legged_cts.terrain.kinds import DIRECTED, KINDS
@@ -24,12 +25,17 @@ OVERRIDES = (
     "terrain.kinds.slopes.proportion=1",
     "env.scene.num_envs=80",
     "env.pushes.interval_s=[0.1,0.1]",
+    "env.terminations.passed=true",
 )
 
 
 @pytest.fixture(scope="module")
 def env():
     with running(*NO_CLOCK, *OVERRIDES) as env:
+        # What robots did is set by hand here: who has passed goes on, but for the test of that.
+        env.unwrapped.termination_manager.get_term_cfg("passed").func = lambda env: torch.zeros(
+            env.num_envs, dtype=bool
+        )
         yield env
 
 
@@ -284,3 +290,21 @@ def test_leaving_the_terrain_ends_the_episode_as_a_time_out(env, inner):
     _, _, dones, extras = env.step(zeros(env))
     assert inner.termination_manager.get_term("off_terrain").nonzero().flatten().tolist() == [3]
     assert dones[3] and extras["time_outs"][3]
+
+
+def test_who_has_passed_begins_a_level_higher_at_once(env, inner, monkeypatch):
+    monkeypatch.setattr(inner.termination_manager.get_term_cfg("passed"), "func", TERMINATIONS["passed"])
+    inner.terrain.terrain_levels[:] = 0
+    inner.terrain.env_origins[:] = inner.terrain.terrain_origins[0, inner.terrain.terrain_types]
+    inner.reset()
+    env.step(zeros(env))
+    student = 7
+    left = torch.zeros(env.num_envs, dtype=torch.bool)
+    left[student] = True
+    inner.progress.left |= left
+    inner.progress.asked[student], inner.progress.followed[student] = 4.0, 3.0
+    _, _, dones, extras = env.step(zeros(env))
+    assert inner.termination_manager.get_term("passed").nonzero().flatten().tolist() == [student]
+    assert dones[student] and extras["time_outs"][student] and inner.terrain.terrain_levels[student] == 1
+    env.step(zeros(env))
+    assert not inner.termination_manager.get_term("passed").any(), "the next episode has not left yet"
