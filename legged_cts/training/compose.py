@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from legged_cts.envs.morphology import morphology_override
-from legged_cts.task.check import renewed
+from legged_cts.task.check import all_paths, renewed
 from legged_cts.task.fields import suggest
 from legged_cts.task.stages import hold
 from legged_cts.task.words import (
@@ -144,14 +144,19 @@ def _apply_value(cfg: DictConfig, override: Override) -> None:
             node = OmegaConf.select(cfg, parent) if parent else cfg
             with open_dict(cfg):
                 del node[leaf]
-        elif override.is_add() or override.is_force_add():
+        elif override.is_add() or override.is_force_add() or _of_today(cfg, key):
             with open_dict(cfg):
-                OmegaConf.update(cfg, key, override.value(), force_add=True, merge=override.is_force_add())
+                OmegaConf.update(cfg, key, override.value(), force_add=True, merge=not override.is_add())
         else:
             OmegaConf.update(cfg, key, override.value(), merge=True)
     except (OmegaConfBaseException, TypeError, KeyError, AttributeError) as error:
         hint = suggest(key, _keys(cfg, ""))
         raise ValueError(f"{override.input_line}: there is no key '{key}' in the configuration{hint}") from error
+
+
+def _of_today(cfg: DictConfig, key: str) -> bool:
+    """Whether a checkpoint of before lacks a key that there is now."""
+    return OmegaConf.select(cfg, key, default=cfg) is cfg and key in all_paths()
 
 
 def _keys(cfg: DictConfig, above: str) -> Iterator[str]:

@@ -42,6 +42,14 @@ def test_values_groups_and_additions_are_applied_to_a_copy():
     assert before["terrain"]["name"] == "flat" and before == config()
 
 
+def test_an_option_of_today_can_be_given_to_a_checkpoint_of_before():
+    before = config()
+    del before["env"]["terminations"]["passed"], before["env"]["gait"]["linger"]
+    after = plain(apply_overrides(before, ["env.terminations.passed=true", "env.gait.linger=0.5"]))
+    assert after["env"]["terminations"]["passed"] is True and after["env"]["gait"]["linger"] == 0.5
+    assert after["env"]["terminations"]["tilt"] == before["env"]["terminations"]["tilt"]
+
+
 @pytest.mark.parametrize(
     ("word", "message"),
     [
