@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from legged_cts.deploy.evaluate import wilson
-from legged_cts.deploy.results import write_table
+from legged_cts.deploy.results import write_json, write_table
 from legged_cts.deploy.robot import Array
 from legged_cts.terrain.courses import Course
 
@@ -117,6 +117,59 @@ def describe(cells: Sequence[Cell]) -> str:
     )
 
 
-def write_csv(path: Path, cells: Mapping[str, Sequence[Cell]], header: Mapping[str, object]) -> None:
-    """Write one line per role, course and speed; the conditions stand in every line."""
-    write_table(path, [{"role": role, **as_record(one), **header} for role, found in cells.items() for one in found])
+def write(stem: Path, cells: Mapping[str, Sequence[Cell]], conditions: Mapping[str, Any]) -> list[Path]:
+    """Write a CSV file with a line per role, course and speed, a JSON file and, where matplotlib is, a picture.
+
+    Args:
+        stem: Their path without an ending.
+        cells: By role.
+        conditions: Under which all took place; they stand in every line.
+    """
+    table, whole = stem.with_suffix(".csv"), stem.with_suffix(".json")
+    records = {role: [as_record(one) for one in found] for role, found in cells.items()}
+    write_table(table, [{"role": role, **one, **conditions} for role, found in records.items() for one in found])
+    write_json(whole, {**conditions, "courses": records})
+    picture = stem.with_suffix(".png")
+    return [table, whole, *([picture] if draw(picture, cells) else [])]
+
+
+def draw(path: Path, cells: Mapping[str, Sequence[Cell]]) -> bool:
+    """Draw the share that arrived against height or slope: a panel per group, a line per role and speed.
+
+    Returns:
+        Whether it was drawn: not without matplotlib, and not if no course has a size.
+    """
+    found = [one for of_role in cells.values() for one in of_role if one.course.size]
+    groups = {one.course.group: one.course.axis for one in found}
+    if not groups:
+        return False
+    try:
+        import matplotlib
+    except ImportError:
+        return False
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    columns = min(4, len(groups))
+    rows = math.ceil(len(groups) / columns)
+    figure, axes = pyplot.subplots(rows, columns, figsize=(3.4 * columns, 2.8 * rows), squeeze=False)
+    for axis, (group, label) in zip(axes.flat, groups.items(), strict=False):
+        scale = 1.0 if label.endswith("[deg]") else 100.0
+        for role, of_role in cells.items():
+            for told in dict.fromkeys(one.told for one in of_role):
+                line = [one for one in of_role if one.course.group == group and one.told == told]
+                x, y = [scale * one.course.size for one in line], [one.success for one in line]
+                reach = [[one.success - one.low for one in line], [one.high - one.success for one in line]]
+                style = "-" if role == "student" else "--"
+                axis.errorbar(x, y, np.maximum(reach, 0.0), fmt=f"o{style}", markersize=3, capsize=2,
+                              label=f"{role}, {told:+g} m/s")  # fmt: skip
+        axis.set(title=group.replace("_", " "), xlabel=label, ylim=(-0.03, 1.03))
+        axis.grid(alpha=0.3)
+    for axis in list(axes.flat)[len(groups) :]:
+        axis.axis("off")
+    axes[0][0].set_ylabel("share that arrived")
+    axes[0][0].legend(frameon=False, fontsize=7)
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+    return True

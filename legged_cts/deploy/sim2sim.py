@@ -139,13 +139,9 @@ def _courses(
         "policy": str(options.policy), "robot": robot, "physics": "mujoco", "seed": options.seed,
         "pushes_m_s": options.pushes, "friction": "0.4 .. 1.2" if options.randomize else "0.8",
     }  # fmt: skip
-    result = {**header, "courses": [passages.as_record(one) for one in found]}
     if output is not None:
-        lines, whole = output.with_suffix(".csv"), output.with_suffix(".json")
-        write_json(whole, result)
-        passages.write_csv(lines, {"student": found}, header)
-        print(f"courses: {lines}, {whole}")
-    return result
+        print(f"courses: {', '.join(map(str, passages.write(output.with_suffix(''), {'student': found}, header)))}")
+    return {**header, "courses": [passages.as_record(one) for one in found]}
 
 
 def record_episode(options: Sim2SimOptions, policy: OnnxPolicy, conditions: Conditions, robot: str) -> str:

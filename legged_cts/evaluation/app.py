@@ -13,9 +13,8 @@ from legged_cts.deploy.contract import check
 from legged_cts.deploy.policy import OnnxPolicy
 from legged_cts.deploy.policy_file import policy_file
 from legged_cts.deploy.response import as_record, describe
-from legged_cts.deploy.results import write_json
 from legged_cts.envs.fit import check_task_and_robot
-from legged_cts.evaluation.courses import courses_config, cross, plot
+from legged_cts.evaluation.courses import courses_config, cross
 from legged_cts.evaluation.measured import Measured
 from legged_cts.evaluation.options import EvaluateOptions
 from legged_cts.evaluation.policies import (
@@ -132,11 +131,8 @@ def _cross_courses(
         title = ", ".join(f"{name} {value}" for name, value in ({"role": role} | conditions).items())
         text = f"{title}\n{passages.describe(found[role])}"
         console.print(text, markup=False, highlight=False, soft_wrap=True)
-    passages.write_csv(folder / "courses.csv", found, conditions)
-    records = {role: [passages.as_record(one) for one in cells] for role, cells in found.items()}
-    write_json(folder / "courses.json", {**conditions, "courses": records})
-    plot(folder / "courses.png", found)
-    console.print(f"written to {folder / 'courses.csv'}, courses.json and courses.png")
+    for path in passages.write(folder / "courses", found, conditions):
+        console.print(f"written to {path}")
 
 
 def _conditions(config: dict[str, Any], info: dict[str, Any], source: Path) -> dict[str, Any]:

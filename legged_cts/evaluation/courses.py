@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,7 +18,7 @@ from legged_cts.mdp.terrain_columns import terrain_kinds
 from legged_cts.terrain.courses import WAY, Course, limit
 from legged_cts.terrain.grid import CELL, SIZE
 from legged_cts.training.compose import compose_task, plain
-from legged_cts.training.statistics import fall_terms
+from legged_cts.training.statistics import fell
 
 MAX_ENVS = 512
 
@@ -122,10 +121,9 @@ def _round(
     policy.reset()
     state, term = inner.state, inner.command_manager.get_term("velocity")
     n, device, direction = env.num_envs, inner.device, math.copysign(1.0, speed)
-    falls = fall_terms(inner.termination_manager)
     start = inner.scene.env_origins[:, 0].clone()
     under_way = torch.ones(n, dtype=torch.bool, device=device)
-    arrived, fell = torch.zeros_like(under_way), torch.zeros_like(under_way)
+    arrived, fallen = torch.zeros_like(under_way), torch.zeros_like(under_way)
     seconds, way = torch.zeros(n, device=device), torch.zeros(n, device=device)
     squares = torch.zeros(n, 2, device=device)
     told = torch.zeros(n, 3, device=device)
@@ -137,8 +135,7 @@ def _round(
         obs, _, dones, _ = env.step(policy(obs))
         policy.reset(dones)
         done = dones > 0
-        for name in falls:
-            fell |= under_way & inner.termination_manager.get_term(name)
+        fallen |= under_way & fell(inner.termination_manager)
         # Whose episode ended stands at its start again.
         going = under_way & ~done
         ahead = direction * (state.root_pos_w[:, 0] - start)
@@ -151,40 +148,5 @@ def _round(
         if not bool(under_way.any()):
             break
     rates = (squares / (seconds / inner.step_dt)[:, None]).sqrt()
-    columns = (arrived.tolist(), fell.tolist(), (way / seconds).tolist(), *rates.T.tolist())
+    columns = (arrived.tolist(), fallen.tolist(), (way / seconds).tolist(), *rates.T.tolist())
     return [Passage(*values) for values in zip(*columns, strict=True)]
-
-
-def plot(path: Path, cells: Mapping[str, Sequence[Cell]]) -> None:
-    """Draw the share that arrived against height or slope: a panel per group, a line per role and speed."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    found = [one for of_role in cells.values() for one in of_role if one.course.size]
-    groups = {one.course.group: one.course.axis for one in found}
-    columns = min(4, max(1, len(groups)))
-    rows = math.ceil(max(1, len(groups)) / columns)
-    figure, axes = pyplot.subplots(rows, columns, figsize=(3.4 * columns, 2.8 * rows), squeeze=False)
-    for axis, (group, label) in zip(axes.flat, groups.items(), strict=False):
-        scale = 1.0 if label.endswith("[deg]") else 100.0
-        for role, of_role in cells.items():
-            for told in dict.fromkeys(one.told for one in of_role):
-                line = [one for one in of_role if one.course.group == group and one.told == told]
-                x, y = [scale * one.course.size for one in line], [one.success for one in line]
-                reach = [
-                    [max(0.0, one.success - one.low) for one in line],
-                    [max(0.0, one.high - one.success) for one in line],
-                ]
-                style = "-" if role == "student" else "--"
-                axis.errorbar(x, y, reach, fmt=f"o{style}", markersize=3, capsize=2, label=f"{role}, {told:+g} m/s")
-        axis.set(title=group.replace("_", " "), xlabel=label, ylim=(-0.03, 1.03))
-        axis.grid(alpha=0.3)
-    for axis in list(axes.flat)[len(groups) :]:
-        axis.axis("off")
-    axes[0][0].set_ylabel("share that arrived")
-    axes[0][0].legend(frameon=False, fontsize=7)
-    figure.tight_layout()
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)

@@ -27,9 +27,17 @@ GAPS = ("return", "reward", "tracking")
 """Metrics whose difference between teachers and students is reported."""
 
 
-def fall_terms(manager: Any) -> list[str]:
-    """Return the terminations of a task's manager that are falls: neither time outs nor explosions of the simulator."""
-    return [name for name in manager.active_terms if name != "nan_state" and not manager.get_term_cfg(name).time_out]
+def fell(manager: Any) -> torch.Tensor:
+    """Return whose episode a fall has just ended, bool [N]: neither a time out nor an explosion of the simulator.
+
+    Args:
+        manager: A task's termination manager.
+    """
+    falls = [name for name in manager.active_terms if name != "nan_state" and not manager.get_term_cfg(name).time_out]
+    found = torch.zeros(manager.num_envs, dtype=torch.bool, device=manager.device)
+    for name in falls:
+        found |= manager.get_term(name)
+    return found
 
 
 class RoleStatistics:
@@ -238,7 +246,6 @@ class _Probe:
         self._tracking = [self.terms.index(name) for name in TRACKING_TERMS if name in self.terms]
         weights = [unwrapped.reward_manager.get_term_cfg(self.terms[i]).weight for i in self._tracking]
         self._best = sum(weights) or 1.0
-        self._falls = fall_terms(unwrapped.termination_manager)
         self._settled_below = _resampling(unwrapped) - SETTLING
         self._command = unwrapped.command.clone()
         self._settled = torch.zeros(unwrapped.num_envs, dtype=torch.bool, device=unwrapped.device)
@@ -253,14 +260,12 @@ class _Probe:
 
     def after_step(self, done: torch.Tensor) -> tuple[torch.Tensor, ...]:
         env, state = self._env, self._env.state
-        fell = torch.zeros_like(done)
-        for name in self._falls:
-            fell |= env.termination_manager.get_term(name)
         tracking = env.reward_manager._step_reward[:, self._tracking].sum(dim=1) / self._best
         measured = self._settled & ~done
         velocity = heading_velocity(state.root_quat_w, state.lin_vel_b, state.ang_vel_b)
         lin, yaw = tracking_errors(self._command, velocity)
-        return fell, tracking, measured.float(), torch.where(measured, lin, 0.0), torch.where(measured, yaw, 0.0)
+        fallen = fell(env.termination_manager)
+        return fallen, tracking, measured.float(), torch.where(measured, lin, 0.0), torch.where(measured, yaw, 0.0)
 
 
 def _ratio(total: float, count: float) -> float:

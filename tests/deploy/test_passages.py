@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import json
 import math
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from legged_cts.deploy.courses import plain_courses, run_course
 from legged_cts.deploy.evaluate import Conditions, wilson
 from legged_cts.deploy.mujoco_robot import SensorNoise
-from legged_cts.deploy.passages import Passage, as_record, cell, describe, heading_rate, write_csv
+from legged_cts.deploy.passages import Passage, as_record, cell, describe, heading_rate, write
 from legged_cts.deploy.policy import OnnxPolicy
 from legged_cts.robots.spec import assets_dir, load_robot
 from legged_cts.terrain.courses import COURSES, WAY
@@ -29,7 +30,10 @@ def test_who_falls_early_has_failed_and_only_who_arrives_has_a_speed(tmp_path):
     assert math.isnan(none.speed) and as_record(none)["speed"] is None
     text = describe([one, none])
     assert "-0.4 m/s" in text and "stairs_up_15" in text and "50 % (15 .. 85), 25 %, 0.50" in text
-    write_csv(tmp_path / "c.csv", {"student": [one, none]}, {"physics": "mujoco"})
+    files = write(tmp_path / "c", {"student": [one, none]}, {"physics": "mujoco"})
+    assert [file.name for file in files] == ["c.csv", "c.json", "c.png"] and files[2].stat().st_size > 1000
+    assert [row["course"] for row in json.loads(files[1].read_text())["courses"]["student"]] == ["stairs_up_15", "flat"]
+    assert len(write(tmp_path / "d", {"student": [none]}, {})) == 2, "the flat course has no size to draw"
     with (tmp_path / "c.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["course"] for row in rows] == ["stairs_up_15", "flat"] and rows[0]["success"] == "0.5"

@@ -42,6 +42,8 @@ class FallingEnv:
         )
         self.command_manager = SimpleNamespace(get_term=lambda _: velocity)
         self.termination_manager = SimpleNamespace(
+            num_envs=ENVS,
+            device="cpu",
             active_terms=["nan_state", "time_out", "tilt"],
             get_term=lambda name: self.fell if name == "tilt" else ~self.fell,
             get_term_cfg=lambda name: SimpleNamespace(time_out=name == "time_out"),

@@ -56,7 +56,7 @@ def rewarding_env(terms: list[list[float]]) -> LineEnv:
     velocity = SimpleNamespace(time_left=torch.zeros(env.num_envs), cfg=SimpleNamespace(resampling_time_range=(5.0,)))
     env.step_dt, env.command = 0.5, torch.zeros(env.num_envs, 3)
     env.command_manager = SimpleNamespace(get_term=lambda _: velocity)
-    env.termination_manager = SimpleNamespace(active_terms=[])
+    env.termination_manager = SimpleNamespace(active_terms=[], num_envs=env.num_envs, device="cpu")
     env.reward_manager = SimpleNamespace(
         active_terms=["track_lin_vel", "power"],
         get_term_cfg=lambda name: SimpleNamespace(weight={"track_lin_vel": 2.0, "power": -1.0}[name]),
