@@ -14,7 +14,6 @@ import sys
 import time
 
 from legged_cts.deploy.words import user_errors
-from legged_cts.evaluation.dashboard import draw, parse_options
 
 
 def main(argv: list[str]) -> None:
@@ -22,6 +21,8 @@ def main(argv: list[str]) -> None:
     if not argv or {"help", "-h", "--help"} & set(argv):
         print(__doc__)
         return
+    from legged_cts.evaluation.dashboard import draw, parse_options
+
     with user_errors():
         options = parse_options(argv)
         print(f"{'page' if options.output.suffix == '.html' else 'picture'}: "

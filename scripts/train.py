@@ -53,6 +53,10 @@ if __name__ == "__main__":
     with user_errors():
         import hydra
 
+        application = hydra.main(config_path="../tasks", config_name="train", version_base="1.3")(job)
+        if GIVEN.shows_only:
+            application()
+            sys.exit()
         from legged_cts.training.app import pack_word
         from legged_cts.training.distributed import rank_words, together
 
@@ -60,4 +64,4 @@ if __name__ == "__main__":
     with user_errors(), together() as processes:
         words = [*in_run_dir(GIVEN.words), *CHOSEN, *rank_words(processes)]
         sys.argv = [sys.argv[0], *words, *GIVEN.flags]
-        hydra.main(config_path="../tasks", config_name="train", version_base="1.3")(job)()
+        application()

@@ -72,3 +72,17 @@ def test_a_command_that_needs_more_than_is_installed_says_what(
     monkeypatch.setitem(sys.modules, "hydra", None)
     assert run(monkeypatch, "train") == 2
     assert capsys.readouterr().err == "legged-cts train: needs 'hydra': pip install 'legged_cts[train]'\n"
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_help_is_there_before_torch(script: Path) -> None:
+    """Torch alone takes longer to import than a person waits for a page of help."""
+    code = (
+        "import runpy, sys\n"
+        f"sys.argv = [{str(script)!r}, '--help']\n"
+        "try:\n    runpy.run_path(sys.argv[0], run_name='__main__')\n"
+        "except SystemExit as end:\n    assert not end.code, end.code\n"
+        "assert not {'torch', 'isaaclab'} & set(sys.modules), 'imported'\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout, done.stderr
