@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,23 @@ def column_names(generator: Any) -> list[str]:
         names[int(np.flatnonzero(column / generator.num_cols + 0.001 < cumulated)[0])]
         for column in range(generator.num_cols)
     ]
+
+
+def left_out(terrain: Any) -> str:
+    """Return a line about kinds of terrain for which there is no column, nothing if all have one.
+
+    Args:
+        terrain: The scene's terrain importer.
+    """
+    generator = terrain.cfg.terrain_generator
+    if terrain.cfg.terrain_type != "generator" or generator is None:
+        return ""
+    missing = [name for name in generator.sub_terrains if name not in column_names(generator)]
+    if not missing:
+        return ""
+    shares = [kind.proportion for kind in generator.sub_terrains.values()]
+    enough = math.ceil(sum(shares) / min(shares))
+    return f"terrain.columns={generator.num_cols} have no room for {', '.join(missing)}; {enough} have"
 
 
 def terrain_kinds(terrain: Any, num_envs: int) -> tuple[list[str], torch.Tensor]:

@@ -18,6 +18,7 @@ from legged_cts.deploy.words import user_errors
 from legged_cts.envs.fit import check_task_and_robot
 from legged_cts.envs.morphology import morphology_override
 from legged_cts.envs.privileged import resolve_privileged
+from legged_cts.mdp.terrain_columns import left_out
 from legged_cts.robots.spec import load_robot
 from legged_cts.task.words import quoted
 from legged_cts.training.checkpoint import BEST, latest_checkpoint, load_checkpoint
@@ -223,6 +224,8 @@ def train(config: dict[str, Any], run_dir: Path) -> None:
             env = stack.enter_context(make_env(own))
             info = env_info(config, env)
             runner = Runner(env, train_cfg, str(run_dir), device, config=kept, env_info=info, display=display)
+        if (line := left_out(env.unwrapped.scene.terrain)) and processes.is_main:
+            print(line, flush=True)
         if config["resume"]:
             runner.load(config["resume"])
         elif config["checkpoint"]:
