@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from legged_cts.deploy.words import user_errors
-from legged_cts.training.command_line import CommandLine, check, in_run_dir, read
+from legged_cts.training.command_line import CommandLine, check, composed, given, in_run_dir, read
 from legged_cts.trust.names import take_trust
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ def job(cfg: DictConfig) -> None:
     hydra = HydraConfig.get()
     # Without the chosen pack: it is for composition, and must not replace what a checkpoint to resume was trained with.
     overrides = [word for word in hydra.overrides.task if word not in CHOSEN]
+    if given(GIVEN.words, "resume"):
+        overrides = [word for word in GIVEN.words if not word.startswith("hydra.")]
     run_dir = Path(hydra.runtime.output_dir)
     with user_errors():
         config = resolve_task(cfg, overrides)
@@ -62,6 +64,6 @@ if __name__ == "__main__":
 
         CHOSEN += pack_word(GIVEN)
     with user_errors(), together() as processes:
-        words = [*in_run_dir(GIVEN.words), *CHOSEN, *rank_words(processes)]
+        words = [*composed(in_run_dir(GIVEN.words)), *CHOSEN, *rank_words(processes)]
         sys.argv = [sys.argv[0], *words, *GIVEN.flags]
         application()

@@ -140,6 +140,8 @@ def check(line: CommandLine) -> None:
     if swept and not (line.options.multirun or line.options.cfg or line.options.info):
         raise ValueError(f"{swept[0].input_line}: several values; add -m to train one run for each")
     _check_options(line, overrides)
+    if given(line.words, "resume"):
+        return  # its configuration is the checkpoint's
     # Late, because a wrong word should be answered before MuJoCo is imported.
     from legged_cts.envs.fit import check_task_and_robot
     from legged_cts.training.compose import compose_task, plain
@@ -180,6 +182,16 @@ def _check_options(line: CommandLine, overrides: Sequence[Override]) -> None:
             options = group_options(f"{group}/{folder}" if folder else group, name, line.search)
             if option not in options:
                 raise ValueError(unknown_option(group, str(choice), options))
+
+
+def composed(words: Sequence[str]) -> list[str]:
+    """Return the words that Hydra composes with the task tree; a run to resume has a configuration of its own.
+
+    What changes that one need not fit the tree's: ``resume=<a run on rough ground> +terrain.columns=13``.
+    """
+    if given(words, "resume") is None:
+        return list(words)
+    return [word for word in words if word.startswith(("hydra.", "resume="))]
 
 
 def in_run_dir(words: Sequence[str]) -> list[str]:

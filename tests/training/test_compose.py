@@ -18,7 +18,7 @@ from legged_cts.training.app import (
     user_errors,
 )
 from legged_cts.training.checkpoint import REQUIRED, save_checkpoint
-from legged_cts.training.command_line import check, in_run_dir, read
+from legged_cts.training.command_line import check, composed, in_run_dir, read
 from legged_cts.training.compose import apply_overrides, compose_task, plain
 
 ROOT = Path(__file__).parents[2]
@@ -70,6 +70,15 @@ def test_unknown_options_and_keys_of_the_tree_are_value_errors():
         check(read(["terrain=rouhg"]))
     with pytest.raises(ValueError, match="nonsense"):
         compose_task(["nonsense=1"])
+
+
+def test_what_changes_a_run_to_resume_need_not_fit_the_task_tree():
+    words = ["resume=logs/rough", "terrain.columns=13", "hydra.job.num=1", "+stages.fast.when.falls=0.1"]
+    assert composed(words) == ["resume=logs/rough", "hydra.job.num=1"]
+    assert composed(words[1:]) == words[1:] and composed(["resume=null", "seed=2"]) == ["resume=null", "seed=2"]
+    check(read(words[:2]))
+    with pytest.raises(ValueError, match="no effect on a plane"):
+        check(read(["+terrain.columns=13"]))
 
 
 def test_resume_goes_on_in_the_same_folder(tmp_path):
