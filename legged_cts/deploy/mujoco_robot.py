@@ -10,29 +10,23 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from legged_cts.deploy.robot import Array, RobotState, yaw_of
-from legged_cts.robots.mjcf import add_geom, add_motors, robot_mjspec
+from legged_cts.robots.mjcf import add_geom, robot_scene
+from legged_cts.robots.posed import Posed
 from legged_cts.robots.spec import RobotSpec
 from legged_cts.terrain.heights import Heightfield
 
 
 @dataclass(frozen=True)
 class SensorNoise:
-    """Half widths of the uniform noise on each sensor reading.
+    """Half widths of the uniform noise on each sensor reading."""
 
-    Attributes:
-        ang_vel: on each angular velocity of the base [rad/s].
-        tilt: of the rotation about each axis by which the orientation is off [rad].
-        joint_pos: on each joint angle [rad].
-        joint_vel: on each joint velocity [rad/s].
-    """
-
-    ang_vel: float = 0.0
-    tilt: float = 0.0
-    joint_pos: float = 0.0
-    joint_vel: float = 0.0
+    ang_vel: float = 0.0  # on each angular velocity of the base [rad/s]
+    tilt: float = 0.0  # of the rotation about each axis by which the orientation is off [rad]
+    joint_pos: float = 0.0  # on each joint angle [rad]
+    joint_vel: float = 0.0  # on each joint velocity [rad/s]
 
 
-class MujocoRobot:
+class MujocoRobot(Posed):
     """A simulated robot with PD control at each joint, on a plane or on a heightfield.
 
     Args:
@@ -47,6 +41,10 @@ class MujocoRobot:
         joint_zero: error of each joint encoder's zero [rad] [d]; readings are off by it, and so is the PD control.
         noise: noise of the sensors.
         seed: seed of the noise.
+
+    Attributes:
+        mass: of the robot [kg].
+        base_touched: whether the base touched the ground since the last `send_targets` began.
 
     Raises:
         ValueError: if control_dt is no whole multiple of physics_dt, or an argument is out of range.
@@ -72,34 +70,18 @@ class MujocoRobot:
             raise ValueError(f"control_dt: {control_dt} s is no whole multiple of physics_dt, {physics_dt} s")
         if friction <= 0 or action_delay < 0:
             raise ValueError(f"friction must be above 0 and action_delay at least 0, got {friction} and {action_delay}")
-        self.spec = spec
-        self.joints = spec.joints
-        self.control_dt = control_dt
-        self.terrain = terrain
-        self.model = build_model(spec, physics_dt, terrain, friction, base_mass, com_shift)
-        self.data = mujoco.MjData(self.model)
-        self.mass = float(self.model.body_mass.sum())
-        joint_ids = [self.model.joint(name).id for name in spec.joints]
-        self._qpos = self.model.jnt_qposadr[joint_ids]
-        self._dof = self.model.jnt_dofadr[joint_ids]
-        self._base = self.model.body(spec.base).id
-        self._base_mass = float(self.model.body_mass[self._base])
+        model = build_model(spec, physics_dt, terrain, friction, base_mass, com_shift)
+        super().__init__(model, spec, ground="ground")
+        self.spec, self.control_dt, self.terrain = spec, control_dt, terrain
+        self._zero = np.zeros_like(self.pose) if joint_zero is None else np.asarray(joint_zero)
+        if self._zero.shape != self.pose.shape:
+            raise ValueError(f"joint_zero: expected {len(self.pose)} angles, got shape {self._zero.shape}")
+        self.mass = float(model.body_mass.sum())
+        self._base_mass = float(model.body_mass[self.base])
         self._effort_limit = np.asarray(spec.effort_limit)
-        root = self.model.body_jntadr[self._base]
-        self._root_qpos, self._root_dof = self.model.jnt_qposadr[root], self.model.jnt_dofadr[root]
-        self._feet = np.array([self.model.body(name).id for name in spec.feet])
-        self._ground = self.model.geom("ground").id
-        self._pose = np.asarray(spec.nominal_pose)
-        self._zero = np.zeros_like(self._pose) if joint_zero is None else np.asarray(joint_zero)
-        if self._zero.shape != self._pose.shape:
-            raise ValueError(f"joint_zero: expected {len(self._pose)} angles, got shape {self._zero.shape}")
         self._delay = round(action_delay / physics_dt)
-        self._noise = noise or SensorNoise()
-        self._rng = np.random.default_rng(seed)
+        self._noise, self._rng = noise or SensorNoise(), np.random.default_rng(seed)
         self._pending: deque[tuple[int, Array]] = deque()
-        self._tick = 0
-        self.base_touched = False
-        """Whether the base touched the ground since the last `send_targets` began."""
         self.reset()
 
     def reset(self, yaw: float = 0.0, place: ArrayLike = (0.0, 0.0)) -> None:
@@ -109,11 +91,8 @@ class MujocoRobot:
         x, y = np.asarray(place, dtype=np.float64)
         grid = np.linspace(-0.4, 0.4, 9)
         ground = float(np.max(self.ground_height(*np.meshgrid(x + grid, y + grid))))
-        root = self._root_qpos
-        self.data.qpos[root : root + 3] = (x, y, ground + self.spec.nominal_height)
-        self.data.qpos[root + 3 : root + 7] = (np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2))
-        self.data.qpos[self._qpos] = self._pose
-        self.data.ctrl[:] = self._pose - self._zero
+        self.data.ctrl[:] = self.pose - self._zero
+        self.put(self.pose, (x, y, ground + self.height), (np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)))
         self._pending.clear()
         self._tick = 0
         self.base_touched = False
@@ -121,11 +100,10 @@ class MujocoRobot:
 
     def place(self, state: RobotState, pos: ArrayLike, velocity: ArrayLike = (0.0, 0.0, 0.0)) -> None:
         """Puts the robot into a state, its base at a position [m] [3] and moving [m/s] [3] in the world."""
-        root, dof = self._root_qpos, self._root_dof
-        self.data.qpos[root : root + 3], self.data.qvel[dof : dof + 3] = pos, velocity
-        self.data.qpos[root + 3 : root + 7], self.data.qvel[dof + 3 : dof + 6] = state.quat, state.ang_vel
-        self.data.qpos[self._qpos], self.data.qvel[self._dof] = state.joint_pos, state.joint_vel
-        mujoco.mj_kinematics(self.model, self.data)
+        dof = self.root_dof
+        self.data.qvel[dof : dof + 3], self.data.qvel[dof + 3 : dof + 6] = velocity, state.ang_vel
+        self.data.qvel[self.dofs] = state.joint_vel
+        self.put(state.joint_pos, np.asarray(pos), state.quat)
         mujoco.mj_comPos(self.model, self.data)
 
     def read_state(self) -> RobotState:
@@ -137,24 +115,20 @@ class MujocoRobot:
         mujoco.mju_axisAngle2Quat(off, rotation / angle if angle else np.array([1.0, 0.0, 0.0]), angle)
         mujoco.mju_mulQuat(quat, self.base_quat, off)
         # MuJoCo gives the angular velocity of a free joint in the frame of its body.
-        ang_vel = self.data.qvel[self._root_dof + 3 : self._root_dof + 6]
+        ang_vel = self.data.qvel[self.root_dof + 3 : self.root_dof + 6]
         d = len(self.joints)
         return RobotState(
             quat=quat,
             ang_vel=ang_vel + noise.ang_vel * rng.uniform(-1, 1, 3),
-            joint_pos=self.data.qpos[self._qpos] + self._zero + noise.joint_pos * rng.uniform(-1, 1, d),
-            joint_vel=self.data.qvel[self._dof] + noise.joint_vel * rng.uniform(-1, 1, d),
+            joint_pos=self.data.qpos[self.qpos] + self._zero + noise.joint_pos * rng.uniform(-1, 1, d),
+            joint_vel=self.data.qvel[self.dofs] + noise.joint_vel * rng.uniform(-1, 1, d),
         )
 
     def send_targets(self, targets: Array) -> None:
-        """Hands joint angles [rad] [d] to the PD controllers and simulates for control_dt.
-
-        Raises:
-            ValueError: if the targets have the wrong shape or are not finite.
-        """
+        """Hands joint angles [rad] [d], all finite, to the PD controllers and simulates for control_dt."""
         targets = np.asarray(targets, dtype=np.float64)
-        if targets.shape != self._pose.shape or not np.isfinite(targets).all():
-            raise ValueError(f"targets: expected {len(self._pose)} finite joint angles, got {targets}")
+        if targets.shape != self.pose.shape or not np.isfinite(targets).all():
+            raise ValueError(f"targets: expected {len(self.pose)} finite joint angles, got {targets}")
         self._pending.append((self._tick + self._delay, targets - self._zero))
         self.base_touched = False
         for _ in range(self.decimation):
@@ -162,33 +136,25 @@ class MujocoRobot:
                 self.data.ctrl[:] = self._pending.popleft()[1]
             mujoco.mj_step(self.model, self.data)
             self._tick += 1
-            self.base_touched |= bool(self._touching(np.array([self._base]))[0])
+            self.base_touched |= bool(self._touching(np.array([self.base]))[0])
         # mj_step leaves positions of bodies one tick behind the joints; cameras and metrics want them equal.
         mujoco.mj_kinematics(self.model, self.data)
         mujoco.mj_comPos(self.model, self.data)
 
     def push(self, velocity: Array) -> None:
         """Adds a velocity to the base, in the world [m/s] [3]."""
-        self.data.qvel[self._root_dof : self._root_dof + 3] += velocity
+        self.data.qvel[self.root_dof : self.root_dof + 3] += velocity
 
     def set_friction(self, friction: float) -> None:
-        """Changes the sliding friction coefficient of every contact with the ground from the next tick on.
-
-        Raises:
-            ValueError: if it is not above 0.
-        """
+        """Changes the sliding friction, which is above 0, of every contact with the ground from the next tick on."""
         if not friction > 0:
             raise ValueError(f"friction must be above 0, got {friction}")
-        self.model.geom_friction[self._ground, 0] = friction
+        self.model.geom_friction[self.ground, 0] = friction
 
     def set_payload(self, payload: float) -> None:
-        """Makes the base heavier by so much [kg] than when the robot was built; its inertia is scaled alike.
-
-        Raises:
-            ValueError: if that leaves the base without mass.
-        """
-        added = self._base_mass + payload - float(self.model.body_mass[self._base])
-        add_mass(self.model, self._base, added)
+        """Makes the base heavier by so much [kg] than when the robot was built; its inertia is scaled alike."""
+        added = self._base_mass + payload - float(self.model.body_mass[self.base])
+        add_mass(self.model, self.base, added)
         mujoco.mj_setConst(self.model, mujoco.MjData(self.model))
         self.mass = float(self.model.body_mass.sum())
 
@@ -197,26 +163,26 @@ class MujocoRobot:
     @property
     def base_pos(self) -> Array:
         """Position of the base in the world [m] [3]."""
-        return self.data.qpos[self._root_qpos : self._root_qpos + 3].copy()
+        return self.data.qpos[self.root : self.root + 3].copy()
 
     @property
     def base_quat(self) -> Array:
         """Orientation of the base, (w, x, y, z) [4]."""
-        return self.data.qpos[self._root_qpos + 3 : self._root_qpos + 7].copy()
+        return self.data.qpos[self.root + 3 : self.root + 7].copy()
 
     @property
     def base_velocity(self) -> Array:
         """Velocity of the base in the world [m/s] [3]."""
-        return self.data.qvel[self._root_dof : self._root_dof + 3].copy()
+        return self.data.qvel[self.root_dof : self.root_dof + 3].copy()
 
     @property
     def velocity(self) -> Array:
         """(v_x, v_y, yaw rate) of the base in its yaw-aligned frame [m/s, m/s, rad/s] [3]."""
-        vx, vy = self.data.qvel[self._root_dof : self._root_dof + 2]
+        vx, vy = self.data.qvel[self.root_dof : self.root_dof + 2]
         angle = yaw_of(self.base_quat)
         c, s = np.cos(angle), np.sin(angle)
         spin = np.empty(3)
-        mujoco.mju_rotVecQuat(spin, self.data.qvel[self._root_dof + 3 : self._root_dof + 6], self.base_quat)
+        mujoco.mju_rotVecQuat(spin, self.data.qvel[self.root_dof + 3 : self.root_dof + 6], self.base_quat)
         return np.array([c * vx + s * vy, c * vy - s * vx, spin[2]])
 
     @property
@@ -234,7 +200,7 @@ class MujocoRobot:
     @property
     def torques(self) -> Array:
         """Torques of the last tick, in the order of the joints [N m] [d]."""
-        return self.data.qfrc_actuator[self._dof].copy()
+        return self.data.qfrc_actuator[self.dofs].copy()
 
     @property
     def torque_share(self) -> Array:
@@ -244,18 +210,18 @@ class MujocoRobot:
     @property
     def joint_pos(self) -> Array:
         """Joint angles [rad] [d]."""
-        return self.data.qpos[self._qpos].copy()
+        return self.data.qpos[self.qpos].copy()
 
     @property
     def joint_vel(self) -> Array:
         """Joint velocities [rad/s] [d]."""
-        return self.data.qvel[self._dof].copy()
+        return self.data.qvel[self.dofs].copy()
 
     def foot_speeds(self) -> Array:
         """Speeds of the feet which touch the ground [m/s]; as many entries as feet touch."""
         speeds = []
         velocity = np.empty(6)
-        for foot in self._feet[self._touching(self._feet)]:
+        for foot in self.feet[self._touching(self.feet)]:
             mujoco.mj_objectVelocity(self.model, self.data, mujoco.mjtObj.mjOBJ_XBODY, foot, velocity, 0)
             speeds.append(float(np.linalg.norm(velocity[3:])))
         return np.array(speeds)
@@ -263,17 +229,17 @@ class MujocoRobot:
     @property
     def tilt_rate(self) -> Array:
         """Roll and pitch rate of the base in its own frame [rad/s] [2]."""
-        return self.data.qvel[self._root_dof + 3 : self._root_dof + 5].copy()
+        return self.data.qvel[self.root_dof + 3 : self.root_dof + 5].copy()
 
     @property
     def foot_contact(self) -> Array:
         """Whether each foot touches the ground, bool [F]."""
-        return self._touching(self._feet)
+        return self._touching(self.feet)
 
     @property
     def foot_pos(self) -> Array:
         """Positions of the feet in the world [m] [F, 3]."""
-        return self.data.xpos[self._feet].copy()
+        return self.data.xpos[self.feet].copy()
 
     def ground_height(self, x: Array | float, y: Array | float) -> Array:
         """Height of the ground [m] at points (x, y) [m]."""
@@ -282,7 +248,7 @@ class MujocoRobot:
     def _touching(self, bodies: Array) -> Array:
         """Which of the bodies touch the ground, bool [len(bodies)]."""
         pairs = self.data.contact.geom
-        ground = (pairs == self._ground).any(axis=1)
+        ground = (pairs == self.ground).any(axis=1)
         owners = self.model.geom_bodyid[pairs[ground]].ravel()
         return np.isin(bodies, owners)
 
@@ -297,21 +263,9 @@ def build_model(
 ) -> mujoco.MjModel:
     """The robot's MJCF with a ground and one position actuator per joint, named after it and in the spec's order.
 
-    Args:
-        spec: the robot.
-        physics_dt: seconds per tick.
-        terrain: heights of the ground; None is a plane.
-        friction: sliding friction coefficient of every contact with the ground.
-        base_mass: mass added to the base [kg]; its inertia is scaled alike.
-        com_shift: shift of the base's centre of mass, in its frame [m] [3].
+    Arguments are those of `MujocoRobot`.
     """
-    mjcf = robot_mjspec(spec)
-    mjcf.option.timestep = physics_dt
-    mjcf.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
-    mjcf.option.cone = mujoco.mjtCone.mjCONE_PYRAMIDAL
-    # Training may cut the solver short for speed; this is the reference.
-    mjcf.option.iterations, mjcf.option.ls_iterations = 100, 50
-    add_motors(mjcf, spec)
+    mjcf = robot_scene(spec, physics_dt)
     _add_ground(mjcf, terrain, friction)
     model = mjcf.compile()
     if terrain is not None:
@@ -326,11 +280,7 @@ def build_model(
 
 
 def add_mass(model: mujoco.MjModel, body: int, mass: float) -> None:
-    """Makes a body heavier [kg] and scales its inertia alike; `mj_setConst` is left to the caller.
-
-    Raises:
-        ValueError: if that leaves the body without mass.
-    """
+    """Makes a body heavier [kg], never weightless, its inertia alike; `mj_setConst` is left to the caller."""
     factor = 1 + mass / model.body_mass[body]
     if factor <= 0:
         name = model.body(body).name
@@ -346,35 +296,19 @@ def _span(terrain: Heightfield) -> tuple[float, float]:
 
 
 def _add_ground(mjcf: mujoco.MjSpec, terrain: Heightfield | None, friction: float) -> None:
-    texture = mjcf.add_texture(
-        name="ground",
-        type=mujoco.mjtTexture.mjTEXTURE_2D,
-        builtin=mujoco.mjtBuiltin.mjBUILTIN_CHECKER,
-        rgb1=(0.52, 0.56, 0.60),
-        rgb2=(0.40, 0.44, 0.48),
-        width=256,
-        height=256,
-    )
-    mjcf.add_texture(
-        name="sky",
-        type=mujoco.mjtTexture.mjTEXTURE_SKYBOX,
-        builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
-        rgb1=(0.75, 0.82, 0.90),
-        rgb2=(0.45, 0.60, 0.78),
-        width=64,
-        height=384,
-    )
-    material = mjcf.add_material(name="ground", texrepeat=(1.0, 1.0), texuniform=True)
-    material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = texture.name
+    builtin, role = mujoco.mjtBuiltin, mujoco.mjtTextureRole.mjTEXROLE_RGB
+    grey, blue = ((0.52, 0.56, 0.60), (0.40, 0.44, 0.48)), ((0.75, 0.82, 0.90), (0.45, 0.60, 0.78))
+    for name, kind, pattern, (one, other), width, height in (
+        ("ground", mujoco.mjtTexture.mjTEXTURE_2D, builtin.mjBUILTIN_CHECKER, grey, 256, 256),
+        ("sky", mujoco.mjtTexture.mjTEXTURE_SKYBOX, builtin.mjBUILTIN_GRADIENT, blue, 64, 384),
+    ):
+        mjcf.add_texture(name=name, type=kind, builtin=pattern, rgb1=one, rgb2=other, width=width, height=height)
+    mjcf.add_material(name="ground", texrepeat=(1.0, 1.0), texuniform=True).textures[role] = "ground"
     # The light follows the robot, and the scene counts as small as the robot, to give its shadow a fine resolution.
     mjcf.stat.extent = 1.5
-    mjcf.worldbody.add_light(
-        pos=(1.5, -2.0, 3.5),
-        dir=(-0.35, 0.45, -0.82),
-        type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
-        mode=mujoco.mjtCamLight.mjCAMLIGHT_TRACKCOM,
-        diffuse=(0.7, 0.7, 0.7),
-    )
+    sun, follow = mujoco.mjtLightType.mjLIGHT_DIRECTIONAL, mujoco.mjtCamLight.mjCAMLIGHT_TRACKCOM
+    place, direction = (1.5, -2.0, 3.5), (-0.35, 0.45, -0.82)
+    mjcf.worldbody.add_light(pos=place, dir=direction, type=sun, mode=follow, diffuse=(0.7, 0.7, 0.7))
     # The highest priority makes this friction count alone: among equals MuJoCo takes the larger of the two.
     priority = 1 + max(geom.priority for geom in mjcf.geoms)
     surface = {"name": "ground", "material": "ground", "friction": (friction, 0.005, 0.0001), "priority": priority}
@@ -383,8 +317,7 @@ def _add_ground(mjcf: mujoco.MjSpec, terrain: Heightfield | None, friction: floa
         return
     low, span = _span(terrain)
     rows, cols = terrain.heights.shape
-    mjcf.add_hfield(
-        name="ground", nrow=rows, ncol=cols, size=(*terrain.half_size, span, 1.0), userdata=np.zeros(rows * cols)
-    )
+    size, heights = (*terrain.half_size, span, 1.0), np.zeros(rows * cols)
+    mjcf.add_hfield(name="ground", nrow=rows, ncol=cols, size=size, userdata=heights)
     heightfield = mujoco.mjtGeom.mjGEOM_HFIELD
     add_geom(mjcf.worldbody, type=heightfield, hfieldname="ground", pos=(0, 0, low), **surface)

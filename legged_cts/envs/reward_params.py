@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
-from legged_cts.robots.feet import foot_frames, foot_pairs, upright_weights
+from legged_cts.robots.feet import foot_frames, foot_pairs, sideways_joints, upright_weights
 from legged_cts.robots.gait import Gait
-from legged_cts.robots.mjcf import sideways_joints
 from legged_cts.robots.spec import RobotSpec
 from legged_cts.task.own import own_term
 from legged_cts.task.rewards import full_term

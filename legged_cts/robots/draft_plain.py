@@ -4,13 +4,12 @@ What the vendor's defaults, compiler and options mean is in the compiled model a
 leak into what training and simulation add to the robot. Bodies without joints become part of their parents here.
 """
 
-# MuJoCo's bindings carry no types that pyright can read.
-# pyright: reportAttributeAccessIssue=false
 from __future__ import annotations
 
+import copy
 import struct
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,9 +17,15 @@ import mujoco
 import numpy as np
 
 from legged_cts.robots.draft_source import MASSLESS, DraftError, Source, unique
-from legged_cts.robots.inertia import Array, principal, quaternion, rotation, steiner
+from legged_cts.robots.inertia import Array, lumped, principal, quaternion, rotation
+from legged_cts.robots.posed import add_ground
 
 Element = ElementTree.Element
+Frame = tuple[Array, Array]
+"""Place [m] [3] and axes, as columns [3, 3]."""
+HINGE, SLIDE, BALL, FREE = (
+    int(getattr(mujoco.mjtJoint, f"mjJNT_{kind}")) for kind in ("HINGE", "SLIDE", "BALL", "FREE")
+)
 _SHAPES = {
     mujoco.mjtGeom.mjGEOM_SPHERE: ("sphere", 1),
     mujoco.mjtGeom.mjGEOM_CAPSULE: ("capsule", 2),
@@ -28,8 +33,11 @@ _SHAPES = {
     mujoco.mjtGeom.mjGEOM_CYLINDER: ("cylinder", 2),
     mujoco.mjtGeom.mjGEOM_BOX: ("box", 3),
 }
+_STILL = np.array([1.0, 0.0, 0.0, 0.0])
 # MuJoCo reads no larger STL.
 _MOST_FACES = 200_000
+# How far a draft may be off [m, or the sine of an angle], and in how many poses that is looked at.
+_TOLERANCE, _POSES = 1e-6, 5
 _SKELETON = """<mujoco><compiler angle="radian" autolimits="true"/>
 <option timestep="0.005" iterations="10" ls_iterations="10" integrator="implicitfast" cone="pyramidal"/>
 <default>
@@ -46,65 +54,57 @@ def numbers(values: Collection[float] | Array) -> str:
 
 @dataclass
 class Plan:
-    """How a model is to be written.
+    """How a model is to be written; all indices are the source's."""
 
-    Attributes:
-        base: Index of the base's body, 0 where the trunk's shapes hang in the world itself.
-        held: Angle [rad] or way [m] of each joint that is held for good, by its index.
-        keep: Bodies without joints that stay bodies.
-        solid: Geoms that touch the ground.
-        rise: Height [m] of the new base frame above the file's.
-        upright: Whether the base frame is turned to stand as the file places it.
-    """
-
-    base: int
-    held: dict[int, float]
-    keep: set[int]
-    solid: set[int]
-    rise: float = 0.0
-    upright: bool = False
+    base: int  # the base's body, 0 where the trunk's shapes hang in the world itself
+    held: dict[int, float] = field(default_factory=dict)  # angle [rad] or way [m] of joints that are held for good
+    keep: set[int] = field(default_factory=set)  # bodies without joints that stay bodies
+    solid: set[int] = field(default_factory=set)  # geoms that touch the ground
+    rise: float = 0.0  # of the new base frame above the file's [m]
+    upright: bool = False  # whether the base frame is turned to stand as the file places it
 
 
 @dataclass
 class Plain:
-    """A plain MJCF under construction.
-
-    Attributes:
-        root: The <mujoco> element.
-        comments: What to remark above a named element, by its kind ('joint', 'body', 'geom') and name.
-        meshes: Name, vertices [n, 3] and faces [m, 3] of the meshes to write beside it, by their index in the source.
-        shapes: Name of the geom that each of the source's became, where it is the same shape.
-        owner: Name of the body that each of the source's became part of.
-    """
+    """A plain MJCF under construction: its <mujoco> element, and what to remark above an element of a kind and name."""
 
     root: Element
     comments: dict[tuple[str, str], str] = field(default_factory=dict)
+    # By index in the source: meshes to write beside it (name, vertices [n, 3], faces [m, 3]); the geom that a geom
+    # became, where it is the same shape; the body that a body became part of.
     meshes: dict[int, tuple[str, Array, Array]] = field(default_factory=dict)
     shapes: dict[int, str] = field(default_factory=dict)
     owner: dict[int, str] = field(default_factory=dict)
 
     def bare(self) -> str:
         """Return it as XML without the meshes to look at, which weigh and touch nothing, and take seconds to read."""
-        bare = ElementTree.fromstring(ElementTree.tostring(self.root))
+        bare = copy.deepcopy(self.root)
         for parent in list(bare.iter()):
             for child in [child for child in parent if child.get("mesh") or child.tag == "mesh"]:
                 parent.remove(child)
         return ElementTree.tostring(bare, encoding="unicode")
 
-    def compile(self) -> mujoco.MjModel:
-        """Compile it, meshes to look at left out."""
+    def compile(self, ground: bool = False) -> mujoco.MjModel:
+        """Compile it, meshes to look at left out, with a ground to stand on if asked."""
         try:
-            return mujoco.MjModel.from_xml_string(self.bare())
+            robot = mujoco.MjSpec.from_string(self.bare())
+            if ground:
+                add_ground(robot)
+            return robot.compile()
         except ValueError as error:
             raise DraftError(f"MuJoCo cannot compile the changed model: {error}") from error
+
+    def joints(self) -> dict[str, Element]:
+        """Return the elements of the hinges, by name."""
+        return {joint.get("name", ""): joint for joint in self.root.iter("joint")}
 
     def body(self, name: str) -> Element:
         """Return a body's element."""
         return next(element for element in self.root.iter("body") if element.get("name") == name)
 
-    def geoms(self) -> Iterator[tuple[Element, Element]]:
-        """Yield each body with each of its geoms."""
-        yield from [(body, geom) for body in self.root.iter("body") for geom in body.findall("geom")]
+    def geoms(self) -> list[tuple[Element, Element]]:
+        """Return each body with each of its geoms."""
+        return [(body, geom) for body in self.root.iter("body") for geom in body.findall("geom")]
 
     def add_geom(
         self, body: Element, solid: bool, kind: str, size: Array, pos: Array, quat: Array, **words: str
@@ -116,20 +116,15 @@ class Plain:
         if kind != "mesh":
             words["size"] = numbers(size)
         geom = Element("geom", words | {"pos": numbers(pos), "quat": numbers(quat)})
-        _insert(body, geom)
+        body.insert(next((i for i, other in enumerate(body) if other.tag == "body"), len(body)), geom)
         return name
 
-    def set_inertial(self, body: Element, mass: float, centre: Array, moments: Array, quat: Array) -> None:
+    def set_inertial(self, body: Element, mass: float, centre: Array, moments: Array, quat: Array = _STILL) -> None:
         """Replace a body's mass, centre [3] and principal moments [3], whose axes are turned by `quat` [4]."""
         for old in body.findall("inertial"):
             body.remove(old)
-        words = {
-            "pos": numbers(centre),
-            "quat": numbers(quat),
-            "mass": numbers([mass]),
-            "diaginertia": numbers(moments),
-        }
-        body.insert(0, Element("inertial", words))
+        values = {"pos": centre, "quat": quat, "mass": [mass], "diaginertia": moments}
+        body.insert(0, Element("inertial", {key: numbers(value) for key, value in values.items()}))
 
     def write_meshes(self, folder: Path) -> None:
         """Write the meshes as STL."""
@@ -144,40 +139,29 @@ class Plain:
         """Return the MJCF with its remarks."""
         self.root.set("model", name)
         if self.meshes:
-            self._compiler().set("meshdir", "meshes")
-        tree = ElementTree.fromstring(ElementTree.tostring(self.root))
+            next(self.root.iter("compiler")).set("meshdir", "meshes")
+        tree = copy.deepcopy(self.root)
         for parent in list(tree.iter()):
             for child in list(parent):
-                remark = self.comments.get((child.tag, child.get("name", "")))
-                if remark:
+                if remark := self.comments.get((child.tag, child.get("name", ""))):
                     comment = ElementTree.Comment(f" {remark.replace('--', '- -')} ")
                     parent.insert(list(parent).index(child), comment)
         ElementTree.indent(tree)
         return f"<!-- {header.replace('--', '- -')} -->\n{ElementTree.tostring(tree, encoding='unicode')}\n"
 
-    def _compiler(self) -> Element:
-        return next(self.root.iter("compiler"))
-
-
-def _insert(body: Element, child: Element) -> None:
-    place = next((i for i, other in enumerate(body) if other.tag == "body"), len(body))
-    body.insert(place, child)
-
 
 def placed(source: Source, held: Mapping[int, float], angles: Mapping[int, float] | None = None) -> mujoco.MjData:
     """Return a model's kinematics with its hinges at some angles, else 0, and its free joints as the file has them."""
-    model = source.model
-    data = mujoco.MjData(model)
+    model, data = source.model, mujoco.MjData(source.model)
     for joint in range(model.njnt):
-        if int(model.jnt_type[joint]) in (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE):
-            angle = held.get(joint, (angles or {}).get(joint, 0.0))
-            data.qpos[model.jnt_qposadr[joint]] = angle
+        if model.jnt_type[joint] in (HINGE, SLIDE):
+            data.qpos[model.jnt_qposadr[joint]] = held.get(joint, (angles or {}).get(joint, 0.0))
     mujoco.mj_kinematics(model, data)
     return data
 
 
-def base_frame(source: Source, plan: Plan, data: mujoco.MjData) -> tuple[Array, Array]:
-    """Return place [3] and axes [3, 3] of the new base frame in the world of the source's data."""
+def base_frame(source: Source, plan: Plan, data: mujoco.MjData) -> Frame:
+    """Return place and axes of the new base frame in the world of the source's data."""
     axes = np.eye(3)
     if plan.base:
         axes = data.xmat[plan.base].reshape(3, 3)
@@ -187,35 +171,44 @@ def base_frame(source: Source, plan: Plan, data: mujoco.MjData) -> tuple[Array, 
     return data.xpos[plan.base] + axes @ np.array([0.0, 0.0, plan.rise]), axes
 
 
+def draft_name(source: Source, plan: Plan, body: int) -> str:
+    """Return the name in the draft of a body of the source."""
+    return "trunk" if body == plan.base == 0 else source.bodies[body]
+
+
+def above(model: mujoco.MjModel, body: int) -> list[int]:
+    """Return the bodies that carry a body, up to the world."""
+    found = []
+    while body:
+        body = int(model.body_parentid[body])
+        found.append(body)
+    return found
+
+
 def moving_joints(source: Source, plan: Plan, body: int) -> list[int]:
     """Return the hinges of a body that are not held; the base has none but the free one."""
-    model = source.model
-    first = int(model.body_jntadr[body])
-    own = range(first, first + int(model.body_jntnum[body])) if body != plan.base else range(0)
-    return [i for i in own if i not in plan.held]
+    first, count = int(source.model.body_jntadr[body]), int(source.model.body_jntnum[body])
+    return [i for i in range(first, first + count) if body != plan.base and i not in plan.held]
 
 
 def build(source: Source, plan: Plan) -> Plain:
     """Write a compiled model as a plain MJCF, with the fixed bodies fused and a shape for each mesh that collides."""
     plain = Plain(ElementTree.fromstring(_SKELETON))
     model, data = source.model, placed(source, plan.held)
-    name = "trunk" if plan.base == 0 else source.bodies[plan.base]
     members, frames = _members(source, plan, data)
     elements: dict[int, Element] = {}
     for body, parts in members.items():
-        words = {"name": name if body == plan.base else source.bodies[body]}
+        words = {"name": draft_name(source, plan, body)}
         if body == plan.base:
-            parent: Element = next(plain.root.iter("worldbody"))
+            element = ElementTree.SubElement(next(plain.root.iter("worldbody")), "body", words)
+            ElementTree.SubElement(element, "freejoint", {"name": unique("root", source.joints)})
         else:
-            above = next(b for b in _above(model, body) if b in members or b == plan.base)
-            parent = elements[above]
-            place, axes = frames[above]
+            parent = next(b for b in above(model, body) if b in members)
+            place, axes = frames[parent]
             words["pos"] = numbers(axes.T @ (frames[body][0] - place))
             words["quat"] = numbers(quaternion(axes.T @ frames[body][1]))
-        element = ElementTree.SubElement(parent, "body", words)
-        if body == plan.base:
-            ElementTree.SubElement(element, "freejoint", {"name": unique("root", source.joints)})
-        elements[body] = _joints(plain, source, plan, body, element)
+            element = ElementTree.SubElement(elements[parent], "body", words)
+        elements[body] = _joints(source, plan, body, element)
         _inertial(plain, source, data, elements[body], parts, frames[body])
         for part in parts:
             plain.owner[part] = words["name"]
@@ -226,87 +219,70 @@ def build(source: Source, plan: Plan) -> Plain:
     return plain
 
 
-def _above(model: mujoco.MjModel, body: int) -> Iterator[int]:
-    while body:
-        body = int(model.body_parentid[body])
-        yield body
-
-
-def _members(source: Source, plan: Plan, data: mujoco.MjData) -> tuple[dict[int, list[int]], dict[int, tuple]]:
-    """Return the bodies that each body of the draft is made of, and its frame: place [3] and axes [3, 3]."""
+def _members(source: Source, plan: Plan, data: mujoco.MjData) -> tuple[dict[int, list[int]], dict[int, Frame]]:
+    """Return the bodies that each body of the draft is made of, and its frame."""
     model = source.model
-    members: dict[int, list[int]] = {plan.base: [plan.base]}
-    frames = {plan.base: base_frame(source, plan, data)}
+    members, frames = {plan.base: [plan.base]}, {plan.base: base_frame(source, plan, data)}
     for body in range(1, model.nbody):
-        above = list(_above(model, body))
-        if body == plan.base or plan.base not in above or (plan.base == 0 and not _carries(source, plan, body)):
+        over = above(model, body)
+        if body == plan.base or plan.base not in over or (plan.base == 0 and not _carries(source, plan, body)):
             continue
         if moving_joints(source, plan, body) or body in plan.keep:
             members[body] = [body]
             frames[body] = data.xpos[body].copy(), data.xmat[body].reshape(3, 3).copy()
         else:
-            members[next(b for b in above if b in members)].append(body)
+            members[next(b for b in over if b in members)].append(body)
     return members, frames
 
 
 def _carries(source: Source, plan: Plan, body: int) -> bool:
     """Whether a tree of the world is one of the robot's legs, where the trunk is the world itself."""
-    tree = np.flatnonzero(source.model.body_rootid == source.model.body_rootid[body])
-    free = source.model.jnt_type[np.isin(source.model.jnt_bodyid, tree)] == mujoco.mjtJoint.mjJNT_FREE
-    return not free.any() and any(moving_joints(source, plan, int(part)) for part in tree)
+    model = source.model
+    tree = np.flatnonzero(model.body_rootid == model.body_rootid[body])
+    free = (model.jnt_type[np.isin(model.jnt_bodyid, tree)] == FREE).any()
+    return not free and any(moving_joints(source, plan, int(part)) for part in tree)
 
 
-def _joints(plain: Plain, source: Source, plan: Plan, body: int, element: Element) -> Element:
+def _joints(source: Source, plan: Plan, body: int, element: Element) -> Element:
     """Give a body its hinges; Isaac Lab wants a body for each, so a body with several becomes a chain.
 
     Returns:
         The element of the body itself, the last of its chain.
     """
     model = source.model
-    hinges = moving_joints(source, plan, body)
-    for i, joint in enumerate(hinges):
-        if i < len(hinges) - 1:
-            own, taken = element.get("name", ""), [*source.bodies, *source.joints]
-            element.set("name", unique(f"{own}_{source.joints[joint]}", taken))
+    for i, joint in enumerate(hinges := moving_joints(source, plan, body)):
+        own, last = element.get("name", ""), i == len(hinges) - 1
+        if not last:
+            element.set("name", unique(f"{own}_{source.joints[joint]}", [*source.bodies, *source.joints]))
         words = {"name": source.joints[joint], "type": "hinge", "pos": numbers(model.jnt_pos[joint])}
         words["axis"] = numbers(model.jnt_axis[joint])
         if model.jnt_limited[joint]:
             words["range"] = numbers(model.jnt_range[joint])
         dof = model.jnt_dofadr[joint]
-        for key, value in (
-            ("armature", model.dof_armature[dof]),
-            ("damping", np.atleast_1d(model.dof_damping[dof])[0]),
-            ("frictionloss", model.dof_frictionloss[dof]),
-            ("stiffness", np.atleast_1d(model.jnt_stiffness[joint])[0]),
-        ):
-            if value > 0:
+        passive = {name: getattr(model, f"dof_{name}")[dof] for name in ("armature", "damping", "frictionloss")}
+        for key, values in (passive | {"stiffness": model.jnt_stiffness[joint]}).items():
+            if (value := np.atleast_1d(values)[0]) > 0:
                 words[key] = numbers([value])
         if "stiffness" in words:
             words["springref"] = numbers([model.qpos_spring[model.jnt_qposadr[joint]]])
         ElementTree.SubElement(element, "joint", words)
-        if i < len(hinges) - 1:
-            element = ElementTree.SubElement(element, "body", {"name": own})
+        element = element if last else ElementTree.SubElement(element, "body", {"name": own})
     return element
 
 
-def _inertial(plain: Plain, source: Source, data: mujoco.MjData, element: Element, parts: list[int], frame) -> None:
+def _inertial(
+    plain: Plain, source: Source, data: mujoco.MjData, element: Element, parts: list[int], frame: Frame
+) -> None:
     """Sum what a body is made of. A body of no mass gets none; the world, as a trunk, weighs what its shapes do."""
     model, (place, axes) = source.model, frame
     heavy = [part for part in parts if part and model.body_mass[part] >= MASSLESS]
     if not heavy:
         return
-    mass = float(model.body_mass[heavy].sum())
-    centre = model.body_mass[heavy] @ data.xipos[heavy] / mass
+    mass, centre, tensor = lumped(model, data, heavy, axes)
+    moments, quat = principal(tensor)
     if len(heavy) == 1:
-        turned = axes.T @ data.ximat[heavy[0]].reshape(3, 3)
-        plain.set_inertial(element, mass, axes.T @ (centre - place), model.body_inertia[heavy[0]], quaternion(turned))
-        return
-    tensor = np.zeros((3, 3))
-    for part in heavy:
-        own = axes.T @ data.ximat[part].reshape(3, 3)
-        tensor += own @ np.diag(model.body_inertia[part]) @ own.T
-        tensor += steiner(model.body_mass[part], axes.T @ (data.xipos[part] - centre))
-    plain.set_inertial(element, mass, axes.T @ (centre - place), *principal(tensor))
+        moments, quat = model.body_inertia[heavy[0]], quaternion(axes.T @ data.ximat[heavy[0]].reshape(3, 3))
+    plain.set_inertial(element, mass, axes.T @ (centre - place), moments, quat)
 
 
 def _weigh_trunk(plain: Plain) -> None:
@@ -321,35 +297,33 @@ def _weigh_trunk(plain: Plain) -> None:
         del geom.attrib["density"]
 
 
-def _share_masses(plain: Plain) -> None:
+def _share_masses(plain: Plain, share: float = 0.05) -> None:
     """Give the first links of a chain that was one body a share of its mass: no link may weigh nothing."""
     for body in plain.root.iter("body"):
-        child = body.find("body")
-        chained = body.find("joint") is not None and body.find("inertial") is None and child is not None
-        if not chained or child is None or child.get("pos"):
+        child, links = body.find("body"), [body]
+        if body.find("joint") is None or child is None or child.get("pos"):
             continue
-        links = [body]
         while links[-1].find("inertial") is None and (inner := links[-1].find("body")) is not None:
             links.append(inner)
         last = links[-1].find("inertial")
-        if last is None:
+        if last is None or len(links) == 1:
             continue
         mass, moments = float(last.get("mass", 0)), np.array(last.get("diaginertia", "0 0 0").split(), float)
-        share = 0.05
-        last.set("mass", numbers([mass * (1 - share * (len(links) - 1))]))
-        last.set("diaginertia", numbers(moments * (1 - share * (len(links) - 1))))
+        kept = 1 - share * (len(links) - 1)
+        last.attrib |= {"mass": numbers([mass * kept]), "diaginertia": numbers(moments * kept)}
+        words = {"mass": numbers([mass * share]), "diaginertia": numbers(moments * share)}
         for link in links[:-1]:
-            words = {"mass": numbers([mass * share]), "diaginertia": numbers(moments * share)}
             link.insert(0, Element("inertial", last.attrib | words))
 
 
-def _shapes(plain: Plain, source: Source, plan: Plan, data: mujoco.MjData, element: Element, part: int, frame) -> None:
+def _shapes(
+    plain: Plain, source: Source, plan: Plan, data: mujoco.MjData, element: Element, part: int, frame: Frame
+) -> None:
     model, (place, axes) = source.model, frame
     first = int(model.body_geomadr[part])
     for geom in range(first, first + int(model.body_geomnum[part])):
         kind, solid = mujoco.mjtGeom(int(model.geom_type[geom])), geom in plan.solid
-        turned = axes.T @ data.geom_xmat[geom].reshape(3, 3)
-        pos, quat = axes.T @ (data.geom_xpos[geom] - place), quaternion(turned)
+        pos, turned = axes.T @ (data.geom_xpos[geom] - place), axes.T @ data.geom_xmat[geom].reshape(3, 3)
         words = {"rgba": numbers(np.round(model.geom_rgba[geom], 3))}
         if solid and not np.array_equal(model.geom_friction[geom], (1.0, 0.005, 0.0001)):
             words["friction"] = numbers(model.geom_friction[geom])
@@ -357,13 +331,10 @@ def _shapes(plain: Plain, source: Source, plan: Plan, data: mujoco.MjData, eleme
             words["name"] = model.geom(geom).name
         if kind in _SHAPES:
             shape, count = _SHAPES[kind]
-            plain.shapes[geom] = plain.add_geom(
-                element, solid, shape, model.geom_size[geom, :count], pos, quat, **words
-            )
-        elif kind == mujoco.mjtGeom.mjGEOM_MESH and solid:
-            _fit(plain, model, element, geom, pos, quat, words)
+            size, quat = model.geom_size[geom, :count], quaternion(turned)
+            plain.shapes[geom] = plain.add_geom(element, solid, shape, size, pos, quat, **words)
         elif kind == mujoco.mjtGeom.mjGEOM_MESH:
-            _look(plain, model, element, geom, pos, quat, words)
+            (_fit if solid else _look)(plain, model, element, geom, pos, quaternion(turned), words)
 
 
 def _mesh(model: mujoco.MjModel, geom: int) -> tuple[str, Array, Array]:
@@ -379,9 +350,8 @@ def _fit(plain: Plain, model: mujoco.MjModel, element: Element, geom: int, pos: 
     low, high = vertices.min(axis=0), vertices.max(axis=0)
     kind, size, turn = _primitive((high - low) / 2)
     turned = rotation(quat)
-    made = plain.add_geom(
-        element, True, kind, size, pos + turned @ ((low + high) / 2), quaternion(turned @ rotation(turn)), **words
-    )
+    pos, quat = pos + turned @ ((low + high) / 2), quaternion(turned @ rotation(turn))
+    made = plain.add_geom(element, True, kind, size, pos, quat, **words)
     plain.comments["geom", made] = f"guess: fitted to the mesh {name}"
 
 
@@ -389,9 +359,9 @@ def _primitive(half: Array) -> tuple[str, Array, Array]:
     """Return a shape for a box of half sizes [3]: type, size and the turn of its frame."""
     least, middle, most = np.sort(half)
     if most < 1.3 * least:
-        return "sphere", np.array([most]), np.array([1.0, 0, 0, 0])
+        return "sphere", np.array([most]), _STILL
     if most < 2 * middle or middle > 1.6 * least:
-        return "box", np.maximum(half, 1e-3), np.array([1.0, 0, 0, 0])
+        return "box", np.maximum(half, 1e-3), _STILL
     radius, turn, axis = (least + middle) / 2, np.zeros(4), np.eye(3)[int(np.argmax(half))]
     mujoco.mju_quatZ2Vec(turn, axis)
     return "capsule", np.array([radius, max(most - radius, 1e-3)]), turn
@@ -409,3 +379,45 @@ def _look(plain: Plain, model: mujoco.MjModel, element: Element, geom: int, pos:
         words_of_mesh = {"name": name, "file": f"{name}.stl", "inertia": "shell"}
         ElementTree.SubElement(next(plain.root.iter("asset")), "mesh", words_of_mesh)
     plain.add_geom(element, False, "mesh", np.zeros(3), pos, quat, mesh=plain.meshes[index][0], **words)
+
+
+def check_kinematics(source: Source, plan: Plan, plain: Plain) -> None:
+    """Compare a draft with its source: it must be the same robot, at random joint angles.
+
+    Raises:
+        DraftError: If a body, a joint's axis, a shape or the centre of mass is more than 1e-6 (metres, or the sine of
+            an angle) from where the source has it.
+    """
+    model, rng = plain.compile(), np.random.default_rng(0)
+    data = mujoco.MjData(model)
+    joints = {source.joints.index(model.joint(i).name): i for i in np.flatnonzero(model.jnt_type == HINGE)}
+    same = [b for b, name in plain.owner.items() if b not in (0, plan.base) and source.bodies[b] == name]
+    bodies = {body: model.body(source.bodies[body]).id for body in same}
+    own = [body for body in plain.owner if body]
+    mass = source.model.body_mass[own]
+    for _ in range(_POSES):
+        angles = {joint: float(rng.uniform(-1, 1)) for joint in joints}
+        there = placed(source, plan.held, angles)
+        place, axes = base_frame(source, plan, there)
+        data.qpos[:7] = (0, 0, 0, 1, 0, 0, 0)
+        data.qpos[[model.jnt_qposadr[joint] for joint in joints.values()]] = list(angles.values())
+        mujoco.mj_kinematics(model, data)
+        mujoco.mj_comPos(model, data)
+        pairs = []
+        for b, i in bodies.items():
+            pairs.append(("place", source.bodies[b], data.xpos[i], there.xpos[b]))
+            pairs.append(("frame", source.bodies[b], data.xmat[i], there.xmat[b]))
+        for j, i in joints.items():
+            pairs.append(("place", source.joints[j], data.xanchor[i], there.xanchor[j]))
+            pairs.append(("axis", source.joints[j], data.xaxis[i], there.xaxis[j]))
+        for g, name in plain.shapes.items():
+            pairs.append(("place", name, data.geom(name).xpos, there.geom_xpos[g]))
+            pairs.append(("frame", name, data.geom(name).xmat, there.geom_xmat[g]))
+        if 0 not in plain.owner and mass.sum() > 0:
+            pairs.append(("place", "the centre of mass", data.subtree_com[0], mass @ there.xipos[own] / mass.sum()))
+        for kind, name, here, right in pairs:
+            turned = axes.T @ (right - place if kind == "place" else right.reshape(3, -1))
+            error = float(np.abs(turned.ravel() - here).max())
+            if not error <= _TOLERANCE:
+                off = f"the draft does not keep the {kind} of {name!r} (off by {error:.2g})"
+                raise DraftError(f"{source.path}: {off}: please report this file")

@@ -1,9 +1,8 @@
 """Reading a vendor's MJCF or URDF, whatever it leaves out, for a first robot spec."""
 
-# MuJoCo's bindings carry no types that pyright can read.
-# pyright: reportAttributeAccessIssue=false
 from __future__ import annotations
 
+import math
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable
@@ -13,7 +12,6 @@ from pathlib import Path
 import mujoco
 import numpy as np
 
-from legged_cts.robots.draft_urdf import prepare_urdf
 from legged_cts.robots.inertia import mend_tensor, tensor_of
 
 _MESHES = (".stl", ".obj", ".msh")
@@ -38,27 +36,16 @@ class Notes:
 
 @dataclass
 class Source:
-    """A robot file that MuJoCo has read.
-
-    Attributes:
-        path: The file.
-        model: The compiled model, nothing changed but inertias that no body can have.
-        bodies: Name of each body for the draft, by index: letters, digits and underscores only.
-        joints: Likewise of each joint.
-        velocity_limit: Speed limits [rad/s] by joint, which a URDF has and an MJCF has not.
-        mimics: Joints that a URDF couples to others, and the angle [rad] at which they belong to 0 of those.
-        pose: Angles [rad] by joint in the key frame that fits best, empty without one.
-        key: Name of that key frame, None without one.
-    """
+    """A robot file that MuJoCo has read."""
 
     path: Path
-    model: mujoco.MjModel
-    bodies: list[str]
+    model: mujoco.MjModel  # nothing changed but inertias that no body can have
+    bodies: list[str]  # name of each for the draft, by index: letters, digits and underscores only
     joints: list[str]
-    velocity_limit: dict[str, float]
-    mimics: dict[str, float]
-    pose: dict[str, float]
-    key: str | None
+    velocity_limit: dict[str, float]  # [rad/s] by joint, which a URDF has and an MJCF has not
+    mimics: dict[str, float]  # joints that a URDF couples to others, and their angle [rad] at 0 of those
+    pose: dict[str, float]  # angles [rad] by joint in the key frame that fits best, empty without one
+    key: str | None  # name of that key frame
 
 
 def read_source(path: Path, notes: Notes) -> Source:
@@ -70,11 +57,10 @@ def read_source(path: Path, notes: Notes) -> Source:
     if not path.is_file():
         raise DraftError(f"{path}: no such file")
     root = _parse(path)
-    velocity: dict[str, float] = {}
-    mimics: dict[str, float] = {}
+    limits: tuple[dict[str, float], dict[str, float]] = {}, {}
     try:
         if root.tag == "robot":
-            velocity, mimics = prepare_urdf(root, path, notes, _MESHES, DraftError)
+            limits = _prepare_urdf(root, path, notes)
             robot = mujoco.MjSpec.from_string(ElementTree.tostring(root, encoding="unicode"))
         elif root.tag == "mujoco":
             robot = _mjcf_spec(root, path, notes)
@@ -93,8 +79,7 @@ def read_source(path: Path, notes: Notes) -> Source:
     bodies, joints = _names(model, notes)
     key, pose = _pose(model, joints)
     rename = {model.joint(i).name: joints[i] for i in range(model.njnt)}
-    velocity = {rename[joint]: limit for joint, limit in velocity.items() if joint in rename}
-    mimics = {rename[joint]: angle for joint, angle in mimics.items() if joint in rename}
+    velocity, mimics = ({rename[joint]: x for joint, x in by.items() if joint in rename} for by in limits)
     return Source(path, model, bodies, joints, velocity, mimics, pose, key)
 
 
@@ -104,19 +89,15 @@ def unique(name: str, taken: Iterable[str]) -> str:
     # USD allows nothing else in the name of a body, and no digit at its front.
     name = re.sub(r"[^A-Za-z0-9_]", "_", name)
     name = f"n{name}" if re.match(r"\d|$", name) else name
-    candidate, number = name, 1
-    while candidate in taken:
-        number += 1
-        candidate = f"{name}_{number}"
-    return candidate
+    return next(free for free in (name, *(f"{name}_{i}" for i in range(2, len(taken) + 3))) if free not in taken)
 
 
 def listed(names: Iterable[str], most: int = 4) -> str:
     """Return some names in a row, and how many are left out."""
     names = list(names)
-    return (
-        ", ".join(names) if len(names) <= most else f"{', '.join(names[: most - 1])} and {len(names) - most + 1} others"
-    )
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} others"
 
 
 def _parse(path: Path) -> ElementTree.Element:
@@ -124,33 +105,30 @@ def _parse(path: Path) -> ElementTree.Element:
     if content.startswith(_LFS):
         raise DraftError(f"{path}: a Git LFS pointer, not the file itself: run `git lfs pull` in its repository")
     text = content.decode("utf-8", "replace")
+    name = path.name if path.suffix == ".urdf" else path.stem.removesuffix(".urdf") + ".urdf"
+    target = f"{'expanded_' * (name == path.name)}{name}"
+    xacro = DraftError(f"{path}: a xacro, not a URDF: expand it first: `xacro {path.name} > {target}`")
     try:
         root = ElementTree.fromstring(content)
     except ElementTree.ParseError as error:
         if "xacro:" in text:
-            raise _xacro(path) from error
+            raise xacro from error
         raise DraftError(f"{path}: not XML: {error}") from error
-    declared = path.suffix == ".xacro" and "xacro" in text
     elements = list(root.iter())
+    declared = path.suffix == ".xacro" and "xacro" in text
     macros = any("xacro" in str(element.tag) for element in elements)
-    formulas = root.tag == "robot" and any(
-        "${" in value or "$(" in value for e in elements for value in e.attrib.values()
-    )
-    if declared or macros or formulas:
-        raise _xacro(path)
+    values = [value for element in elements for value in element.attrib.values()] if root.tag == "robot" else []
+    if declared or macros or any("${" in value or "$(" in value for value in values):
+        raise xacro
     return root
 
 
-def _xacro(path: Path) -> DraftError:
-    name = path.name if path.suffix == ".urdf" else path.stem.removesuffix(".urdf") + ".urdf"
-    return DraftError(
-        f"{path}: a xacro, not a URDF: expand it first: `xacro {path.name} > {'expanded_' * (name == path.name)}{name}`"
-    )
+# What an MJCF needs.
 
 
 def _mjcf_spec(root: ElementTree.Element, path: Path, notes: Notes) -> mujoco.MjSpec:
     """Read an MJCF, whatever its file's name ends in; plugins are left out, since MuJoCo would want their libraries."""
-    plugins = [(parent, child) for parent in root.iter() for child in parent if child.tag in ("extension", "plugin")]
+    plugins = any(child.tag in ("extension", "plugin") for child in root.iter())
     if path.suffix == ".xml" and not plugins:
         robot = mujoco.MjSpec.from_file(str(path))
     else:
@@ -180,6 +158,98 @@ def _include(root: ElementTree.Element, folder: Path, depth: int = 0) -> None:
             parent[i : i + 1] = list(inner)
 
 
+# What a URDF needs: MuJoCo's reader knows neither packages nor floating joints.
+
+
+def _prepare_urdf(root: ElementTree.Element, path: Path, notes: Notes) -> tuple[dict[str, float], dict[str, float]]:
+    """Set how MuJoCo reads a URDF and find its meshes; returns `Source.velocity_limit` and `Source.mimics`."""
+    compiler = root
+    for tag in ("mujoco", "compiler"):
+        found = compiler.find(tag)
+        compiler = ElementTree.SubElement(compiler, tag) if found is None else found
+    # Fixed links are fused later, but for the feet; visual shapes are kept to look at.
+    compiler.attrib.update(fusestatic="false", discardvisual="false", strippath="false")
+    compiler.attrib.pop("meshdir", None)
+    _free_the_root(root, path, notes)
+    _find_meshes(root, path, notes)
+    velocity, mimics = {}, {}
+    for joint in root.findall("joint"):
+        name, limit, mimic = joint.get("name", ""), joint.find("limit"), joint.find("mimic")
+        where = f"{path}: joint {name!r}"
+        if limit is not None:
+            speed = _number(limit.get("velocity", "0"), f"{where}: limit velocity")
+            if 0 < speed < math.inf:
+                velocity[name] = speed
+            for key in ("lower", "upper", "effort"):
+                _number(limit.get(key, "0"), f"{where}: limit {key}")
+        if mimic is not None:
+            mimics[name] = _number(mimic.get("offset", "0"), f"{where}: mimic offset")
+    return velocity, mimics
+
+
+def _number(text: str, where: str) -> float:
+    try:
+        if not math.isnan(value := float(text)):
+            return value
+    except ValueError:
+        pass
+    raise DraftError(f"{where}: {text!r} is not a number")
+
+
+def _free_the_root(root: ElementTree.Element, path: Path, notes: Notes) -> None:
+    """Drop the link that a floating base hangs in: the trunk is the root then, and gets its free joint later."""
+    for joint in [joint for joint in root.findall("joint") if joint.get("type") in ("floating", "planar")]:
+        parent, name, kind = joint.find("parent"), joint.get("name", ""), joint.get("type")
+        above = None if parent is None else parent.get("link")
+        others = [end for other in root.findall("joint") if other is not joint for end in other]
+        if above in [end.get("link") for end in others if end.tag in ("parent", "child")]:
+            mend = "only the base may float; delete that joint and what it moves, or make it fixed"
+            raise DraftError(f"{path}: joint {name!r} is {kind} and {above!r} has other joints: {mend}")
+        root.remove(joint)
+        for link in [link for link in root.findall("link") if link.get("name") == above]:
+            root.remove(link)
+        notes.changed.append(f"link {above!r} and the {kind} joint {name!r} are left out: the base is free")
+
+
+def _find_meshes(root: ElementTree.Element, path: Path, notes: Notes) -> None:
+    for kind, told in ("visual", notes.changed), ("collision", notes.warnings):
+        left_out = []
+        for link, shape in [(part, shape) for part in root.iter("link") for shape in part.findall(kind)]:
+            # A material may name a texture; shapes are drawn in their colours.
+            for material in shape.findall("material"):
+                for texture in material.findall("texture"):
+                    material.remove(texture)
+            for mesh in shape.findall("geometry/mesh"):
+                if file := _mesh(mesh.get("filename", ""), path.parent):
+                    mesh.set("filename", str(file))
+                else:
+                    link.remove(shape)
+                    left_out.append(mesh.get("filename", ""))
+        if left_out:
+            files = f"not {', '.join(_MESHES)}: {', '.join(left_out)}"
+            told.append(f"{kind} meshes are left out, which are not there or {files}")
+
+
+def _mesh(filename: str, folder: Path) -> Path | None:
+    """Find a mesh of a URDF; a `package://` path is looked for in the folders above the URDF."""
+    relative = re.sub(r"^(package|file|model)://", "", filename)
+    package, _, inside = relative.partition("/")
+    candidates = [folder / relative, Path(relative)]
+    for above in (folder, *folder.resolve().parents):
+        candidates += [above / relative, above / inside]
+        if above.name == package:
+            break
+    # A twin that MuJoCo reads is as good as the .dae itself.
+    for candidate in candidates:
+        for twin in (candidate, *(candidate.with_suffix(suffix) for suffix in _MESHES)):
+            if twin.suffix.lower() in _MESHES and twin.name and twin.is_file():
+                return twin.resolve()
+    return None
+
+
+# What both need.
+
+
 def _keep_colours(robot: mujoco.MjSpec) -> None:
     """Give shapes the colours of their materials, and drop materials and textures: an image may lie anywhere."""
     colours = {material.name: np.array(material.rgba) for material in robot.materials}
@@ -198,9 +268,7 @@ def _use_meshes(robot: mujoco.MjSpec, path: Path, notes: Notes) -> None:
     """Check that each mesh is there; one that is only looked at may be missing."""
     folder = Path(robot.modelfiledir or path.parent)
     missing, pointers = [], []
-    for mesh in list(robot.meshes):
-        if not mesh.file:
-            continue
+    for mesh in [mesh for mesh in robot.meshes if mesh.file]:
         mesh.name = mesh.name or Path(mesh.file).stem
         candidates = [folder / robot.compiler.meshdir / mesh.file, folder / mesh.file, Path(mesh.file)]
         found = next((candidate for candidate in candidates if candidate.is_file()), None)
@@ -212,9 +280,8 @@ def _use_meshes(robot: mujoco.MjSpec, path: Path, notes: Notes) -> None:
         users = [geom for geom in robot.geoms if geom.meshname == mesh.name]
         needed = [g for g in users if g.contype or g.conaffinity or not g.parent.explicitinertial]
         if needed and mesh.name in pointers:
-            raise DraftError(
-                f"{path}: mesh {mesh.name!r} is a Git LFS pointer, not a mesh: run `git lfs pull` for {found}"
-            )
+            what = "is a Git LFS pointer, not a mesh"
+            raise DraftError(f"{path}: mesh {mesh.name!r} {what}: run `git lfs pull` for {found}")
         if needed or not users:
             raise DraftError(f"{path}: mesh {mesh.name!r}: no file {str(candidates[0])!r}")
         missing.append(mesh.name)
@@ -227,12 +294,10 @@ def _use_meshes(robot: mujoco.MjSpec, path: Path, notes: Notes) -> None:
 
 def _mend_inertias(robot: mujoco.MjSpec, path: Path, notes: Notes) -> None:
     """Replace inertias that no body can have by the nearest possible ones, since one would stop the whole robot."""
-    for body in robot.bodies:
-        if body.name == "world" or not body.explicitinertial:
-            continue
+    for body in [body for body in robot.bodies if body.name != "world" and body.explicitinertial]:
         name = body.name or "a nameless one"
-        figures = (body.mass, *body.ipos, *(body.inertia if np.isnan(body.fullinertia[0]) else body.fullinertia))
-        if not np.isfinite(figures).all():
+        diagonal = np.isnan(body.fullinertia[0])
+        if not np.isfinite((body.mass, *body.ipos, *(body.inertia if diagonal else body.fullinertia))).all():
             raise DraftError(f"{path}: body {name!r}: mass or inertia is not a finite number")
         if body.mass < 0:
             raise DraftError(f"{path}: body {name!r}: mass {body.mass:g} kg is negative")
@@ -240,12 +305,11 @@ def _mend_inertias(robot: mujoco.MjSpec, path: Path, notes: Notes) -> None:
             body.explicitinertial, body.mass, body.fullinertia = False, 0.0, np.full(6, np.nan)
             body.inertia = (0, 0, 0)
             continue
-        tensor = tensor_of(body)
-        mended, kind = mend_tensor(tensor, body.mass)
+        mended, kind = mend_tensor(tensor_of(body), body.mass)
         if kind is None:
             continue
         notes.warnings.append(f"inertia of {name!r} is impossible ({kind}): the nearest possible one is written")
-        if np.isnan(body.fullinertia[0]):
+        if diagonal:
             body.inertia = np.diag(mended)
         else:
             body.fullinertia = mended[[0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2]]
@@ -304,6 +368,5 @@ def _pose(model: mujoco.MjModel, joints: list[str]) -> tuple[str | None, dict[st
     if not names:
         return None, {}
     key = next((names.index(name) for name in _POSES if name in names), 0)
-    hinges = [i for i in range(model.njnt) if model.jnt_type[i] == mujoco.mjtJoint.mjJNT_HINGE]
-    pose = {joints[i]: float(model.key_qpos[key, model.jnt_qposadr[i]]) for i in hinges}
-    return names[key] or f"number {key}", pose
+    hinges = np.flatnonzero(model.jnt_type == mujoco.mjtJoint.mjJNT_HINGE)
+    return names[key] or f"number {key}", {joints[i]: float(model.key_qpos[key, model.jnt_qposadr[i]]) for i in hinges}

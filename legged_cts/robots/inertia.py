@@ -1,8 +1,8 @@
 """Tensors of inertia: summed, turned, and mended where no body can have them."""
 
-# MuJoCo's bindings carry no types that pyright can read.
-# pyright: reportAttributeAccessIssue=false
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import mujoco
 import numpy as np
@@ -27,6 +27,20 @@ def quaternion(matrix: Array) -> Array:
 def steiner(mass: float, offset: Array) -> Array:
     """Return the inertia [3, 3] of a point mass about a point that is `offset` [3] away."""
     return mass * (offset @ offset * np.eye(3) - np.outer(offset, offset))
+
+
+def lumped(
+    model: mujoco.MjModel, data: mujoco.MjData, parts: Sequence[int] | Array, axes: Array | None = None
+) -> tuple[float, Array, Array]:
+    """Return mass, centre [3] and inertia about it [3, 3] of some bodies as one, the inertia in given axes [3, 3]."""
+    mass = float(model.body_mass[parts].sum())
+    centre = model.body_mass[parts] @ data.xipos[parts] / mass
+    turn, tensor = np.eye(3) if axes is None else axes.T, np.zeros((3, 3))
+    for part in parts:
+        own = turn @ data.ximat[part].reshape(3, 3)
+        tensor += own @ np.diag(model.body_inertia[part]) @ own.T
+        tensor += steiner(model.body_mass[part], turn @ (data.xipos[part] - centre))
+    return mass, centre, tensor
 
 
 def principal(tensor: Array) -> tuple[Array, Array]:
@@ -54,12 +68,10 @@ def mend_tensor(tensor: Array, mass: float) -> tuple[Array, str | None]:
         mass: [kg]; a moment of zero becomes that of a ball of this mass and 1 mm.
     """
     moments, axes = np.linalg.eigh(tensor)
-    least = 1e-6 * mass
     if moments[0] > 0 and moments[0] + moments[1] >= moments[2]:
         return tensor, None
     kind = "a moment is not positive" if moments[0] <= 0 else "A + B < C"
-    moments = np.maximum(moments, least)
+    moments = np.maximum(moments, 1e-6 * mass)
     # The least change of the three that makes the two small ones add up to the large one.
     gap = max(moments[2] - moments[0] - moments[1], 0.0) / 3 * (1 + 1e-6)
-    moments = moments + np.array([gap, gap, -gap])
-    return axes @ np.diag(moments) @ axes.T, kind
+    return axes @ np.diag(moments + np.array([gap, gap, -gap])) @ axes.T, kind

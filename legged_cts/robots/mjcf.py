@@ -1,7 +1,5 @@
 """The MuJoCo model of a robot: its MJCF, with the joints that the spec locks held for good."""
 
-# MuJoCo's bindings carry no types that pyright can read.
-# pyright: reportAttributeAccessIssue=false
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -16,12 +14,7 @@ if TYPE_CHECKING:
 
 
 def robot_mjspec(spec: RobotSpec) -> mujoco.MjSpec:
-    """Read a robot's MJCF for editing, with its locked joints fused.
-
-    Returns:
-        A new MjSpec. The body of a locked joint stands at the locked angle and has no joint; bodies, masses and shapes
-        are those of the MJCF.
-    """
+    """Read a robot's MJCF for editing; the body of a locked joint stands at the locked angle and has no joint."""
     return fused_mjspec(spec.mjcf, spec.locked)
 
 
@@ -35,26 +28,16 @@ def body_mass(spec: RobotSpec, body: str) -> float:
     return float(robot_model(spec).body(body).mass[0])
 
 
-def nominal_state(spec: RobotSpec) -> tuple[mujoco.MjModel, mujoco.MjData]:
-    """Put a robot in its nominal pose, the base level at the origin.
-
-    Returns:
-        The model, and its data with the kinematics of the pose.
-    """
-    model = robot_model(spec)
-    data = mujoco.MjData(model)
-    for joint, angle in zip(spec.joints, spec.nominal_pose, strict=True):
-        data.qpos[model.joint(joint).qposadr[0]] = angle
-    root = model.jnt_qposadr[model.body_jntadr[model.body(spec.base).id]]
-    data.qpos[root : root + 7] = (0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
-    mujoco.mj_kinematics(model, data)
-    return model, data
-
-
-def sideways_joints(spec: RobotSpec) -> tuple[str, ...]:
-    """Return the joints that move a leg sideways or turn it: those whose axis is not lateral in the nominal pose."""
-    model, data = nominal_state(spec)
-    return tuple(joint for joint in spec.joints if abs(data.xaxis[model.joint(joint).id, 1]) < 0.5)
+def robot_scene(spec: RobotSpec, timestep: float, prefix: str = "") -> mujoco.MjSpec:
+    """Return `robot_mjspec` with the options of training, its tick [s], and PD controllers `prefix` + joint."""
+    robot = robot_mjspec(spec)
+    robot.option.timestep = timestep
+    robot.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    robot.option.cone = mujoco.mjtCone.mjCONE_PYRAMIDAL
+    # Training may cut the solver short for speed; this is the reference.
+    robot.option.iterations, robot.option.ls_iterations = 100, 50
+    _add_motors(robot, spec, prefix)
+    return robot
 
 
 def add_geom(body: mujoco.MjsBody, **words: object) -> mujoco.MjsGeom:
@@ -66,7 +49,7 @@ def add_geom(body: mujoco.MjsBody, **words: object) -> mujoco.MjsGeom:
     return geom
 
 
-def add_motors(robot: mujoco.MjSpec, spec: RobotSpec, prefix: str = "") -> None:
+def _add_motors(robot: mujoco.MjSpec, spec: RobotSpec, prefix: str) -> None:
     """Add the PD controller of each joint, named after it and in the spec's order; its control is the target [rad]."""
     gains = zip(spec.joints, spec.stiffness, spec.damping, spec.effort_limit, strict=True)
     for joint, kp, kd, limit in gains:
@@ -98,38 +81,10 @@ _OF_MOTORS = (
 )
 
 
-def support(model: mujoco.MjModel, geom: int, direction: np.ndarray) -> float:
-    """Return how far [m] a shape reaches from its centre in a direction [3] of its own frame."""
-    size, kind, geoms = model.geom_size[geom], model.geom_type[geom], mujoco.mjtGeom
-    if kind == geoms.mjGEOM_SPHERE:
-        return float(size[0])
-    if kind == geoms.mjGEOM_CAPSULE:
-        return float(size[0] + size[1] * abs(direction[2]))
-    if kind == geoms.mjGEOM_CYLINDER:
-        return float(size[0] * np.hypot(direction[0], direction[1]) + size[1] * abs(direction[2]))
-    if kind == geoms.mjGEOM_ELLIPSOID:
-        return float(np.linalg.norm(size * direction))
-    if kind == geoms.mjGEOM_MESH:
-        mesh = model.geom_dataid[geom]
-        first = model.mesh_vertadr[mesh]
-        vertices = model.mesh_vert[first : first + model.mesh_vertnum[mesh]]
-        return float((vertices @ direction).max())
-    # A box, and the box around anything else.
-    half = size if kind == geoms.mjGEOM_BOX else model.geom_aabb[geom, 3:]
-    return float(half @ np.abs(direction))
-
-
 def fused_mjspec(mjcf: Path, locked: Mapping[str, float]) -> mujoco.MjSpec:
-    """Read an MJCF and fuse joints.
+    """Read an MJCF and fuse hinges at an angle [rad], each the only joint of its body, else it is a `ValueError`.
 
     Actuators of a fused joint go with it, and so do all key frames, whose coordinates no longer fit.
-
-    Args:
-        mjcf: Path of the file.
-        locked: Angle [rad] of each hinge to fuse. Each must be the only joint of its body.
-
-    Raises:
-        ValueError: If MuJoCo cannot read the file, or a joint is not the only one of its body.
     """
     robot = mujoco.MjSpec.from_file(str(mjcf))
     if not locked:
@@ -149,9 +104,8 @@ def _fuse(robot: mujoco.MjSpec, model: mujoco.MjModel, name: str, angle: float) 
     if len(body.joints) > 1:
         raise ValueError(f"{name!r} shares {body.name!r} with another joint; give each a body of its own to lock it")
     if body.alt.type != mujoco.mjtOrientation.mjORIENTATION_QUAT:
-        body.quat = robot.resolve_orientation(
-            degree=body.compiler.degree, sequence=body.compiler.eulerseq, orientation=body.alt
-        )
+        degree, sequence = body.compiler.degree, body.compiler.eulerseq
+        body.quat = robot.resolve_orientation(degree=degree, sequence=sequence, orientation=body.alt)
         body.alt.type = mujoco.mjtOrientation.mjORIENTATION_QUAT
     quat, turn, turned, offset = np.array(body.quat), np.zeros(4), np.zeros(4), np.zeros(3)
     mujoco.mju_normalize4(quat)
@@ -162,8 +116,7 @@ def _fuse(robot: mujoco.MjSpec, model: mujoco.MjModel, name: str, angle: float) 
     mujoco.mju_rotVecQuat(offset, compiled.pos - offset, quat)
     mujoco.mju_mulQuat(turned, quat, turn)
     body.pos, body.quat = body.pos + offset, turned
-    for actuator in list(robot.actuators):
-        joint_driven = actuator.trntype in (mujoco.mjtTrn.mjTRN_JOINT, mujoco.mjtTrn.mjTRN_JOINTINPARENT)
-        if joint_driven and actuator.target == name:
-            robot.delete(actuator)
+    drives = (mujoco.mjtTrn.mjTRN_JOINT, mujoco.mjtTrn.mjTRN_JOINTINPARENT)
+    for actuator in [a for a in robot.actuators if a.trntype in drives and a.target == name]:
+        robot.delete(actuator)
     robot.delete(joint)

@@ -1,7 +1,5 @@
 """An MJCF of a stranger, looked at before MuJoCo compiles it: the files it reads, its size, its numbers."""
 
-# MuJoCo's bindings carry no types that pyright can read.
-# pyright: reportAttributeAccessIssue=false
 from __future__ import annotations
 
 import math
@@ -33,7 +31,6 @@ MODEL_ARRAYS = (
     "dof_frictionloss", "jnt_range", "jnt_axis", "jnt_pos", "jnt_stiffness", "jnt_actfrcrange", "geom_pos", "geom_size",
     "geom_friction", "geom_margin", "geom_gap", "geom_solref", "geom_solimp", "mesh_vert", "hfield_data", "qpos0",
 )  # fmt: skip
-
 MODEL_NOT_NEGATIVE = ("body_mass", "body_inertia", "dof_armature", "dof_damping", "dof_frictionloss")
 
 
@@ -60,25 +57,18 @@ def check_mjcf(path: Path) -> None:
         folders = [path.parent, file.parent, *_folders(tree, path.parent)]
         for element in tree.iter():
             _check_element(element)
-            for key, name in element.attrib.items():
-                if key.startswith("file") and name:
-                    found = list(_files(root, folders, name, element.tag))
-                    todo += found if element.tag in ("include", "model") else []
+            for name in [name for key, name in element.attrib.items() if key.startswith("file") and name]:
+                found = list(_files(root, folders, name, element.tag))
+                todo += found if element.tag in ("include", "model") else []
 
 
 def check_model(model: mujoco.MjModel) -> None:
-    """Check the numbers of a compiled model.
-
-    Raises:
-        ValueError: Naming the first that is not finite, or negative where it may not be.
-    """
+    """Refuse a compiled model with a number that is not finite, or negative where it may not be, by a `ValueError`."""
     for name in MODEL_ARRAYS:
         values = getattr(model, name)
         if not np.all(np.abs(values) <= LARGEST):  # a NaN is not
             raise ValueError(f"{name}: holds a number that is not finite or above {LARGEST:g}")
-        if name in ("body_mass", "body_inertia", "dof_armature", "dof_damping", "dof_frictionloss") and np.any(
-            values < 0
-        ):
+        if name in MODEL_NOT_NEGATIVE and np.any(values < 0):
             raise ValueError(f"{name}: holds a negative number")
     if not 1e-5 <= model.opt.timestep <= 0.1:
         raise ValueError(f"timestep: must lie in [1e-05, 0.1] s, got {model.opt.timestep}")
@@ -99,8 +89,7 @@ def _parse(file: Path) -> ElementTree.Element:
 
 def _size(tree: ElementTree.Element) -> int:
     """Number of elements, those of a repeated part as often as it is repeated."""
-    total = 0
-    todo = [(tree, 1, 0)]
+    total, todo = 0, [(tree, 1, 0)]
     while todo:
         element, times, depth = todo.pop()
         if depth > 200:
@@ -153,20 +142,18 @@ def _check_element(element: ElementTree.Element) -> None:
             value = _number(element, key, token)
             if value < 0 and key in NOT_NEGATIVE:
                 raise ValueError(f"{_label(element)} {key}: must not be negative, got {token}")
-            if abs(value) > BOUNDS.get(key, LARGEST) or (element.tag == "size" and abs(value) > 1e6):
-                raise ValueError(
-                    f"{_label(element)} {key}: must be at most {BOUNDS.get(key, LARGEST):g}, got {token[:40]}"
-                )
+            most = BOUNDS.get(key, LARGEST)
+            if abs(value) > most or (element.tag == "size" and abs(value) > 1e6):
+                raise ValueError(f"{_label(element)} {key}: must be at most {most:g}, got {token[:40]}")
 
 
 def _number(element: ElementTree.Element, key: str, token: str) -> float:
     try:
-        value = float(token)
+        if math.isfinite(value := float(token)):
+            return value
     except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise ValueError(f"{_label(element)} {key}: must be a finite number, got {show(token)}")
-    return value
+        pass
+    raise ValueError(f"{_label(element)} {key}: must be a finite number, got {show(token)}")
 
 
 def _label(element: ElementTree.Element) -> str:

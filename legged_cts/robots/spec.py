@@ -1,7 +1,5 @@
 """The robot spec: what an MJCF cannot say about a robot, checked against its MJCF."""
 
-# MuJoCo's bindings carry no types that pyright can read.
-# pyright: reportAttributeAccessIssue=false
 from __future__ import annotations
 
 import hashlib
@@ -22,48 +20,31 @@ from legged_cts.robots.mjcf_check import check_mjcf, check_model
 from legged_cts.trust.plain import check_identifier, one_line, read_bounded
 from legged_cts.trust.yaml_file import MAX_BYTES, parse_yaml
 
-__all__ = ["ActuatorSpec", "RobotSpec", "RobotSpecError", "assets_dir", "load_robot"]
+__all__ = ["MORPHOLOGIES", "ActuatorSpec", "RobotSpec", "RobotSpecError", "assets_dir", "load_robot"]
 
 _FIELDS = (
-    "name",
-    "mjcf",
-    "morphology",
-    "base",
-    "feet",
-    "penalized_contacts",
-    "joints",
-    "nominal_pose",
-    "nominal_height",
-    "actuators",
-    "action_scale",
-    "mirror",
-)
-_OPTIONAL = ("locked",)
+    "name mjcf morphology base feet penalized_contacts joints nominal_pose nominal_height actuators action_scale mirror"
+).split()
 # A group of actuators gives its gains, or what they are derived from.
 _GAINS = ("stiffness", "damping")
 _DERIVED = ("natural_frequency", "damping_ratio")
 # A gait: on four or more legs, on two point feet (it cannot stand still), on two flat feet.
-_MORPHOLOGIES = ("quadruped", "point_foot_biped", "humanoid")
+MORPHOLOGIES = ("quadruped", "point_foot_biped", "humanoid")
 
 
 @dataclass(frozen=True)
 class ActuatorSpec:
     """A group of equal actuators.
 
-    Attributes:
-        name: Name of the group.
-        joints: Joints it drives, in the order of the robot's joints.
-        stiffness: Proportional gain [N m/rad].
-        damping: Derivative gain [N m s/rad]. A spec may give a natural frequency f [Hz] and a damping ratio z instead:
-            with the armature I, the stiffness is then I (2 pi f)^2 and the damping 2 z I (2 pi f).
-        velocity_limit: No-load speed [rad/s].
+    A spec may give a natural frequency f [Hz] and a damping ratio z instead of gains: with the armature I, the
+    stiffness is then I (2 pi f)^2 and the damping 2 z I (2 pi f).
     """
 
     name: str
-    joints: tuple[str, ...]
-    stiffness: float
-    damping: float
-    velocity_limit: float
+    joints: tuple[str, ...]  # that it drives, in the order of the robot's joints
+    stiffness: float  # [N m/rad]
+    damping: float  # [N m s/rad]
+    velocity_limit: float  # no-load speed [rad/s]
 
 
 @dataclass(frozen=True)
@@ -103,13 +84,9 @@ class RobotSpec:
 
 
 def assets_dir() -> Path:
-    """Find the folder that holds `robots/` and `policies/`.
+    """Return the folder of `robots/` and `policies/`, inside an installed wheel or beside the package in a clone.
 
-    Returns:
-        `LEGGED_CTS_ASSETS` if set, else `assets` inside the package as in an installed wheel or beside it in a clone.
-
-    Raises:
-        FileNotFoundError: If there is no such folder.
+    `LEGGED_CTS_ASSETS` names another one. Raises a FileNotFoundError if there is no such folder.
     """
     override = os.environ.get("LEGGED_CTS_ASSETS")
     folder = Path(override) if override else beside("assets")
@@ -145,12 +122,8 @@ def load_robot(name_or_path: str | Path) -> RobotSpec:
 
 def _spec_path(name_or_path: str | Path) -> Path:
     name = str(name_or_path)
-    separators = [separator for separator in (os.sep, os.altsep) if separator]
-    if (
-        isinstance(name_or_path, Path)
-        or any(separator in name for separator in separators)
-        or name.endswith((".yaml", ".yml"))
-    ):
+    separated = any(separator in name for separator in (os.sep, os.altsep) if separator)
+    if separated or isinstance(name_or_path, Path) or name.endswith((".yaml", ".yml")):
         path = Path(name_or_path).expanduser()
         return path / "robot.yaml" if path.is_dir() else path
     robots = assets_dir() / "robots"
@@ -170,12 +143,12 @@ class _Parser(Fields):
 
     def parse(self) -> RobotSpec:
         content = self.content
-        self.fields("", content, _FIELDS, _OPTIONAL)
+        self.fields("", content, _FIELDS, "locked")
         try:
             name = check_identifier("name", content["name"])
         except ValueError as error:
             self.fail("", str(error))
-        morphology = self.member("morphology", content["morphology"], _MORPHOLOGIES)
+        morphology = self.member("morphology", content["morphology"], MORPHOLOGIES)
         mjcf, model = self.model()
         bodies = [model.body(i).name for i in range(1, model.nbody)]
         base = self.base(model, bodies)
@@ -183,15 +156,14 @@ class _Parser(Fields):
         self.colliding(model, feet)
         penalized = self.members("penalized_contacts", content["penalized_contacts"], bodies, empty=True)
         for body in penalized:
-            if body in feet:
-                self.fail("penalized_contacts", f"{body!r} is a foot, which must touch the ground")
+            self.need(body not in feet, "penalized_contacts", f"{body!r} is a foot, which must touch the ground")
         locked = self.locked(model, mjcf)
         joints = self.joints(model, locked)
         lower, upper, effort, armature = self.limits(model, joints)
         pose = self.pose(joints, lower, upper)
         actuators = self.actuators(joints, armature)
         swap, sign = self.mirror(pose, locked)
-        by_joint = {joint: actuator for actuator in actuators for joint in actuator.joints}
+        driver = {joint: actuator for actuator in actuators for joint in actuator.joints}
         return RobotSpec(
             name=name,
             mjcf=mjcf,
@@ -200,10 +172,10 @@ class _Parser(Fields):
             feet=feet,
             penalized_contacts=penalized,
             joints=joints,
-            nominal_pose=tuple(pose[joint] for joint in joints),
-            stiffness=tuple(by_joint[joint].stiffness for joint in joints),
-            damping=tuple(by_joint[joint].damping for joint in joints),
-            velocity_limit=tuple(by_joint[joint].velocity_limit for joint in joints),
+            nominal_pose=tuple(pose.values()),
+            stiffness=tuple(driver[joint].stiffness for joint in joints),
+            damping=tuple(driver[joint].damping for joint in joints),
+            velocity_limit=tuple(driver[joint].velocity_limit for joint in joints),
             effort_limit=effort,
             armature=armature,
             joint_lower=lower,
@@ -223,7 +195,8 @@ class _Parser(Fields):
     def model(self) -> tuple[Path, mujoco.MjModel]:
         mjcf = (self.path.parent / self.string("mjcf", self.content["mjcf"])).resolve()
         if not mjcf.is_file():
-            self.fail("mjcf", f"no file {str(mjcf)!r}{suggest(mjcf.name, self.siblings())}")
+            siblings = sorted(path.name for path in self.path.parent.glob("*.xml"))
+            self.fail("mjcf", f"no file {str(mjcf)!r}{suggest(mjcf.name, siblings)}")
         try:
             check_mjcf(mjcf)
             model = mujoco.MjModel.from_xml_path(str(mjcf))
@@ -232,35 +205,31 @@ class _Parser(Fields):
         except (ValueError, OSError, MemoryError, mujoco.FatalError) as error:
             self.fail("mjcf", f"MuJoCo cannot load {str(mjcf)!r}: {one_line(error)}")
 
-    def siblings(self) -> list[str]:
-        return sorted(path.name for path in self.path.parent.glob("*.xml"))
-
     def base(self, model: mujoco.MjModel, bodies: Sequence[str]) -> str:
         base = self.member("base", self.content["base"], bodies)
-        carriers = [model.body(body).name for body in model.jnt_bodyid]
-        free = [body for body, kind in zip(carriers, model.jnt_type, strict=True) if kind == mujoco.mjtJoint.mjJNT_FREE]
-        if free != [base]:
-            self.fail("base", f"{base!r} must carry the MJCF's only free joint; bodies with one: {free or 'none'}")
+        free = [model.body(body).name for body in model.jnt_bodyid[model.jnt_type == mujoco.mjtJoint.mjJNT_FREE]]
+        message = f"{base!r} must carry the MJCF's only free joint; bodies with one: {free or 'none'}"
+        self.need(free == [base], "base", message)
         return base
 
     def colliding(self, model: mujoco.MjModel, feet: Sequence[str]) -> None:
+        solid = set(model.geom_bodyid[(model.geom_contype | model.geom_conaffinity) != 0].tolist())
         for foot in feet:
-            body = model.body(foot).id
-            geoms = range(model.body_geomadr[body], model.body_geomadr[body] + model.body_geomnum[body])
-            if not any(model.geom_contype[i] or model.geom_conaffinity[i] for i in geoms):
-                self.fail("feet", f"{foot!r} has no collision geom (all its contype and conaffinity are 0)")
+            message = f"{foot!r} has no collision geom (all its contype and conaffinity are 0)"
+            self.need(model.body(foot).id in solid, "feet", message)
 
     def locked(self, model: mujoco.MjModel, mjcf: Path) -> dict[str, float]:
         content = self.mapping("locked", self.content.get("locked", {}), empty=True)
-        hinges = [model.joint(i).name for i in range(model.njnt) if model.jnt_type[i] == mujoco.mjtJoint.mjJNT_HINGE]
+        known = {model.joint(i).name: int(model.jnt_type[i]) for i in range(model.njnt)}
+        hinges = [joint for joint, kind in known.items() if kind == mujoco.mjtJoint.mjJNT_HINGE]
         for pattern in content:
-            if pattern in (model.joint(i).name for i in range(model.njnt)) and pattern not in hinges:
+            if pattern in known and pattern not in hinges:
                 self.fail("locked", f"{pattern!r} is not a hinge; only hinges can be locked{suggest(pattern, hinges)}")
         locked = self.values("locked", content, hinges, some=True)
         for joint, angle in locked.items():
             lower, upper = model.joint(joint).range
-            if model.jnt_limited[model.joint(joint).id] and not lower <= angle <= upper:
-                self.fail("locked", f"{joint!r} at {angle} rad is outside its limits [{lower}, {upper}]")
+            message = f"{joint!r} at {angle} rad is outside its limits [{lower}, {upper}]"
+            self.need(not model.jnt_limited[model.joint(joint).id] or lower <= angle <= upper, "locked", message)
         try:
             # Fused only to fail here, with the name of the file, and not where the model is used.
             fused_mjspec(mjcf, locked).compile()
@@ -272,28 +241,28 @@ class _Parser(Fields):
         known = [model.joint(i).name for i in range(model.njnt) if model.jnt_type[i] != mujoco.mjtJoint.mjJNT_FREE]
         joints = self.members("joints", self.content["joints"], known)
         for joint in joints:
-            if joint in locked:
-                self.fail("joints", f"{joint!r} is also locked; name it under one of the two")
-        if absent := [joint for joint in known if joint not in joints and joint not in locked]:
-            self.fail("joints", f"the MJCF also has {absent}; list every joint, lock it, or remove it from the MJCF")
+            self.need(joint not in locked, "joints", f"{joint!r} is also locked; name it under one of the two")
+        absent = [joint for joint in known if joint not in joints and joint not in locked]
+        message = f"the MJCF also has {absent}; list every joint, lock it, or remove it from the MJCF"
+        self.need(not absent, "joints", message)
         for joint in joints:
-            if model.joint(joint).type[0] != mujoco.mjtJoint.mjJNT_HINGE:
-                self.fail("joints", f"{joint!r} is not a hinge; only hinges are supported")
+            hinge = model.joint(joint).type[0] == mujoco.mjtJoint.mjJNT_HINGE
+            self.need(hinge, "joints", f"{joint!r} is not a hinge; only hinges are supported")
         return joints
 
     def limits(self, model: mujoco.MjModel, joints: Sequence[str]) -> tuple[tuple[float, ...], ...]:
         rows = []
         for joint in joints:
             index = model.joint(joint).id
-            if not model.jnt_limited[index]:
-                self.fail("joints", f'{joint!r} has no range in the MJCF; add range="lower upper"')
-            low, high = model.jnt_actfrcrange[index]
-            if not 0 < high <= LARGEST and model.jnt_actfrclimited[index]:
-                self.fail("joints", f"{joint!r} has the torque limit {high:g} N m in the MJCF; it must be above 0")
-            if not model.jnt_actfrclimited[index] or not math.isclose(-low, high):
-                self.fail("joints", f'{joint!r} needs a symmetric actuatorfrcrange="-limit limit" [N m] in the MJCF')
-            lower, upper = model.jnt_range[index]
-            rows.append((lower, upper, high, model.dof_armature[model.jnt_dofadr[index]]))
+            self.need(
+                model.jnt_limited[index], "joints", f'{joint!r} has no range in the MJCF; add range="lower upper"'
+            )
+            limited, (low, high) = model.jnt_actfrclimited[index], model.jnt_actfrcrange[index]
+            message = f"{joint!r} has the torque limit {high:g} N m in the MJCF; it must be above 0"
+            self.need(0 < high <= LARGEST or not limited, "joints", message)
+            message = f'{joint!r} needs a symmetric actuatorfrcrange="-limit limit" [N m] in the MJCF'
+            self.need(limited and math.isclose(-low, high), "joints", message)
+            rows.append((*model.jnt_range[index], high, model.dof_armature[model.jnt_dofadr[index]]))
         return tuple(tuple(float(value) for value in column) for column in zip(*rows, strict=True))
 
     # What the spec adds.
@@ -301,8 +270,8 @@ class _Parser(Fields):
     def pose(self, joints: Sequence[str], lower: Sequence[float], upper: Sequence[float]) -> dict[str, float]:
         pose = self.values("nominal_pose", self.content["nominal_pose"], joints)
         for joint, low, high in zip(joints, lower, upper, strict=True):
-            if not low <= pose[joint] <= high:
-                self.fail("nominal_pose", f"{joint!r} at {pose[joint]} rad is outside its limits [{low}, {high}]")
+            message = f"{joint!r} at {pose[joint]} rad is outside its limits [{low}, {high}]"
+            self.need(low <= pose[joint] <= high, "nominal_pose", message)
         return pose
 
     def actuators(self, joints: Sequence[str], armature: Sequence[float]) -> tuple[ActuatorSpec, ...]:
@@ -313,14 +282,13 @@ class _Parser(Fields):
             gains = _DERIVED if any(key in self.mapping(field, group) for key in _DERIVED) else _GAINS
             self.fields(field, group, ("joints", *gains, "velocity_limit"))
             patterns += [(pattern, name) for pattern in self.strings(f"{field}.joints", group["joints"])]
-        found = self.cover("actuators", patterns, joints)
+        found = self.match("actuators", patterns, joints)
         actuators = []
         for name, group in groups.items():
-            driven = tuple(joint for joint in joints if found[joint][1] == name)
-            inertia = {joint: value for joint, value in zip(joints, armature, strict=True) if joint in driven}
+            inertia = {joint: value for joint, value in zip(joints, armature, strict=True) if found[joint] == name}
             stiffness, damping = self.gains(f"actuators.{name}", group, inertia)
             limit = self.number(f"actuators.{name}.velocity_limit", group["velocity_limit"], positive=True)
-            actuators.append(ActuatorSpec(name, driven, stiffness, damping, limit))
+            actuators.append(ActuatorSpec(name, tuple(inertia), stiffness, damping, limit))
         return tuple(actuators)
 
     def gains(self, field: str, group: Mapping[str, Any], armature: Mapping[str, float]) -> tuple[float, float]:
@@ -328,48 +296,51 @@ class _Parser(Fields):
         if "stiffness" in group:
             stiffness = self.number(f"{field}.stiffness", group["stiffness"], positive=True)
             return stiffness, self.number(f"{field}.damping", group["damping"], minimum=0.0)
-        frequency = self.number(f"{field}.natural_frequency", group["natural_frequency"], positive=True)
+        where = f"{field}.natural_frequency"
+        frequency = self.number(where, group["natural_frequency"], positive=True)
         ratio = self.number(f"{field}.damping_ratio", group["damping_ratio"], minimum=0.0)
         (first, inertia), *others = armature.items()
         for joint, value in others:
-            if value != inertia:
-                message = f"{first!r} has the armature {inertia} and {joint!r} has {value} in the MJCF; split the group"
-                self.fail(f"{field}.natural_frequency", message)
-        if inertia <= 0:
-            self.fail(f"{field}.natural_frequency", f"{first!r} has no armature [kg m^2] in the MJCF")
+            message = f"{first!r} has the armature {inertia} and {joint!r} has {value} in the MJCF; split the group"
+            self.need(value == inertia, where, message)
+        self.need(inertia > 0, where, f"{first!r} has no armature [kg m^2] in the MJCF")
         speed = 2 * math.pi * frequency
         return inertia * speed**2, 2 * ratio * inertia * speed
 
     def mirror(self, pose: Mapping[str, float], locked: Mapping[str, float]) -> tuple[dict[str, str], dict[str, float]]:
         mirror = self.mapping("mirror", self.content["mirror"])
         self.fields("mirror", mirror, ("swap", "sign"))
-        pairs = self.mapping("mirror.swap", mirror["swap"], empty=True)
+        hinges = [*pose, *locked]
+        swap = self.swap(self.mapping("mirror.swap", mirror["swap"], empty=True), hinges)
+        for joint in pose:
+            self.need(
+                swap[joint] not in locked, "locked", f"{swap[joint]!r} is locked, but its mirror {joint!r} is not"
+            )
+        sign = self.values("mirror.sign", mirror["sign"], hinges)
+        for joint, partner in swap.items():
+            one = sign[joint]
+            self.need(one in (-1.0, 1.0), "mirror.sign", f"{one} is not a sign of {joint!r} (allowed: -1, 1)")
+            same = f"{joint!r} and its mirror {partner!r} must have the same sign"
+            self.need(one == sign[partner], "mirror.sign", same)
+            for name, angles in (("nominal_pose", pose), ("locked", locked)):
+                if joint in angles and not math.isclose(angles[joint], one * angles[partner], abs_tol=1e-9):
+                    self.fail(name, f"{joint!r} at {angles[joint]} is no mirror of {partner!r} at {angles[partner]}")
+        return {joint: swap[joint] for joint in pose}, {joint: sign[joint] for joint in pose}
+
+    def swap(self, pairs: Mapping[str, str], hinges: Sequence[str]) -> dict[str, str]:
+        """Return the mirror partner of each hinge, found by swapping sides in its name."""
         sides: dict[str, str] = {}
         for left, right in pairs.items():
-            right = self.string(f"mirror.swap.{left}", right)
-            for side in (left, right):
-                if side in sides:
-                    self.fail("mirror.swap", f"{side!r} stands in two pairs, so mirroring twice is not the identity")
+            for side in (left, self.string(f"mirror.swap.{left}", right)):
+                message = f"{side!r} stands in two pairs, so mirroring twice is not the identity"
+                self.need(side not in sides, "mirror.swap", message)
             sides |= {left: right, right: left}
         # A side counts only as a whole word between underscores, so that "L" is not found in "FL".
         word = re.compile("|".join(rf"(?<![^\W_]){re.escape(side)}(?![^\W_])" for side in sides) or r"(?!)")
-        hinges = [*pose, *locked]
         swap = {joint: word.sub(lambda match: sides[match[0]], joint) for joint in hinges}
         for joint, partner in swap.items():
             if partner not in swap:
                 self.fail("mirror.swap", f"{joint!r} mirrors to {partner!r}, no joint{suggest(partner, hinges)}")
             if swap[partner] != joint:
                 self.fail("mirror.swap", f"{joint!r} mirrors to {partner!r}, which mirrors to {swap[partner]!r}")
-            if joint in pose and partner in locked:
-                self.fail("locked", f"{partner!r} is locked, but its mirror {joint!r} is not")
-
-        sign = self.values("mirror.sign", mirror["sign"], hinges)
-        for joint, partner in swap.items():
-            if sign[joint] not in (-1.0, 1.0):
-                self.fail("mirror.sign", f"{sign[joint]} is not a sign of {joint!r} (allowed: -1, 1)")
-            if sign[joint] != sign[partner]:
-                self.fail("mirror.sign", f"{joint!r} and its mirror {partner!r} must have the same sign")
-            for name, angles in (("nominal_pose", pose), ("locked", locked)):
-                if joint in angles and not math.isclose(angles[joint], sign[joint] * angles[partner], abs_tol=1e-9):
-                    self.fail(name, f"{joint!r} at {angles[joint]} is no mirror of {partner!r} at {angles[partner]}")
-        return {joint: swap[joint] for joint in pose}, {joint: sign[joint] for joint in pose}
+        return swap

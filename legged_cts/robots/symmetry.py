@@ -101,8 +101,7 @@ def phase_mirror(spec: RobotSpec, gait: Gait) -> Mirror:
         ValueError: If that difference is not the same for all feet, or neither none nor half a cycle.
     """
     partners = foot_partners(spec)
-    ahead = [gait.offsets[foot] - gait.offsets[partner] for foot, partner in enumerate(partners)]
-    shifts = {round(shift % 1.0, 6) % 1.0 for shift in ahead}
+    shifts = {round((gait.offsets[i] - gait.offsets[k]) % 1.0, 6) % 1.0 for i, k in enumerate(partners)}
     if shifts not in ({0.0}, {0.5}):
         raise ValueError(
             f"gait.offsets: {gait.offsets} have no mirror; the feet {', '.join(spec.feet)} must all be in step with "
@@ -110,8 +109,3 @@ def phase_mirror(spec: RobotSpec, gait: Gait) -> Mirror:
         )
     sign = -1.0 if shifts == {0.5} else 1.0
     return signs(sign, sign)
-
-
-def mirror_joints(spec: RobotSpec, x: ArrayLike) -> np.ndarray:
-    """Mirror values per joint [..., d] left to right."""
-    return joint_mirror(spec)(x)

@@ -1,7 +1,6 @@
 """From a robot's MJCF to the USD that Isaac Lab spawns, kept in a cache named by its content."""
 
-# MuJoCo's and USD's bindings carry no types that pyright can read.
-# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportGeneralTypeIssues=false, reportCallIssue=false
+# pyright: reportArgumentType=false, reportGeneralTypeIssues=false, reportCallIssue=false
 from __future__ import annotations
 
 import contextlib
@@ -42,13 +41,7 @@ def cache_dir() -> Path:
 
 
 def content_hash(spec: RobotSpec) -> str:
-    """Hash everything that the USD is made of.
-
-    Hashing the compiled model catches a change in a file that the MJCF includes or in one of its meshes.
-
-    Returns:
-        The first 16 hex digits of a sha256.
-    """
+    """Hash everything that the USD is made of, 16 hex digits: the compiled model has what the MJCF includes in it."""
     model = robot_model(spec)
     buffer = np.zeros(mujoco.mj_sizeModel(model), np.uint8)
     mujoco.mj_saveModel(model, None, buffer)
@@ -63,13 +56,7 @@ def usd_path(spec: RobotSpec) -> Path:
     The USD holds the articulation (floating base, joints with limits, armature and PD drives, their friction as
     damping, exact mass properties) and its collision shapes; visual shapes and their materials are left out, which
     keeps cloning scenes fast. Processes that convert at the same time do not disturb each other: each writes a folder
-    of its own and renames it.
-
-    Args:
-        spec: Robot to convert.
-
-    Returns:
-        Path of the .usdc file in `cache_dir()/usd/<content hash>/`.
+    of its own and renames it. Returns the path of the .usdc file in `cache_dir()/usd/<content hash>/`.
     """
     # Not named after the robot: two robots of the same content share the file.
     target = cache_dir() / "usd" / content_hash(spec)
@@ -123,18 +110,15 @@ def _warnings_only() -> Iterator[None]:
 def _drop_visuals(stage: Usd.Stage) -> None:
     # Dropped from the USD and not from the MJCF: MuJoCo may infer masses from visual geoms, and writing an MJCF anew
     # would round every figure to six digits.
-    visuals = [
-        prim.GetPath()
-        for prim in stage.Traverse()
-        if prim.IsA(UsdGeom.Gprim)
-        and not prim.HasAPI(UsdPhysics.CollisionAPI)
-        and "NewtonSiteAPI" not in prim.GetAppliedSchemas()
-    ]
+    visuals = []
     for prim in stage.Traverse():
-        if "MaterialBindingAPI" in prim.GetAppliedSchemas() and prim.HasRelationship("material:binding"):
+        schemas = prim.GetAppliedSchemas()
+        solid = prim.HasAPI(UsdPhysics.CollisionAPI) or "NewtonSiteAPI" in schemas
+        if prim.IsA(UsdGeom.Gprim) and not solid:
+            visuals.append(prim.GetPath())
+        if "MaterialBindingAPI" in schemas and prim.HasRelationship("material:binding"):
             prim.RemoveProperty("material:binding")
-    materials = stage.GetDefaultPrim().GetChild("Materials")
-    if materials:
+    if materials := stage.GetDefaultPrim().GetChild("Materials"):
         visuals.append(materials.GetPath())
     for path in visuals:
         stage.RemovePrim(path)
@@ -156,9 +140,8 @@ def _weld_locked(stage: Usd.Stage, spec: RobotSpec, model: mujoco.MjModel) -> No
     joints = [prim for prim in stage.Traverse() if prim.IsA(UsdPhysics.RevoluteJoint) and _name(prim) in spec.locked]
     for prim in joints:
         path, revolute = prim.GetPath(), UsdPhysics.RevoluteJoint(prim)
-        parent, body = (
-            stage.GetPrimAtPath(side.GetTargets()[0]) for side in (revolute.GetBody0Rel(), revolute.GetBody1Rel())
-        )
+        ends = revolute.GetBody0Rel(), revolute.GetBody1Rel()
+        parent, body = (stage.GetPrimAtPath(end.GetTargets()[0]) for end in ends)
         fused = model.body(_name(body))
         usdex.core.setLocalTransform(body, Gf.Vec3d(*fused.pos.tolist()), Gf.Quatf(*fused.quat.tolist()))
         for actuator in [prim for prim in stage.Traverse() if prim.GetTypeName() == "MjcActuator"]:
@@ -199,10 +182,7 @@ def _author_drive(prim: Usd.Prim, spec: RobotSpec) -> None:
         friction.Set(0.0)
         prim.GetAttribute("newton:damping").Set(math.radians(total))
         prim.GetAttribute("newton:friction").Set(0.0)
-    limits = {
-        "physxJoint:armature": spec.armature[index],
-        "physxJoint:maxJointVelocity": _FREE_SPEED,
-    }
+    limits = {"physxJoint:armature": spec.armature[index], "physxJoint:maxJointVelocity": _FREE_SPEED}
     _author(prim, "PhysxJointAPI", limits)
 
 

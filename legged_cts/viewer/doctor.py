@@ -8,11 +8,10 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import mujoco
 import numpy as np
 
 from legged_cts.deploy.camera import Camera
-from legged_cts.deploy.mujoco_robot import build_model
+from legged_cts.deploy.mujoco_robot import MujocoRobot
 from legged_cts.deploy.robot import Array
 from legged_cts.deploy.video import FrameRenderer
 from legged_cts.deploy.words import option
@@ -83,12 +82,8 @@ def portrait(spec: RobotSpec, renderer: str = "auto") -> tuple[Array, str]:
     Returns:
         The picture, uint8 [SIZE, 3 SIZE, 3], and the renderer that drew it.
     """
-    model = build_model(spec, 0.005, None, 0.8)
-    data = mujoco.MjData(model)
-    data.qpos[[model.joint(joint).qposadr[0] for joint in spec.joints]] = spec.nominal_pose
-    root = model.jnt_qposadr[model.body(spec.base).jntadr[0]]
-    data.qpos[root : root + 7] = (0.0, 0.0, spec.nominal_height, 1.0, 0.0, 0.0, 0.0)
-    mujoco.mj_forward(model, data)
+    robot = MujocoRobot(spec, 0.005, 0.005)
+    model, data = robot.model, robot.data
     shapes = model.geom_bodyid > 0
     low, high = data.geom_xpos[shapes].min(axis=0), data.geom_xpos[shapes].max(axis=0)
     middle = (low + high) / 2

@@ -64,7 +64,7 @@ def test_pd_torque_of_a_held_joint(go2: RobotSpec) -> None:
     """kp (target - q) - kd q' at the first tick, and the effort limit for a target far away."""
     robot = _robot(go2)
     pose = np.array(go2.nominal_pose)
-    robot.data.qvel[robot._dof] = 0.5
+    robot.data.qvel[robot.dofs] = 0.5
     robot.data.ctrl[:] = pose + 0.1
     mujoco.mj_forward(robot.model, robot.data)
     np.testing.assert_allclose(robot.torques, 25.0 * 0.1 - 0.5 * 0.5, rtol=1e-9)
@@ -92,7 +92,7 @@ def test_joints_follow_the_spec_order_not_the_mjcf_order(go2: RobotSpec) -> None
 def test_falls_are_seen(go2: RobotSpec) -> None:
     robot = _robot(go2)
     assert not fallen(robot)
-    root = robot._root_qpos
+    root = robot.root
     robot.data.qpos[root + 3 : root + 7] = (np.cos(0.51), np.sin(0.51), 0, 0)
     assert robot.tilt == pytest.approx(1.02) and fallen(robot)
     robot.reset()
@@ -102,7 +102,7 @@ def test_falls_are_seen(go2: RobotSpec) -> None:
     # Legs folded to the limits, the robot drops on its belly.
     robot.data.qpos[root + 2] = 0.2
     folded = np.tile([0.0, 2.5, -2.6], 4)
-    robot.data.qpos[robot._qpos] = folded
+    robot.data.qpos[robot.qpos] = folded
     for _ in range(50):
         robot.send_targets(folded)
         if robot.base_touched:

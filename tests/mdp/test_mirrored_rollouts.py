@@ -18,7 +18,7 @@ from legged_cts.deploy.robot import projected_gravity
 from legged_cts.mdp import observations as obs
 from legged_cts.mdp.mirrors import term_mirror
 from legged_cts.robots.feet import foot_frames
-from legged_cts.robots.mjcf import nominal_state
+from legged_cts.robots.posed import nominal
 from legged_cts.robots.spec import RobotSpec, load_robot
 from legged_cts.robots.symmetry import joint_gain_mirror, joint_mirror, planar_velocity_mirror
 
@@ -99,10 +99,10 @@ class Simulation:
         mujoco.mj_setConst(model, mujoco.MjData(model))
         # The solver must not stop early, or it stops at another place for a mirrored order of the contacts.
         model.opt.tolerance, model.opt.ls_tolerance, model.opt.iterations = 0.0, 1e-10, 200
-        root, dof = self.robot._root_qpos, self.robot._root_dof
+        root, dof = self.robot.root, self.robot.root_dof
         data.qpos[root : root + 7] = (*world.pos, *world.quat)
         data.qvel[dof : dof + 6] = (*world.lin_vel, *world.ang_vel)
-        data.qpos[self.robot._qpos], data.qvel[self.robot._dof] = world.joint_pos, world.joint_vel
+        data.qpos[self.robot.qpos], data.qvel[self.robot.dofs] = world.joint_pos, world.joint_vel
         mujoco.mj_forward(model, data)
         self.feet = [model.body(foot).id for foot in spec.feet]
         self.reach = foot_frames(spec).reach
@@ -120,7 +120,7 @@ class Simulation:
 
     def terms(self) -> dict[str, np.ndarray]:
         """What the simulator determines of s_t, in other units than the terms', which are the same on both sides."""
-        data, dof = self.robot.data, self.robot._root_dof
+        data, dof = self.robot.data, self.robot.root_dof
         inverse, lin_vel = np.empty(4), np.empty(3)
         mujoco.mju_negQuat(inverse, self.robot.base_quat)
         mujoco.mju_rotVecQuat(lin_vel, data.qvel[dof : dof + 3], inverse)
@@ -129,7 +129,7 @@ class Simulation:
             "foot_contact_force": self.foot_forces(),
             "foot_height": data.xpos[self.feet, 2] - self.reach,
             "joint_torque": self.robot.torques,
-            "joint_acc": data.qacc[self.robot._dof],
+            "joint_acc": data.qacc[self.robot.dofs],
         }
 
     def foot_forces(self) -> np.ndarray:
@@ -145,7 +145,7 @@ class Simulation:
 
 def make_symmetric(model: mujoco.MjModel, spec: RobotSpec) -> None:
     """Replace the inertia of each body in the middle by its mean with its mirror image."""
-    _, data = nominal_state(spec)
+    data = nominal(spec).data
     for body in range(1, model.nbody):
         if abs(data.xpos[body, 1]) > 1e-6 or abs(data.xipos[body, 1]) > 5e-3:  # bodies at the side have a partner
             continue
@@ -179,7 +179,7 @@ def largest_difference(name: str, steps: int, symmetric: bool, seed: int) -> tup
         pairs = (
             (here.robot.base_pos * FLIP, there.robot.base_pos),
             (here.robot.base_quat * QUAT, there.robot.base_quat),
-            (joints(here.robot.data.qpos[here.robot._qpos]), there.robot.data.qpos[there.robot._qpos]),
+            (joints(here.robot.data.qpos[here.robot.qpos]), there.robot.data.qpos[there.robot.qpos]),
         )
         pose = max(pose, *(float(np.abs(a - b).max()) for a, b in pairs))
         values = {"frame": (frame(here.frame(command)), there.frame(planar_velocity_mirror(spec)(command)))}

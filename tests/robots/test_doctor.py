@@ -15,10 +15,9 @@ import numpy as np
 import pytest
 import yaml
 
-from legged_cts.robots.doctor import Report, Row, Status, examine, table
-from legged_cts.robots.doctor.examine import examine_spec
-from legged_cts.robots.doctor.statics import spring_reserve, standing_torques, vertical_forces
-from legged_cts.robots.doctor.subject import Subject
+from legged_cts.robots.doctor import Report, Row, Status, examine, examine_spec, table
+from legged_cts.robots.doctor.motors import spring_reserve
+from legged_cts.robots.posed import standing, vertical_forces
 from legged_cts.robots.spec import assets_dir, load_robot
 
 GO2 = assets_dir() / "robots" / "go2"
@@ -262,6 +261,11 @@ def test_a_ground_in_the_mjcf(folder: Path):
     assert "1 shapes of the world" in failures(examine(folder, usd=False))["robot alone in its MJCF"].measured
 
 
+def test_motors_in_the_mjcf(folder: Path):
+    edit_mjcf(folder, "</mujoco>", '<actuator><motor joint="FL_hip_joint"/></actuator></mujoco>')
+    assert "1 actuators" in only_failure(folder, "robot alone in its MJCF").measured
+
+
 def test_gains_too_weak_for_the_weight(folder: Path):
     gains(folder, stiffness=8.0)
     found = failures(examine(folder, usd=False))
@@ -305,29 +309,29 @@ def test_weight_is_shared_as_levers_do():
 @pytest.mark.parametrize("name", [name for name in ROBOTS if load_robot(name).morphology != "point_foot_biped"])
 def test_standing_torques_balance_the_robot(name: str):
     """Inverse dynamics with the forces under the feet applied: no net force on the base, the same torques."""
-    subject = Subject(load_robot(name))
-    torques = standing_torques(subject)
-    model, data = subject.model, subject.data
-    points = [point for sole in subject.soles for point in sole]
-    centre = data.subtree_com[subject.base][:2]
+    posed = standing(load_robot(name))
+    torques = posed.standing_torques()
+    model, data = posed.model, posed.data
+    points = [point for sole in posed.soles for point in sole]
+    centre = data.subtree_com[posed.base][:2]
     weight = model.body_mass.sum() * 9.81
     forces = vertical_forces(np.array([point.position[:2] for point in points]), centre, weight)
     total = np.zeros(model.nv)
     for point, force in zip(points, forces, strict=True):
         mujoco.mj_applyFT(model, data, np.array([0, 0, force]), np.zeros(3), point.position, point.body, total)
-    model.geom_contype[subject.ground] = model.geom_conaffinity[subject.ground] = 0
+    model.geom_contype[posed.ground] = model.geom_conaffinity[posed.ground] = 0
     data.ctrl[:] = 0
     mujoco.mj_forward(model, data)
     data.qacc[:] = 0
     mujoco.mj_inverse(model, data)
     needed = data.qfrc_inverse - total
     np.testing.assert_allclose(needed[:6], 0, atol=1e-3)
-    np.testing.assert_allclose(needed[subject.dofs], torques, atol=0.06)
+    np.testing.assert_allclose(needed[posed.dofs], torques, atol=0.06)
 
 
 def test_the_spring_reserve_tells_when_the_legs_buckle():
     spec = load_robot("go2")
-    reserve = spring_reserve(Subject(spec))
+    reserve = spring_reserve(spec, standing(spec))
 
     def stands(factor: float) -> bool:
         # Friction in the joints would help the springs.
@@ -364,10 +368,11 @@ def test_the_spring_reserve_of_an_inverted_pendulum(tmp_path: Path):
         "mirror": {"swap": {}, "sign": {"ankle": 1}},
     }
     (tmp_path / "robot.yaml").write_text(yaml.safe_dump(content))
-    assert spring_reserve(Subject(load_robot(tmp_path))) == pytest.approx(30.0 / (4 * 9.81 * 0.5), rel=1e-4)
+    post = load_robot(tmp_path)
+    assert spring_reserve(post, standing(post)) == pytest.approx(30.0 / (4 * 9.81 * 0.5), rel=1e-4)
 
 
 def test_two_point_feet_hold_no_moment():
-    bipeds = [name for name in ROBOTS if load_robot(name).morphology == "point_foot_biped"]
-    for name in bipeds:
-        assert spring_reserve(Subject(load_robot(name))) == 0.0
+    bipeds = [spec for spec in map(load_robot, ROBOTS) if spec.morphology == "point_foot_biped"]
+    for spec in bipeds:
+        assert spring_reserve(spec, standing(spec)) == 0.0

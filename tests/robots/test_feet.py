@@ -44,7 +44,7 @@ def two_legs(folder: Path, geom: str, pose: float = 0.0, feet=("left_foot", "rig
     joints = ("left_hip", "right_hip")
     return SimpleNamespace(
         name="legs", mjcf=path, locked={}, base="base", feet=feet, joints=joints, nominal_pose=(pose, pose),
-        mirror_swap={"left_hip": "right_hip", "right_hip": "left_hip"},
+        nominal_height=1.0, mirror_swap={"left_hip": "right_hip", "right_hip": "left_hip"},
     )  # fmt: skip
 
 

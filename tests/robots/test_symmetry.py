@@ -16,7 +16,7 @@ from legged_cts.robots.symmetry import (
     foot_mirror,
     joined,
     joint_gain_mirror,
-    mirror_joints,
+    joint_mirror,
     phase_mirror,
     planar_velocity_mirror,
     pseudovector_mirror,
@@ -30,7 +30,7 @@ SPEC = load_robot("go2")
 def test_joints_by_hand():
     # FL, FR, RL, RR with hip, thigh, calf each: sides change place and hips change sign.
     x = np.array([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])
-    assert mirror_joints(SPEC, x).tolist() == [-4, 5, 6, -1, 2, 3, -10, 11, 12, -7, 8, 9]
+    assert joint_mirror(SPEC)(x).tolist() == [-4, 5, 6, -1, 2, 3, -10, 11, 12, -7, 8, 9]
 
 
 SIDES = [3, 4, 5, 0, 1, 2, 9, 10, 11, 6, 7, 8]
@@ -60,18 +60,18 @@ def test_joined_mirrors_keep_their_parts_apart():
 @given(st.lists(st.floats(-1e6, 1e6), min_size=12, max_size=12))
 def test_twice_is_the_identity(x):
     x = np.array(x, np.float32)
-    once = mirror_joints(SPEC, x)
+    once = joint_mirror(SPEC)(x)
     assert once.dtype == np.float32
-    assert np.array_equal(mirror_joints(SPEC, once), x)
+    assert np.array_equal(joint_mirror(SPEC)(once), x)
 
 
 def test_the_nominal_pose_is_its_own_mirror():
-    assert np.array_equal(mirror_joints(SPEC, SPEC.nominal_pose), SPEC.nominal_pose)
+    assert np.array_equal(joint_mirror(SPEC)(SPEC.nominal_pose), SPEC.nominal_pose)
 
 
 def test_a_wrong_size_is_refused():
     with pytest.raises(ValueError, match=r"12 entries, got the shape \(2, 11\)"):
-        mirror_joints(SPEC, np.zeros((2, 11)))
+        joint_mirror(SPEC)(np.zeros((2, 11)))
 
 
 def test_mirrored_joints_put_the_feet_at_mirrored_places():
@@ -86,7 +86,7 @@ def test_mirrored_joints_put_the_feet_at_mirrored_places():
         mujoco.mj_kinematics(model, data)
         return {foot: data.body(foot).xpos.copy() for foot in SPEC.feet}
 
-    here, there = feet(pose), feet(mirror_joints(SPEC, pose))
+    here, there = feet(pose), feet(joint_mirror(SPEC)(pose))
     for left, right in (("FL_foot", "FR_foot"), ("RL_foot", "RR_foot")):
         np.testing.assert_allclose(there[left], here[right] * [1, -1, 1], atol=1e-12)
         np.testing.assert_allclose(there[right], here[left] * [1, -1, 1], atol=1e-12)

@@ -31,8 +31,8 @@ class SimulatedBody(MujocoRobot):
         self._lowest: float | None = None
         self.dead = np.zeros(len(spec.joints), dtype=bool)
         """Motors that give no torque."""
-        self.data.qpos[self._qpos] = pose
-        self.data.qpos[self._root_qpos + 2] = spec.nominal_height + 0.02
+        self.data.qpos[self.qpos] = pose
+        self.data.qpos[self.root + 2] = spec.nominal_height + 0.02
         if gantry:
             self.drive(pose, np.zeros(len(pose)), np.full(len(pose), 5.0))
             self.hold()
@@ -59,12 +59,12 @@ class SimulatedBody(MujocoRobot):
         """Acceleration that an IMU at the base feels, in its frame [m/s^2] [3]."""
         feel, inverse = np.empty(3), np.empty(4)
         mujoco.mju_negQuat(inverse, self.base_quat)
-        mujoco.mju_rotVecQuat(feel, self.data.qacc[self._root_dof : self._root_dof + 3] + (0, 0, 9.81), inverse)
+        mujoco.mju_rotVecQuat(feel, self.data.qacc[self.root_dof : self.root_dof + 3] + (0, 0, 9.81), inverse)
         return feel
 
     def friction(self, value: float) -> None:
         """Sets the ground's friction coefficient."""
-        self.model.geom_friction[self._ground, 0] = value
+        self.model.geom_friction[self.ground, 0] = value
 
     # The gantry.
 
@@ -83,7 +83,7 @@ class SimulatedBody(MujocoRobot):
     def release(self) -> None:
         """The gantry hangs loose."""
         self._hook = None
-        self.data.xfrc_applied[self._base] = 0.0
+        self.data.xfrc_applied[self.base] = 0.0
 
     def _pull(self) -> None:
         if self._hook is None:
@@ -98,7 +98,7 @@ class SimulatedBody(MujocoRobot):
         upright = np.array([np.cos(half), 0.0, 0.0, np.sin(half)])
         error, turn = np.empty(3), np.empty(3)
         mujoco.mju_subQuat(error, upright, self.base_quat)
-        error = error - 0.3 * self.data.qvel[self._root_dof + 3 : self._root_dof + 6]
+        error = error - 0.3 * self.data.qvel[self.root_dof + 3 : self.root_dof + 6]
         mujoco.mju_rotVecQuat(turn, error, self.base_quat)
-        self.data.xfrc_applied[self._base, :3] = force
-        self.data.xfrc_applied[self._base, 3:] = 0.5 * self.weight * turn
+        self.data.xfrc_applied[self.base, :3] = force
+        self.data.xfrc_applied[self.base, 3:] = 0.5 * self.weight * turn

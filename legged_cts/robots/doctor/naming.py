@@ -1,7 +1,5 @@
 """Names and orders of joints and bodies, in the spec and in everything made from it."""
 
-# MuJoCo's and USD's bindings carry no types that pyright can read.
-# pyright: reportAttributeAccessIssue=false
 from __future__ import annotations
 
 import importlib
@@ -10,37 +8,33 @@ from collections.abc import Iterator, Sequence
 import mujoco
 
 from legged_cts.robots.doctor.report import Row, Status, names
-from legged_cts.robots.doctor.subject import Subject
 from legged_cts.robots.feet import foot_pairs
-from legged_cts.robots.mjcf import robot_mjspec
+from legged_cts.robots.mjcf import robot_model
+from legged_cts.robots.posed import Posed
 from legged_cts.robots.spec import RobotSpec, RobotSpecError
 
 
-def check(subject: Subject, usd: bool) -> Iterator[Row]:
+def check(spec: RobotSpec, posed: Posed, usd: bool) -> Iterator[Row]:
     """The MJCF holds a robot alone, its joints ordered as in the spec, both sides alike; USD, if asked, has them."""
-    spec = subject.spec
+    model = posed.model
     yield _alone(spec)
-    bodies = subject.model.nbody - 1
     # The ground's body is the world; a robot's joints are those of the model except for the free one.
-    in_mjcf = [
-        subject.model.joint(i).name
-        for i in range(subject.model.njnt)
-        if subject.model.jnt_type[i] != mujoco.mjtJoint.mjJNT_FREE
-    ]
+    bodies = [posed.body_name(i) for i in range(1, model.nbody)]
+    in_mjcf = [model.joint(i).name for i in range(model.njnt) if model.jnt_type[i] != mujoco.mjtJoint.mjJNT_FREE]
     locked = f", {len(spec.locked)} locked" if spec.locked else ""
-    yield Row("names", Status.OK, f"{bodies} bodies, {len(spec.joints)} joints{locked}, {len(spec.feet)} feet")
+    yield Row("names", Status.OK, f"{len(bodies)} bodies, {len(spec.joints)} joints{locked}, {len(spec.feet)} feet")
     yield _order(spec.joints, in_mjcf)
     yield _sides(spec)
     yield _legs(spec)
-    yield _one_hinge_each(subject.model)
+    yield _one_hinge_each(model)
     if usd:
-        yield _articulation(spec, [subject.body_name(i) for i in range(1, bodies + 1)])
-    yield _sdk(spec)
+        yield _articulation(spec, bodies)
+    yield Row("joint order, SDK", Status.SKIP, "the spec names no order of the robot's own SDK")
 
 
 def _alone(spec: RobotSpec) -> Row:
     """The MJCF must hold nothing that each scene adds itself, and nothing that training cannot keep."""
-    name, model = "robot alone in its MJCF", robot_mjspec(spec).compile()
+    name, model = "robot alone in its MJCF", robot_model(spec)
     shapes = int((model.geom_bodyid == 0).sum())
     measured = f"{model.nu} actuators, {shapes} shapes of the world"
     if model.nu or shapes:
@@ -95,15 +89,11 @@ def _sides(spec: RobotSpec) -> Row:
     place = {joint: i for i, joint in enumerate(spec.joints)}
     paired = [joint for joint in spec.joints if place[joint] < place[spec.mirror_swap[joint]]]
     for one, other in zip(paired, paired[1:], strict=False):
-        if place[spec.mirror_swap[one]] > place[spec.mirror_swap[other]]:
-            a, b = spec.mirror_swap[one], spec.mirror_swap[other]
-            return Row(
-                "joint order, sides",
-                Status.FAIL,
-                f"{one!r} stands before {other!r}, but {a!r} after {b!r}",
-                "the same on both sides",
-                "put the joints of both sides in one order: policies and logs are read in blocks of a leg",
-            )
+        a, b = spec.mirror_swap[one], spec.mirror_swap[other]
+        if place[a] > place[b]:
+            measured = f"{one!r} stands before {other!r}, but {a!r} after {b!r}"
+            hint = "put the joints of both sides in one order: policies and logs are read in blocks of a leg"
+            return Row("joint order, sides", Status.FAIL, measured, "the same on both sides", hint)
     return Row("joint order, sides", Status.OK, f"{len(paired)} pairs, in the same order left and right")
 
 
@@ -113,7 +103,7 @@ def _articulation(spec: RobotSpec, bodies: Sequence[str]) -> Row:
         usd = importlib.import_module("legged_cts.robots.usd")
         pxr = importlib.import_module("pxr")
     except ImportError as error:
-        return Row(name, Status.SKIP, f"{error.name} is not installed", "", "")
+        return Row(name, Status.SKIP, f"{error.name} is not installed")
     try:
         stage = pxr.Usd.Stage.Open(str(usd.usd_path(spec)))
     except (RobotSpecError, ValueError, RuntimeError) as error:
@@ -134,14 +124,3 @@ def _articulation(spec: RobotSpec, bodies: Sequence[str]) -> Row:
         return Row(name, Status.FAIL, measured, "the names of the MJCF", hint)
     order = "as in the spec" if joints == list(spec.joints) else "differs, taken by name"
     return Row(name, Status.OK, f"{len(rigid)} bodies, {len(joints)} joints; order in the USD {order}")
-
-
-def _sdk(spec: RobotSpec) -> Row:
-    order = getattr(spec, "sdk_joints", None)
-    if not order:
-        return Row("joint order, SDK", Status.SKIP, "the spec names no order of the robot's own SDK")
-    if sorted(order) != sorted(spec.joints):
-        wrong = sorted(set(order) ^ set(spec.joints))
-        hint = "list each of `joints` once in `sdk_joints`"
-        return Row("joint order, SDK", Status.FAIL, f"only on one side: {names(wrong)}", "the same joints", hint)
-    return Row("joint order, SDK", Status.OK, "the same joints, taken by name")

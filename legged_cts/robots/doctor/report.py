@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import zip_longest
 
 WIDTH = 120
 _NAME, _MEASURED = 25, 49
@@ -23,44 +25,31 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Row:
-    """One check.
+    """One check."""
 
-    Attributes:
-        name: what was checked.
-        status: how it ended.
-        measured: what was found, with its unit.
-        limit: what would be right.
-        hint: what to do about it; empty if it is right.
-    """
-
-    name: str
+    name: str  # what was checked
     status: Status
-    measured: str
-    limit: str = ""
-    hint: str = ""
+    measured: str  # what was found, with its unit
+    limit: str = ""  # what would be right
+    hint: str = ""  # what to do about it; always empty if nothing is wrong
+
+    def __post_init__(self) -> None:
+        """Drop the hint where nothing is wrong."""
+        if self.status in (Status.SKIP, Status.OK):
+            object.__setattr__(self, "hint", "")
 
 
 @dataclass(frozen=True)
 class JointFigures:
-    """What the gains of one joint amount to in the nominal pose.
-
-    Attributes:
-        joint: its name.
-        inertia: that the joint moves, its armature included [kg m^2].
-        frequency: undamped natural frequency [Hz].
-        damping_ratio: 1 is critical.
-        torque: while standing [N m].
-        effort_limit: of its motor [N m].
-        sag: angle by which the torque pulls it from its target [rad].
-    """
+    """What the gains of one joint amount to in the nominal pose."""
 
     joint: str
-    inertia: float
-    frequency: float
-    damping_ratio: float
-    torque: float
-    effort_limit: float
-    sag: float
+    inertia: float  # that the joint moves, its armature included [kg m^2]
+    frequency: float  # undamped natural frequency [Hz]
+    damping_ratio: float  # 1 is critical
+    torque: float  # while standing [N m]
+    effort_limit: float  # of its motor [N m]
+    sag: float  # angle by which the torque pulls it from its target [rad]
 
 
 @dataclass(frozen=True)
@@ -84,15 +73,18 @@ class Report:
     def summary(self) -> str:
         """One line: the robot and how many checks ended how."""
         warnings, failures, skipped = (self.count(status) for status in (Status.WARN, Status.FAIL, Status.SKIP))
-        line = f"{self.robot}: {self.count(Status.OK)} ok, {_number(warnings, 'warning')}, "
-        return line + _number(failures, "failure") + (f", {skipped} skipped" if skipped else "")
+        wrong = ", ".join(f"{n} {word}{'s' * (n != 1)}" for n, word in ((warnings, "warning"), (failures, "failure")))
+        return f"{self.robot}: {self.count(Status.OK)} ok, {wrong}" + (f", {skipped} skipped" if skipped else "")
 
 
 def judge(value: float, warn: float, fail: float) -> Status:
     """Grade a value of which more is worse; what is not a number fails."""
-    if value <= warn:
-        return Status.OK
-    return Status.WARN if value <= fail else Status.FAIL
+    return Status.OK if value <= warn else Status.WARN if value <= fail else Status.FAIL
+
+
+def verdict(good: object) -> Status:
+    """Grade what is either right or wrong."""
+    return Status.OK if good else Status.FAIL
 
 
 def worst(*statuses: Status) -> Status:
@@ -100,8 +92,9 @@ def worst(*statuses: Status) -> Status:
     return max(statuses, key=list(Status).index)
 
 
-def names(found: list[str], most: int = 4) -> str:
+def names(found: Iterable[str], most: int = 4) -> str:
     """Some names in a row, with the number of those left out."""
+    found = list(found)
     left = len(found) - most
     return ", ".join(found[:most]) + (f" and {left} more" if left > 0 else "")
 
@@ -123,19 +116,14 @@ def table(report: Report, colour: bool = False) -> str:
 
 
 def _row_lines(row: Row, colour: bool) -> list[str]:
-    name = textwrap.wrap(row.name, _NAME) or [""]
-    measured = textwrap.wrap(row.measured, _MEASURED) or [""]
-    limit = textwrap.wrap(row.limit, WIDTH - 5 - _NAME - _MEASURED - 2) or [""]
+    widths = _NAME, _MEASURED, WIDTH - 5 - _NAME - _MEASURED - 2
+    columns = [
+        textwrap.wrap(text, width) for text, width in zip((row.name, row.measured, row.limit), widths, strict=True)
+    ]
     status = f"\033[{_COLOURS[row.status]}m{row.status:<5}\033[0m" if colour else f"{row.status:<5}"
     lines = []
-    for i in range(max(len(name), len(measured), len(limit))):
-        cells = [column[i] if i < len(column) else "" for column in (name, measured, limit)]
-        line = f"{cells[0]:<{_NAME}} {cells[1]:<{_MEASURED}} {cells[2]}".rstrip()
-        lines.append((status if i == 0 else 5 * " ") + line)
+    for name, measured, limit in zip_longest(*columns, fillvalue=""):
+        lines.append((5 * " " if lines else status) + f"{name:<{_NAME}} {measured:<{_MEASURED}} {limit}".rstrip())
     if row.hint:
         lines += textwrap.wrap(row.hint, WIDTH, initial_indent=7 * " " + "-> ", subsequent_indent=10 * " ")
     return lines
-
-
-def _number(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"
