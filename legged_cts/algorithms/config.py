@@ -21,7 +21,7 @@ RUNNER_KEYS = (
 _ALGORITHM_SUPPLIED = ("actor", "critic", "storage", "device", "multi_gpu_cfg")
 _CTS_SUPPLIED = ("student_encoder", "history_group", "history_shape")
 _MODEL_SUPPLIED = ("obs", "obs_groups", "obs_set", "output_dim")
-_ENCODER_SUPPLIED = ("input_shape", "latent_dim", "unit_latent", "groups")
+_ENCODER_SUPPLIED = ("input_shape", "latent_dim", "unit_latent")
 _ENCODERS = ("teacher_encoder", "student_encoder")
 
 

@@ -31,13 +31,8 @@ class Diagnostics:
       ``gradient/student_encoder``: mean L2 norms before clipping.
     """
 
-    def __init__(self, teachers: torch.Tensor, modules: Mapping[str, nn.Module]) -> None:
-        """Remember who is who.
-
-        Args:
-            teachers: Role of each environment, bool [N].
-            modules: ``policy`` (the actor, E^t included), ``teacher_encoder``, ``critic`` and ``student_encoder``.
-        """
+    def __init__(self, modules: Mapping[str, nn.Module]) -> None:
+        """Remember the networks: ``policy`` (the actor, E^t included), ``teacher_encoder`` and the others by name."""
         self.scalars: dict[str, float] = {}
         """Diagnostics of the last update."""
         self.latent_error: torch.Tensor | None = None
@@ -45,37 +40,36 @@ class Diagnostics:
         self.latent_cosine: torch.Tensor | None = None
         """Mean over the rollout of cos(z^s, z^t) of each student environment [K]; None without a regression."""
         self._modules = modules
-        self.regroup(teachers)
         self._once: dict[str, torch.Tensor] = {}
         self._sums: dict[str, torch.Tensor] = {}
         self._counts: dict[str, int] = {}
 
-    def regroup(self, teachers: torch.Tensor) -> None:
-        """Change who is who, bool [N]."""
-        self._teachers = teachers
-        self._roles = {name: mask for name, mask in (("teacher", teachers), ("student", ~teachers)) if bool(mask.any())}
-
-    def start(self, storage: RolloutStorage) -> None:
-        """Begin an update with a full storage of T steps and N environments."""
+    def start(self, storage: RolloutStorage, teachers: torch.Tensor) -> None:
+        """Begin an update with a full storage of T steps and N environments, whose roles are ``teachers``, bool [N]."""
         self._once, self._sums, self._counts = {}, {}, {}
         self.latent_error = self.latent_cosine = None
         latents = storage.observations[LATENT]
-        for role, mask in self._roles.items():
+        for role, mask in (("teacher", teachers), ("student", ~teachers)):
+            if not bool(mask.any()):
+                continue
             explained = explained_variance(storage.values[:, mask], storage.returns[:, mask])
             self._once[f"value/explained_variance_{role}"] = explained
             acted = latents[:, mask].flatten(0, 1)
             self._once[f"latent/std_{role}"] = latent_std(acted)
             self._once[f"latent/dimension_{role}"] = effective_dimension(acted)
 
-    def compare_latents(self, storage: RolloutStorage, targets: torch.Tensor, ids: torch.Tensor) -> None:
+    def compare_latents(
+        self, storage: RolloutStorage, targets: torch.Tensor, ids: torch.Tensor, teachers: torch.Tensor
+    ) -> None:
         """Set the latent errors of the rollout's students.
 
         Args:
             storage: The rollout, with the latents that students acted on.
             targets: z^t [T, K, d] of the environments ``ids``.
             ids: Indices [K] of environments; teachers among them are passed over.
+            teachers: Role of each environment, bool [N].
         """
-        students = ~self._teachers[ids]
+        students = ~teachers[ids]
         if not bool(students.any()):
             return
         acted = storage.observations[LATENT][:, ids[students]]
@@ -87,6 +81,10 @@ class Diagnostics:
         self._once["latent/error"] = error.mean()
         self._once["latent/cosine"] = cosine.mean()
         self._once["latent/explained_variance"] = 1.0 - error.mean() / spread.mean()
+
+    def note(self, values: Mapping[str, torch.Tensor | float]) -> None:
+        """Remember numbers of the rollout."""
+        self._once |= {name: torch.as_tensor(value) for name, value in values.items()}
 
     def add(self, values: Mapping[str, torch.Tensor]) -> None:
         """Add the numbers of a mini-batch that took a step; the result is their mean."""
@@ -112,7 +110,9 @@ class Diagnostics:
         """Close the update: read all numbers at once into ``scalars``."""
         means = {name: total / self._counts[name] for name, total in self._sums.items()}
         tensors = {**self._once, **means}
-        values = torch.stack([value.detach().float() for value in tensors.values()]).tolist() if tensors else []
+        device = next(iter(tensors.values())).device if tensors else None
+        found = [value.detach().float().to(device) for value in tensors.values()]
+        values = torch.stack(found).tolist() if found else []
         self.scalars = dict(zip(tensors, values, strict=True))
 
 

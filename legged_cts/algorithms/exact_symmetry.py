@@ -23,8 +23,10 @@ from legged_cts.models.mirrored import (
 )
 
 
-def make_exact(alg: Any, env: Any, student_encoder: nn.Module | None = None, history_group: str = "") -> None:
-    """Make policy, critic and encoders commute with the mirror from now on; ``alg.exact_symmetry`` keeps them so.
+def make_exact(alg: Any, env: Any, student_encoder: nn.Module | None = None, history_group: str = "") -> ExactSymmetry:
+    """Make policy, critic and encoders commute with the mirror from now on; what is returned keeps them so.
+
+    It is ``alg.exact_symmetry``, too.
 
     Args:
         alg: An algorithm of rsl_rl with new networks; latents come in two halves, which the mirror swaps.
@@ -54,6 +56,7 @@ def make_exact(alg: Any, env: Any, student_encoder: nn.Module | None = None, his
         for parameter, value in network.named_parameters():
             if value not in alg.exact_symmetry.tied:
                 _refuse(f"networks.{name}", network, parameter)
+    return alg.exact_symmetry
 
 
 def _model_ties(name: str, model: Any, y: Mirror, groups: Mapping[str, Any]) -> Ties:

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from rsl_rl.modules import MLP
 
-from legged_cts.distillation.exposure import Exposure
+from legged_cts.algorithms.reduce import joint_sum, of_first
+from legged_cts.algorithms.terms import Term
+from legged_cts.distillation.beta_controller import BetaController
 from legged_cts.models.encoders import Encoder
 from legged_cts.models.mirrored import Mirror, Ties, joined, mlp_ties, same
+
+if TYPE_CHECKING:
+    from legged_cts.algorithms.distilled import Distillation
+
+FEATURES = 4
+"""What the controller looks at: divergence, the student's reward, its change, and one."""
 
 
 class ExposedEncoder(Encoder):
     """MLP on a normalised state of which blocks of neighbouring columns are hidden, with one bit per block.
 
-    All inputs see the same blocks until ``show`` is called again: by default all, and of a ratio the first
-    round(ratio blocks) of a random order; ``expose`` chooses something else.
+    A share rho of the blocks is seen, the first round(rho blocks) of a fixed random order (ATESD, adapted). Blocks are
+    hidden after the normaliser, where zero is the mean of a feature; the bits tell a hidden feature from one at its
+    mean. A teacher that is masked must be trained under the masks, else its targets are out of its distribution. All
+    inputs see the same blocks until ``show`` is called again.
     """
 
-    reads_groups = True
-    """Whether the constructor takes ``groups``."""
     ratio: torch.Tensor
     seen: torch.Tensor
     """Blocks that are shown, bool [G]; in checkpoints, so that a policy sees later what it saw when it was saved."""
@@ -37,8 +45,7 @@ class ExposedEncoder(Encoder):
         hidden_dims: Sequence[int] = (512, 256),
         activation: str = "elu",
         obs_normalization: bool = False,
-        blocks: int | None = 8,
-        groups: Mapping[str, int] | None = None,
+        blocks: int = 8,
     ) -> None:
         """Build the encoder.
 
@@ -49,65 +56,37 @@ class ExposedEncoder(Encoder):
             hidden_dims: Widths of the hidden layers.
             activation: Name of an rsl_rl activation.
             obs_normalization: Normalise each column with its own running statistics.
-            blocks: Blocks of nearly equal width, at most m; None: one block per observation group.
-            groups: Name and number of columns of each observation group, in the order of the columns.
+            blocks: Blocks of nearly equal width, at most m.
 
         Raises:
-            ValueError: If there are more blocks than columns, or none, or no groups to make blocks of.
+            ValueError: If there are more blocks than columns, or none.
         """
         super().__init__(input_shape, unit_latent, obs_normalization)
         width = math.prod(input_shape)
-        if blocks is None:
-            if groups is None:
-                raise ValueError("networks.teacher_encoder.blocks must be a number: no observation groups are known")
-            self._blocks = dict(groups)
-        elif not 1 <= blocks <= width:
+        if not 1 <= blocks <= width:
             raise ValueError(f"networks.teacher_encoder.blocks must lie in [1, {width}], got {blocks}")
-        else:
-            sizes = [len(part) for part in torch.arange(width).tensor_split(blocks)]
-            self._blocks = {f"block{i:03d}": size for i, size in enumerate(sizes)}
-        self._by_group = blocks is None
+        parts = torch.arange(width).tensor_split(blocks)
+        self._ranks = torch.randperm(blocks, generator=torch.Generator().manual_seed(0)).argsort()
         self.register_buffer("ratio", torch.ones(()))
-        self.register_buffer("seen", torch.ones(len(self._blocks), dtype=torch.bool))
-        block = torch.arange(len(self._blocks)).repeat_interleave(torch.tensor(list(self._blocks.values())))
-        self.register_buffer("block", block)
-        self.expose("ratio")
-        self.mlp = MLP(self.exposure.output_dim, latent_dim, list(hidden_dims), activation)
+        self.register_buffer("seen", torch.ones(blocks, dtype=torch.bool))
+        self.register_buffer("block", torch.cat([torch.full_like(part, i) for i, part in enumerate(parts)]))
+        self.mlp = MLP(width + blocks, latent_dim, list(hidden_dims), activation)
 
-    def expose(self, mode: str, hidden: Iterable[str] = (), order: str = "fixed", seed: int = 0) -> None:
-        """Choose what is shown, see ``Exposure``; with the same weights, for blocks and bits stay the same.
-
-        Args:
-            mode: ``ratio``, or ``fixed`` for all groups but the ``hidden`` ones.
-            hidden: Observation groups that are never shown.
-            order: How ``ratio`` chooses blocks, ``fixed`` or ``bernoulli``.
-            seed: Of that choice.
-
-        Raises:
-            ValueError: If ``fixed`` shall hide groups but the blocks are not those, or no group has such a name.
-        """
-        if mode == "fixed" and not self._by_group:
-            raise ValueError(
-                "distillation.exposure.mode = fixed hides observation groups; set networks.teacher_encoder.blocks to"
-                " null, so that each of them is one block"
-            )
-        self.exposure = Exposure(self._blocks, mode, hidden, order, seed)
-        self.show(1.0)
-
-    def show(self, ratio: float, draw: int = 0) -> None:
-        """Show this share of the blocks from now on; ``draw`` numbers the toss of ``bernoulli``."""
+    def show(self, ratio: float) -> None:
+        """Show this share of the blocks, in [0, 1], from now on."""
         self.ratio.fill_(ratio)
-        self.seen.copy_(self.exposure.mask(1, ratio, draw)[0])
+        self.seen.copy_(self._ranks < round(ratio * len(self._ranks)))
 
     def ties(self, x: Mirror, z: Mirror) -> Ties:
         """Yield the ties of the MLP, whose bits are those of a mirrored robot, too.
 
         Columns that change places with each other are put into one block, or it might hide one side of the robot alone.
         """
+        blocks = len(self.seen)
         if (self.block[x.index] != self.block).any():
             _, pair = torch.minimum(torch.arange(len(x)), x.index).unique(return_inverse=True)
-            self.block.copy_(pair * len(self._blocks) // (int(pair.max()) + 1))
-        return mlp_ties(self.mlp, joined((x, same(len(self._blocks)))), z)
+            self.block.copy_(pair * blocks // (int(pair.max()) + 1))
+        return mlp_ties(self.mlp, joined((x, same(blocks))), z)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
         state_dict.setdefault(f"{prefix}block", self.block)  # checkpoints of before there was a choice
@@ -115,5 +94,71 @@ class ExposedEncoder(Encoder):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Encode states [B, m] into latents [B, latent_dim]."""
-        x = self.exposure.apply(self.normalizer(x), self.seen.expand(len(x), -1), self.block)
-        return self.project(self.mlp(x))
+        x = self.normalizer(x)
+        # where, not a product: a hidden value may be infinite
+        shown = torch.where(self.seen[self.block], x, torch.zeros_like(x))
+        bits = self.seen.to(x.dtype).expand(len(x), -1)
+        return self.project(self.mlp(torch.cat([shown, bits], dim=-1)))
+
+
+class Exposure(Term):
+    """Shows the teacher encoder the ratio of the schedule, or one that a controller learns from the student's progress.
+
+    It changes no loss.
+    """
+
+    alg: Distillation
+
+    def __init__(self, alg: Distillation) -> None:
+        """Build the controller, if there is to be one; that of the first process decides for all."""
+        super().__init__(alg)
+        self._progress = [0.0, 0.0, 0.0]  # student's reward per step, that of the iteration before, divergence
+        self.controller: BetaController | None = None
+        node = alg.cfg.exposure.controller
+        if node is not None:
+            seed = int(of_first(torch.initial_seed() % 2**31, alg.device))
+            self.controller = BetaController(
+                FEATURES, node.hold, node.delay, node.gamma, node.learning_rate, node.momentum, node.entropy_coef, seed,
+            )  # fmt: skip
+
+    @property
+    def encoder(self) -> ExposedEncoder:
+        """The teacher encoder."""
+        encoder = self.alg._raw_actor.teacher_encoder
+        assert isinstance(encoder, ExposedEncoder)
+        return encoder
+
+    def begin(self) -> None:
+        """Choose what is shown in this iteration."""
+        ratio = self.alg.cfg.exposure.ratio
+        if self.controller is not None:
+            reward, before, distance = self._progress
+            ratio = self.controller.step(reward, [math.log1p(max(0.0, distance)), reward, reward - before, 1.0])
+        self.encoder.show(ratio)
+
+    def finish(self, means: dict[str, list[float]]) -> int:
+        """Remember the student's progress and report ``exposure``, the ratio."""
+        found = means.get("distillation", [])
+        given = [self.alg.statistics.get("reward_student"), sum(found) / len(found) if found else None]
+        known = [0.0 if one is None or not math.isfinite(one) else one for one in given]
+        counts = [float(one is not None and math.isfinite(one)) for one in given]
+        local = torch.tensor(known + counts, dtype=torch.float64, device=self.alg.device)
+        reward, distance, rewards, distances = joint_sum(local).tolist()
+        if rewards:
+            self._progress = [reward / rewards, self._progress[0], self._progress[2]]
+        if distances:
+            self._progress[2] = distance / distances
+        means["exposure"].append(float(self.encoder.ratio))
+        return 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return progress and controller."""
+        own = {} if self.controller is None else {"controller": self.controller.state_dict()}
+        return {"progress": list(self._progress), **own}
+
+    def load_state_dict(self, loaded: Mapping[str, Any], load_cfg: Mapping[str, Any] | None, strict: bool) -> None:
+        """Load them where the iteration is taken over."""
+        if load_cfg is None or load_cfg.get("iteration"):
+            self._progress = list(loaded["progress"])
+            if self.controller is not None:
+                self.controller.load_state_dict(loaded["controller"])

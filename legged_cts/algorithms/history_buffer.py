@@ -39,7 +39,7 @@ class HistoryBuffer:
         self.ids = ids
         self.steps = steps
         self.length, features = shape
-        self._num_envs = num_envs
+        self.num_envs = num_envs
         self._reset = reset
         self._group = group
         self._check = check
@@ -87,7 +87,7 @@ class HistoryBuffer:
 
     def at(self, index: torch.Tensor) -> torch.Tensor:
         """Return histories [B, H, n] for flat rollout positions ``step * num_envs + environment`` [B]."""
-        step, column = index // self._num_envs, self._column[index % self._num_envs]
+        step, column = index // self.num_envs, self._column[index % self.num_envs]
         return self._windows(step, column, self._reset)
 
     def sequences(self, environments: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

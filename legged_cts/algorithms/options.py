@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from legged_cts.trust.plain import show
@@ -27,27 +28,27 @@ AT_LEAST = {
 }
 
 
-def check_options(algorithm: Any, teachers: int, students: int) -> None:
-    """Check the options, which are attributes of ``algorithm``, for themselves and against the sizes of the groups.
+def check_options(options: Mapping[str, Any], teachers: int, students: int) -> None:
+    """Check those of the options that are given, for themselves and against the sizes of the groups.
 
     Raises:
         ValueError: If an option is unknown or out of range, or needs a group that has no environment.
     """
     for key, allowed in CHOICES.items():
-        if getattr(algorithm, key) not in allowed:
-            got = show(getattr(algorithm, key))
-            raise ValueError(f"algorithm.{key} must be one of {', '.join(allowed)}; got {got}")
+        if key in options and options[key] not in allowed:
+            raise ValueError(f"algorithm.{key} must be one of {', '.join(allowed)}; got {show(options[key])}")
     for key, least in AT_LEAST.items():
-        if not getattr(algorithm, key) >= least:
-            raise ValueError(f"algorithm.{key} must be at least {least}, got {getattr(algorithm, key)}")
+        if key in options and not options[key] >= least:
+            raise ValueError(f"algorithm.{key} must be at least {least}, got {options[key]}")
     sizes = {"teacher": teachers, "student": students}
     empty = [group for group, size in sizes.items() if not size]
-    if algorithm.kl_samples in empty:
+    steering = options.get("kl_samples")
+    if steering in empty:
         raise ValueError(
-            f"algorithm.kl_samples is '{algorithm.kl_samples}', but with this algorithm.teacher_fraction there is no"
-            f" {algorithm.kl_samples} environment; use kl_samples 'all'"
+            f"algorithm.kl_samples is '{steering}', but with this algorithm.teacher_fraction there is no {steering}"
+            " environment; use kl_samples 'all'"
         )
-    if algorithm.latent_pull and empty:
+    if options.get("latent_pull") and empty:
         raise ValueError(
             "algorithm.latent_pull draws the latent of teachers to that of students, but with this"
             f" algorithm.teacher_fraction there is no {empty[0]} environment; set latent_pull to 0"

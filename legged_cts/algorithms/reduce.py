@@ -26,6 +26,20 @@ def joint_sum(values: torch.Tensor) -> torch.Tensor:
     return total
 
 
+def joint_mean(values: torch.Tensor) -> torch.Tensor:
+    """Return the mean of the values of all processes; NaN without any."""
+    if processes() == 1:
+        return values.mean()
+    total, count = joint_sum(torch.stack([values.sum(), values.new_tensor(float(values.numel()))])).unbind()
+    return total / count
+
+
+def of_first(value: float, device: str | torch.device) -> float:
+    """Return the value of the first process, the same on all."""
+    mine = value if processes() == 1 or dist.get_rank() == 0 else 0.0
+    return joint_sum(torch.tensor(mine, dtype=torch.float64, device=device)).item()
+
+
 def all_agree(flag: bool, device: str | torch.device) -> bool:
     """Return whether ``flag`` is true on every process."""
     if processes() == 1:

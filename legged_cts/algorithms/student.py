@@ -30,17 +30,21 @@ class StudentRollout:
     history is stored, for its hidden state must follow all that it will be trained on.
     """
 
-    def __init__(self, policy: StudentPolicy, history: HistoryBuffer, acting: torch.Tensor) -> None:
+    def __init__(self, policy: StudentPolicy, history: HistoryBuffer, acting: torch.Tensor, latent_dim: int) -> None:
         """Start all hidden states at zero.
 
         Args:
             policy: E^s and its normaliser.
             history: Storage of K environments.
             acting: Indices of the environments that act on E^s's latent, all of them stored in ``history``.
+            latent_dim: Width of the latent.
         """
         self.policy = policy
         self.history = history
-        self._acting = acting
+        self.acting = acting
+        everyone = len(acting) == history.num_envs
+        self.latents = torch.zeros(history.steps, len(acting) if everyone else 0, latent_dim, device=acting.device)
+        """z^s in each step of the rollout [T, N, latent_dim], if all environments act on it, else empty."""
         self._rows = history.columns(acting)
         self._state = torch.zeros(len(history.ids), policy.state_size, device=history.ids.device)
         self._first_state = torch.zeros_like(self._state)
@@ -60,6 +64,8 @@ class StudentRollout:
         latents, state = self._run(histories)
         self._last_state.copy_(self._state)
         self._state.copy_(state)
+        if self.latents.numel():
+            self.latents[step] = latents
         return latents
 
     def rewind(self, began: torch.Tensor) -> None:
@@ -103,6 +109,6 @@ class StudentRollout:
 
     def _run(self, histories: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         if not self.is_recurrent:
-            return self.policy.latent(histories[self._acting]), self._state
+            return self.policy.latent(histories[self.acting]), self._state
         latents, state = self.policy.advance(histories[self.history.ids], self._state)
         return latents[self._rows], state

@@ -124,6 +124,11 @@ def observation_images(symmetry: Symmetry, obs: TensorDict) -> TensorDict:
     return symmetry.data_augmentation_func(env=symmetry.env, obs=obs, actions=None)[0]
 
 
+def action_images(symmetry: Symmetry, actions: torch.Tensor) -> torch.Tensor:
+    """Return actions [B, d] followed by their images: [copies * B, d]."""
+    return symmetry.data_augmentation_func(env=symmetry.env, obs=None, actions=actions)[1]
+
+
 def group_images(symmetry: Symmetry, group: str, values: torch.Tensor) -> torch.Tensor:
     """Return values [B, ...] of one observation group followed by their images: [copies * B, ...]."""
     return observation_images(symmetry, TensorDict({group: values}, batch_size=[len(values)]))[group]
@@ -137,6 +142,14 @@ def by_copy(batch: RoleBatch, x: torch.Tensor) -> torch.Tensor:
     return torch.cat([part.unflatten(0, (batch.copies, -1)) for part in parts if len(part)], dim=1)
 
 
+def by_role(batch: RoleBatch, x: torch.Tensor) -> torch.Tensor:
+    """Arrange samples followed by their images [copies * B, ...] as a mini-batch's rows: the teachers' come first."""
+    if batch.copies == 1:
+        return x
+    blocks, own = x.unflatten(0, (batch.copies, -1)), batch.teachers // batch.copies
+    return torch.cat([blocks[:, :own].flatten(0, 1), blocks[:, own:].flatten(0, 1)])
+
+
 def mirror_loss(symmetry: Symmetry, batch: RoleBatch, means: torch.Tensor) -> torch.Tensor:
     """Mean squared difference between the action means of images and the images of the samples' action means.
 
@@ -148,8 +161,7 @@ def mirror_loss(symmetry: Symmetry, batch: RoleBatch, means: torch.Tensor) -> to
         means: Action means [copies * B, d] of its rows.
     """
     own, *others = by_copy(batch, means)
-    _, targets = symmetry.data_augmentation_func(env=symmetry.env, obs=None, actions=own.detach())
-    loss = torch.nn.functional.mse_loss(torch.cat(others), targets[len(own) :])
+    loss = torch.nn.functional.mse_loss(torch.cat(others), action_images(symmetry, own.detach())[len(own) :])
     return loss if symmetry.use_mirror_loss else loss.detach()
 
 

@@ -1,9 +1,9 @@
-"""Where a teacher's weights come from: the policy under training, a copy of it, or a checkpoint."""
+"""The teachers of a training: the policy under training, copies of it, or checkpoints."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -13,10 +13,13 @@ from tensordict import TensorDict
 from torch import nn
 
 from legged_cts.distillation.gaussians import DiagonalGaussian
+from legged_cts.distillation.pools import route
 from legged_cts.models.policies import LatentPolicy
 
-SOURCES = ("self", "frozen", "ema", "checkpoint")
+SOURCES = ("self", "frozen", "checkpoint")
 ROLES = ("teacher", "student")
+REFERENCE = "reference"
+"""Key in ``algorithm.teachers`` of the policy that ``target.lam`` leads away from."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +28,11 @@ class TeacherOptions:
 
     source: str = "self"
     """``self``: pi(o, E^t(s)) as it is. ``frozen``: a copy of it from the start of iteration ``at``, before that
-    itself. ``ema``: its exponential moving average. ``checkpoint``: the policy of a file."""
+    itself. ``checkpoint``: the policy of a file."""
     role: str = "teacher"
     """Which policy: ``teacher`` is pi(o, E^t(s)), ``student`` is pi(o, E^s(h)), for references."""
     at: int = 0
     """Iteration whose start ``frozen`` copies."""
-    decay: float = 0.99
-    """Of ``ema``, per iteration."""
     checkpoint: str | None = None
     """File or run folder of ``checkpoint``. A policy without roles, such as that of PPO, counts as the teacher."""
     terrain: tuple[str, ...] = ()
@@ -54,8 +55,8 @@ class TeacherOptions:
                 raise ValueError(f"{path}.{key} must be one of {', '.join(allowed)}; got {getattr(options, key)!r}")
         if (options.source == "checkpoint") != (options.checkpoint is not None):
             raise ValueError(f"{path}.checkpoint goes with source: checkpoint; got source: {options.source}")
-        if options.at < 0 or not 0.0 <= options.decay < 1.0:
-            raise ValueError(f"{path}: at must not be negative, and decay must lie in [0, 1)")
+        if options.at < 0:
+            raise ValueError(f"{path}.at must not be negative, got {options.at}")
         return options
 
 
@@ -79,8 +80,8 @@ class Teacher(nn.Module):
         self._own = (own,)
         self._stored = dict(stored)
         self.policy: nn.Module | None = None
-        self.register_buffer("frozen", torch.tensor(options.source in ("ema", "checkpoint")))
-        if options.source in ("frozen", "ema"):
+        self.register_buffer("frozen", torch.tensor(options.source == "checkpoint"))
+        if options.source == "frozen":
             self.policy = copy.deepcopy(own).requires_grad_(False).eval()
 
     @property
@@ -90,23 +91,15 @@ class Teacher(nn.Module):
 
     @torch.no_grad()
     def begin(self, iteration: int) -> None:
-        """Start an iteration: copy or average the weights.
+        """Start an iteration: copy the weights when it is time.
 
         Raises:
             ValueError: If the policy of a checkpoint was not given.
         """
-        own = self._own[0]
         if self.options.source == "frozen" and self.is_live and iteration >= self.options.at:
             assert self.policy is not None
-            self.policy.load_state_dict(own.state_dict())
+            self.policy.load_state_dict(self._own[0].state_dict())
             self.frozen.fill_(True)
-        elif self.options.source == "ema":
-            assert self.policy is not None
-            for mean, value in zip(self.policy.state_dict().values(), own.state_dict().values(), strict=True):
-                if mean.is_floating_point() and iteration:
-                    mean.lerp_(value, 1.0 - self.options.decay)
-                else:
-                    mean.copy_(value)
         elif self.options.source == "checkpoint" and self.policy is None:
             raise ValueError(
                 f"algorithm.teachers.{self.name}: nobody read the checkpoint; legged_cts.training.runner:Runner does"
@@ -166,3 +159,113 @@ class Teacher(nn.Module):
     def save(self) -> dict[str, torch.Tensor]:
         """State of copies; a checkpoint is read again from its file."""
         return {} if self.options.source in ("self", "checkpoint") else dict(self.state_dict())
+
+
+class TeacherPool(Mapping[str, Teacher]):
+    """Teachers by name; by default one, ``teacher``, which is the policy under training."""
+
+    def __init__(
+        self,
+        nodes: Mapping[str, Mapping[str, Any]] | None,
+        own: Mapping[str, LatentPolicy],
+        widths: Mapping[str, int],
+        device: str | torch.device,
+    ) -> None:
+        """Make room for copies.
+
+        Args:
+            nodes: ``algorithm.teachers``, see ``TeacherOptions``; None: the default.
+            own: The policies under training by role, before they were ever run.
+            widths: Names and widths of the observation groups that are stored.
+            device: Device of the copies.
+
+        Raises:
+            ValueError: If an entry is wrong.
+        """
+        self._device = device
+        self._teachers: dict[str, Teacher] = {}
+        for name, node in (nodes or {"teacher": {}}).items():
+            entry = TeacherOptions.from_dict(name, node)
+            self._teachers[name] = Teacher(name, entry, own[entry.role], widths).to(device)
+        self.route: torch.Tensor | None = None
+        """Teacher of each environment [N], an index of ``target.teachers``, for ``target.route: env``."""
+
+    def __getitem__(self, name: str) -> Teacher:
+        """Return the teacher of that name."""
+        return self._teachers[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names of all teachers, the reference among them."""
+        return iter(self._teachers)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._teachers)
+
+    def is_live(self, names: Iterable[str]) -> bool:
+        """Whether one of these teachers is the policy under training."""
+        return any(self._teachers[name].is_live for name in names)
+
+    def begin(self, iteration: int) -> None:
+        """Start an iteration: copy weights when it is time."""
+        for teacher in self._teachers.values():
+            teacher.begin(iteration)
+
+    def route_by_terrain(self, names: Sequence[str], kinds: Sequence[str], index: torch.Tensor) -> None:
+        """Give every environment the teacher that lists its kind of terrain.
+
+        Args:
+            names: Teachers to choose from.
+            kinds: Names of the kinds of terrain.
+            index: Kind of each environment [N].
+
+        Raises:
+            ValueError: If a kind has no teacher.
+        """
+        owner = {terrain: i for i, name in enumerate(names) for terrain in self._teachers[name].options.terrain}
+        missing = [kind for kind in kinds if kind not in owner]
+        if missing:
+            raise ValueError(
+                f"algorithm.teachers: no teacher has the terrain '{missing[0]}' in its list `terrain`; kinds are:"
+                f" {', '.join(kinds)}"
+            )
+        self.route = torch.tensor([owner[kind] for kind in kinds])[index.cpu()].to(self._device)
+
+    def distribution(
+        self, obs: TensorDict, names: Sequence[str], index: torch.Tensor | None = None
+    ) -> DiagonalGaussian:
+        """Return what the teachers ``names`` would do, each environment's own if there are several.
+
+        Args:
+            obs: Stored observations [B].
+            names: Keys in ``algorithm.teachers``.
+            index: Place [B] of each sample in a rollout, whose environments follow each other; None: in order, from the
+                first on.
+
+        Raises:
+            ValueError: If environments have no teacher.
+        """
+        dists = [self._teachers[name].distribution(obs) for name in names]
+        if len(dists) == 1:
+            return dists[0]
+        if self.route is None:
+            raise ValueError(
+                "distillation.target.route = env needs algorithm.teachers.<name>.terrain for every teacher"
+            )
+        index = torch.arange(len(dists[0].mean), device=self.route.device) if index is None else index
+        return route(dists, self.route[index % len(self.route)])
+
+    def save(self) -> dict[str, dict[str, torch.Tensor]]:
+        """Return the states of the copies by their keys in a checkpoint."""
+        states = {self._key(name): teacher.save() for name, teacher in self._teachers.items()}
+        return {key: state for key, state in states.items() if state}
+
+    def load(self, loaded: Mapping[str, Any], strict: bool) -> None:
+        """Load the copies that a checkpoint holds."""
+        for name, teacher in self._teachers.items():
+            if (state := loaded.get(self._key(name))) is not None:
+                teacher.load_state_dict(state, strict=strict)
+
+    @staticmethod
+    def _key(name: str) -> str:
+        return f"teacher_{name}_state_dict"

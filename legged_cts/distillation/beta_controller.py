@@ -57,13 +57,7 @@ class BetaController:
             momentum: Of the baseline, in [0, 1).
             entropy_coef: Weight of the entropy that keeps the policy from settling.
             seed: Of initial weights and samples.
-
-        Raises:
-            ValueError: If ``hold`` or ``delay`` is less than 1.
         """
-        for name, value in (("hold", hold), ("delay", delay)):
-            if value < 1:
-                raise ValueError(f"exposure.controller.{name} must be at least 1, got {value}")
         self.hold, self.delay, self.gamma = hold, delay, gamma
         self.momentum, self.entropy_coef = momentum, entropy_coef
         self._generator = torch.Generator().manual_seed(seed)
@@ -92,11 +86,6 @@ class BetaController:
             self._choices.append((list(features), self.ratio))
         self._updates += 1
         return self.ratio
-
-    def mean(self, features: list[float]) -> float:
-        """Expected ratio for features u."""
-        with torch.no_grad():
-            return self.policy(torch.tensor(features)).mean.item()
 
     def progress(self) -> float:
         """R_j of the oldest window whose returns are complete."""

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from legged_cts.distillation.names import DIVERGENCES, LEARNERS, MODES, ORDERS, PLACES, UNITS
-from legged_cts.distillation.schedules import KEY, ScheduledTree, check_schedule, is_schedule
+from legged_cts.distillation.schedules import breakpoints, resolved, schedules_in
 
 ROOT = "distillation"
 
-_MOMENT_DIVERGENCES = ("forward_kl", "nll", "mse")
-_WITHOUT_TEACHER_STD = ("nll", "mse")
-_STRUCTURAL = ("match", "target.teachers", "target.anchor", "target.reference", "exposure.mode", "exposure.hidden",
-               "exposure.order", "exposure.seed", "exposure.controller")  # fmt: skip
+_STRUCTURAL = ("match", "target.teachers", "target.reference", "exposure.mode", "exposure.controller")
 """Fields that decide which networks exist; a schedule cannot change them."""
 
 
@@ -30,36 +26,29 @@ def _integer(default: int, low: int) -> Any:
     return field(default=default, metadata={"range": (low, float("inf")), "integer": True})
 
 
-def _names() -> Any:
-    return field(default=(), metadata={"items": str})
+def _node(kind: type, optional: bool = False, main: str | None = None) -> Any:
+    return field(default=None if optional else kind(), metadata={"node": kind, "main": main})
 
 
 @dataclass(frozen=True)
 class Target:
     """Which distribution the student is pulled to."""
 
-    teachers: tuple[str, ...] = field(default=("teacher",), metadata={"items": str})
-    route: str | None = _choice(None, "env", "plausible")
-    """Choose among several teachers by environment or by plausibility to the student; null: pool them."""
-    weights: tuple[float, ...] = field(default=(), metadata={"items": float})
-    """Weights of pooled teachers; empty: equal ones."""
-    anchor: str | None = field(default=None, metadata={"items": None})
-    """A task-agnostic teacher for all samples, beside the routed or pooled one."""
-    anchor_coef: float = _number(0.0, 0.0)
+    teachers: tuple[str, ...] = ("teacher",)
+    route: str | None = _choice(None, "env")
+    """Choose among several teachers by environment."""
     lam: float = _number(1.0, 0.0)
     """Extrapolation past the teacher, away from the reference."""
-    reference: str | None = _choice(None, "frozen", "ema", "checkpoint")
+    reference: str | None = _choice(None, "frozen", "checkpoint")
     clamp: float | None = _number(0.9, 0.0, 1.0, open_low=True, open_high=True)
     """Share of the cliff lam* that ``lam`` is clamped to; null: raise at the cliff."""
-    deterministic: bool = False
-    """The teacher has no std worth matching."""
 
 
 @dataclass(frozen=True)
 class Divergence:
     """How far is measured."""
 
-    name: str | None = _choice(None, *DIVERGENCES)
+    name: str | None = _choice(None, "reverse_kl", "forward_kl", "mse", "jsd")
     """Null: reverse_kl for actions, mse for latents and estimates."""
     beta: float = _number(0.5, 0.0, 1.0, open_low=True, open_high=True)
     samples: int = _integer(16, 1)
@@ -69,34 +58,19 @@ class Divergence:
 class Place:
     """Where it enters the update."""
 
-    kind: str = _choice("loss", *PLACES)
-    gamma: float = _number(0.0, 0.0, 1.0)
-    """Discount of distillation rewards, for kind return."""
-    baseline: str | None = _choice(None, "closed_form", "value")
+    kind: str = _choice("loss", "loss", "return", "ratio")
+    baseline: str | None = _choice(None, "closed_form")
     alpha: float = _number(1.0, 0.0, 1.0)
     """Share of the old policy in the ratio's anchor, for kind ratio."""
     dual_clip: float | None = _number(3.0, 1.0, open_low=True)
-    normalized: bool = False
 
 
 @dataclass(frozen=True)
 class DriverOptions:
     """Who acts, see ``drivers.Driver``."""
 
-    unit: str = _choice("env", *UNITS)
+    unit: str = _choice("env", "env", "step", "episode")
     share: float = _number(0.0, 0.0, 1.0)
-    length: int = _integer(0, 0)
-    failing_cells: bool = False
-    """Give the share only to cells where the student fails, see ``cells.FailingCells``."""
-    success_below: float = _number(0.1, 0.0, 1.0, open_low=True)
-    """Running mean of the student's success under which a cell fails."""
-
-
-@dataclass(frozen=True)
-class AdvGate:
-    """``weights.adv_gate``."""
-
-    tau: float = _number(1.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -108,20 +82,10 @@ class RelDiv:
 
 
 @dataclass(frozen=True)
-class Top:
-    """``weights.top``."""
-
-    share: float = _number(1.0, 0.0, 1.0, open_low=True)
-    power: float = _number(1.0, 0.0)
-    entropy_power: float = _number(0.0, 0.0)
-
-
-@dataclass(frozen=True)
 class Clip:
     """``weights.clip``."""
 
     limit: float = _number(1.0, 0.0, open_low=True)
-    soft: bool = False
 
 
 @dataclass(frozen=True)
@@ -135,11 +99,14 @@ class Window:
 class Weights:
     """Weights of single steps; those given are multiplied."""
 
-    adv_gate: AdvGate | None = field(default=None, metadata={"node": AdvGate})
-    rel_div: RelDiv | None = field(default=None, metadata={"node": RelDiv})
-    top: Top | None = field(default=None, metadata={"node": Top})
-    clip: Clip | None = field(default=None, metadata={"node": Clip})
-    window: Window | None = field(default=None, metadata={"node": Window})
+    rel_div: RelDiv | None = _node(RelDiv, optional=True)
+    clip: Clip | None = _node(Clip, optional=True)
+    window: Window | None = _node(Window, optional=True)
+
+    @property
+    def given(self) -> list[str]:
+        """Names of those that there are."""
+        return [item.name for item in fields(self) if getattr(self, item.name) is not None]
 
 
 @dataclass(frozen=True)
@@ -156,14 +123,11 @@ class Controller:
 
 @dataclass(frozen=True)
 class ExposureOptions:
-    """What the teacher sees, see ``exposure.Exposure``."""
+    """What the teacher sees, see ``legged_cts.algorithms.exposed``."""
 
-    mode: str = _choice("full", *MODES)
-    hidden: tuple[str, ...] = _names()
+    mode: str = _choice("full", "full", "ratio")
     ratio: float = _number(1.0, 0.0, 1.0)
-    order: str = _choice("fixed", *ORDERS)
-    seed: int = _integer(0, 0)
-    controller: Controller | None = field(default=None, metadata={"node": Controller})
+    controller: Controller | None = _node(Controller, optional=True)
     """Learn the ratio instead of scheduling it."""
 
 
@@ -171,8 +135,8 @@ class ExposureOptions:
 class Learn:
     """Who takes the gradients."""
 
-    gradient: str = _choice("student", *LEARNERS)
-    """Of the distillation."""
+    gradient: str = _choice("student", "student", "both")
+    """Of the distillation. ``both``: that of D(S, sg T) and that of D(sg S, T), which teaches what can be followed."""
     rl: str = _choice("both", "student", "teacher", "both", "none")
     """Of PPO; each policy learns from the steps in which it acted."""
     importance: bool = False
@@ -191,16 +155,18 @@ class DistillationConfig:
     rl_coef: float = _number(1.0, 0.0)
     """Weight c_rl of PPO's surrogate."""
     match: str = _choice("action", "action", "latent", "privileged")
-    target: Target = field(default=Target(), metadata={"node": Target})
-    divergence: Divergence = field(default=Divergence(), metadata={"node": Divergence, "main": "name"})
-    place: Place = field(default=Place(), metadata={"node": Place, "main": "kind"})
-    driver: DriverOptions = field(default=DriverOptions(), metadata={"node": DriverOptions, "main": "share"})
-    weights: Weights = field(default=Weights(), metadata={"node": Weights})
-    exposure: ExposureOptions = field(default=ExposureOptions(), metadata={"node": ExposureOptions, "main": "mode"})
-    learn: Learn = field(default=Learn(), metadata={"node": Learn, "main": "gradient"})
+    target: Target = _node(Target)
+    divergence: Divergence = _node(Divergence, main="name")
+    place: Place = _node(Place, main="kind")
+    driver: DriverOptions = _node(DriverOptions, main="share")
+    weights: Weights = _node(Weights)
+    exposure: ExposureOptions = _node(ExposureOptions, main="mode")
+    learn: Learn = _node(Learn, main="gradient")
 
     def __post_init__(self) -> None:
-        _check_combinations(self)
+        for option, wrong, other in _exclusions(self):
+            if wrong:
+                raise ValueError(f"{ROOT}.{option} contradicts {ROOT}.{other}")
 
     @classmethod
     def from_dict(cls, node: Mapping[str, Any] | None) -> DistillationConfig:
@@ -216,68 +182,37 @@ class DistillationConfig:
         """Name of the divergence, with its default resolved."""
         return self.divergence.name or ("reverse_kl" if self.match == "action" else "mse")
 
-    @property
-    def moment_pool(self) -> bool:
-        """Whether several teachers are pooled by moments; else log-linearly."""
-        return self.measure in _MOMENT_DIVERGENCES
+    def matches(self, what: str) -> bool:
+        """Whether ``what`` is matched with a weight."""
+        return self.match == what and self.coef > 0.0
 
 
-class DistillationPlan(ScheduledTree):
+class DistillationPlan:
     """The configuration over a whole training: any scalar or choice may be a schedule, see ``schedules.value_at``."""
 
     def __init__(self, node: Mapping[str, Any] | None) -> None:
         """Check the configuration in every phase and at the ends of every ramp.
 
         Raises:
-            ValueError: As ``DistillationConfig.from_dict``, in any of those iterations, or if a field is scheduled
-                that decides which networks exist.
+            ValueError: As ``DistillationConfig.from_dict``, in any of those iterations, or if a schedule is malformed
+                or decides which networks exist.
         """
-        super().__init__(node or {}, ROOT)
+        self._node = node or {}
+        found = schedules_in(self._node, ROOT)
+        self.paths = tuple(path for path, _ in found)
+        """Names of all fields that are schedules."""
         for path in self.paths:
             name = path.removeprefix(f"{ROOT}.")
             fixed = [key for key in _STRUCTURAL if f"{name}.".startswith(f"{key}.") or key.startswith(f"{name}.")]
             if fixed:
                 raise ValueError(f"{ROOT}.{fixed[0]} decides which networks exist, so {path} cannot be a schedule")
-        for iteration in self.breakpoints():
-            self.at(iteration)
+        shown = {0, *(iteration for _, schedule in found for iteration in breakpoints(schedule))}
+        self.extremes = {iteration: self.at(iteration) for iteration in sorted(shown)}
+        """Plain configurations that show all extremes and choices, by iteration."""
 
-    def at(self, iteration: int | None = None) -> DistillationConfig:
-        """Plain configuration of an iteration, the current one by default."""
-        return DistillationConfig.from_dict(self.values(iteration))
-
-
-def check_words(node: Any, cls: type = DistillationConfig, path: str = ROOT, main: str | None = None) -> None:
-    """Check every key and value of a part of the axes for itself, in every phase of a schedule.
-
-    Args:
-        node: Plain values and schedules; None is the default.
-        cls: What the part describes.
-        path: Its name, for messages.
-        main: The field that the part may be written as alone.
-
-    Raises:
-        ValueError: Naming the field.
-    """
-    if node is None:
-        return
-    node, known = _known(cls, node, path, main)
-    for key, value in node.items():
-        meta, here = known[key].metadata, f"{path}.{key}"
-        for one in _phases(value, here):
-            if "node" in meta:
-                check_words(one, meta["node"], here, meta.get("main"))
-            else:
-                _value(known[key], one, here)
-
-
-def _phases(value: Any, path: str, whole: bool = True) -> list[Any]:
-    """The values of a schedule; of a line within a phase, which is not run from its start to its end, none."""
-    if not is_schedule(value):
-        return [value]
-    check_schedule(value, path)
-    if value[KEY] != "phases":
-        return [value["start"], value["end"]] if whole else []
-    return [one for phase in value["values"] for one in _phases(phase, path, False)]
+    def at(self, iteration: int) -> DistillationConfig:
+        """Plain configuration of an iteration."""
+        return DistillationConfig.from_dict(resolved(self._node, iteration))
 
 
 def _known(cls: type, node: Any, path: str, main: str | None) -> tuple[Mapping[str, Any], dict[str, Any]]:
@@ -306,7 +241,7 @@ def _value(item: Any, value: Any, path: str) -> Any:
         # An optional node exists when it is named, an empty one with all defaults.
         if value is None and item.default is None:
             return None
-        return _parse(meta["node"], value, path, meta.get("main"))
+        return _parse(meta["node"], value, path, meta["main"])
     if value is None:
         if item.default is None or "None" in str(item.type):
             return None
@@ -317,8 +252,10 @@ def _value(item: Any, value: Any, path: str) -> Any:
         return value
     if "range" in meta:
         return _ranged(meta, value, path)
-    if "items" in meta:
-        return _items(meta["items"], value, path)
+    if isinstance(item.default, tuple):
+        if isinstance(value, str) or not hasattr(value, "__iter__") or not all(isinstance(one, str) for one in value):
+            raise ValueError(f"{path} must be a list of names, got {value!r}")
+        return tuple(value)
     if not isinstance(value, bool):
         raise ValueError(f"{path} must be true or false, got {value!r}")
     return value
@@ -339,101 +276,45 @@ def _ranged(meta: Mapping[str, Any], value: Any, path: str) -> float:
     return int(value) if meta.get("integer") else value
 
 
-def _items(kind: type | None, value: Any, path: str) -> Any:
-    if kind is None:
-        if not isinstance(value, str):
-            raise ValueError(f"{path} must be a name, got {value!r}")
-        return value
-    if isinstance(value, str) or not hasattr(value, "__iter__"):
-        raise ValueError(f"{path} must be a list, got {value!r}")
-    expected = str if kind is str else (int, float)
-    for entry in value:
-        if isinstance(entry, bool) or not isinstance(entry, expected):
-            raise ValueError(f"{path} holds {entry!r}, which is no {'name' if kind is str else 'number'}")
-    return tuple(value)
-
-
-def _check_combinations(cfg: DistillationConfig) -> None:
-    for option, wrong, other in _exclusions(cfg):
-        if wrong:
-            raise ValueError(f"{ROOT}.{option} contradicts {ROOT}.{other}")
-
-
-def _exclusions(cfg: DistillationConfig) -> list[tuple[str, bool, str]]:
+def _exclusions(cfg: DistillationConfig) -> Iterator[tuple[str, bool, str]]:
     """Pairs of options that exclude each other: the first one, whether it is so, and the second one with the reason."""
     target, place, driver, exposure, learn = cfg.target, cfg.place, cfg.driver, cfg.exposure, cfg.learn
-    kind, name, default = place.kind, cfg.divergence.name, Place()
-    matched = f"match = {cfg.match}"
-    measured = f"divergence.name = {cfg.measure}"
-    several = len(target.teachers)
-    negative = any(weight < 0.0 for weight in target.weights)
-    weights = [item.name for item in fields(cfg.weights) if getattr(cfg.weights, item.name) is not None]
-    weighted = f"weights.{weights[0]}" if weights else "weights"
-    return [
-        (weighted, bool(weights) and cfg.match != "action",
-         f"{matched}: only the divergence of actions has weights; set it to null"),
-        (weighted, bool(weights) and kind == "ratio",
-         "place.kind = ratio: the ratio has no divergence to weigh; set it to null"),
-        (f"learn.gradient = {learn.gradient}", learn.gradient != "student" and cfg.match != "action",
-         f"{matched}: what is matched is fixed; set learn.gradient to student"),
-        (f"target.lam = {target.lam}", target.lam != 1.0 and cfg.match != "action",
-         f"{matched}: only distributions of actions can be extrapolated; set target.lam to 1"),
-        (f"place.kind = {kind}", kind != "loss" and cfg.match != "action", f"{matched}: only actions have densities"),
-        ("place.kind = ratio", kind == "ratio" and name is not None,
-         f"divergence.name = {name}: the ratio measures by itself; set it to null"),
-        ("place.kind = return", kind == "return" and cfg.match == "action" and cfg.measure != "reverse_kl",
-         f"{measured}: sampled log-ratios are a reverse KL"),
-        (f"place.kind = {kind}", kind != "loss" and target.deterministic,
-         "target.deterministic: a deterministic teacher has no density"),
-        (measured, cfg.measure not in _WITHOUT_TEACHER_STD and kind == "loss" and target.deterministic,
-         "target.deterministic: use mse or nll"),
-        (measured, cfg.match != "action" and cfg.measure != "mse", f"{matched}: only mse compares vectors"),
-        (f"place.gamma = {place.gamma}", place.gamma != default.gamma and kind != "return",
-         f"place.kind = {kind}: gamma belongs to return"),
-        (f"place.baseline = {place.baseline}", place.baseline is not None and kind != "return",
-         f"place.kind = {kind}: baseline belongs to return"),
-        (f"place.alpha = {place.alpha}", place.alpha != default.alpha and kind != "ratio",
-         f"place.kind = {kind}: alpha belongs to ratio"),
-        ("place.normalized", place.normalized and kind != "ratio", f"place.kind = {kind}: normalized belongs to ratio"),
-        ("place.baseline = value", place.baseline == "value" and place.gamma == 0.0,
-         "place.gamma = 0: single steps have no value to predict; use closed_form"),
-        ("target.weights", negative and cfg.moment_pool,
-         f"{measured}: it pools teachers by moments, and a mixture has no negative weight; use reverse_kl"),
-        ("target.weights", bool(target.weights) and len(target.weights) != several,
-         f"target.teachers: there are {len(target.weights)} weights for {several} teachers"),
-        ("target.weights", bool(target.weights) and target.route is not None,
-         f"target.route = {target.route}: a routed sample has one teacher"),
-        (f"target.route = {target.route}", target.route is not None and several < 2,
-         "target.teachers: there is only one to choose"),
-        ("target.weights", bool(target.weights) and abs(sum(target.weights) - 1.0) > 1e-5,
-         f"target.teachers: weights of a pool sum to 1, not {sum(target.weights)}"),
-        (f"target.lam = {target.lam}", target.lam != 1.0 and target.reference is None,
-         "target.reference = null: extrapolation needs a reference to lead away from"),
-        (f"target.anchor_coef = {target.anchor_coef}", target.anchor_coef > 0.0 and target.anchor is None,
-         "target.anchor = null: name the anchor teacher"),
-        ("driver.share = 1", driver.share == 1.0 and driver.failing_cells,
-         "driver.failing_cells: without an episode of its own the student could never stop failing; use a smaller one"),
-        ("driver.share = 1", driver.share == 1.0 and driver.unit not in ("prefix", "suffix") and learn.rl == "student"
-         and not learn.importance,
-         "learn.rl = student: teacher-driven steps cannot enter the student's PPO surrogate; set learn.rl to teacher"
-         " or none, or learn.importance"),
-        ("driver.share = 0", driver.share == 0.0 and learn.rl == "teacher",
-         "learn.rl = teacher: the teacher's PPO surrogate has no step of its own"),
-        (f"driver.unit = {driver.unit}", driver.unit != "episode" and driver.failing_cells,
-         "driver.failing_cells: cells need a coin per episode; set driver.unit to episode"),
-        (f"driver.success_below = {driver.success_below}",
-         driver.success_below != DriverOptions().success_below and not driver.failing_cells,
-         "driver.failing_cells = false: there are no cells; set it to true"),
-        (f"driver.unit = {driver.unit}", driver.unit not in ("prefix", "suffix") and driver.length > 0,
-         f"driver.length = {driver.length}: only prefix and suffix hand over at a step"),
-        ("learn.importance", learn.importance and learn.rl not in ("student", "both"),
-         f"learn.rl = {learn.rl}: it is about the student's surrogate"),
-        (f"exposure.mode = {exposure.mode}", exposure.mode != "fixed" and bool(exposure.hidden),
-         "exposure.hidden: only fixed hides named groups"),
-        ("exposure.mode = fixed", exposure.mode == "fixed" and not exposure.hidden,
-         "exposure.hidden = []: nothing would be hidden; name observation groups of runner.obs_groups.teacher"),
-        (f"exposure.mode = {exposure.mode}", exposure.mode != "ratio" and exposure.ratio != 1.0,
-         f"exposure.ratio = {exposure.ratio}: only ratio reveals a share"),
-        (f"exposure.mode = {exposure.mode}", exposure.mode != "ratio" and exposure.controller is not None,
-         "exposure.controller: only ratio has something to control"),
-    ]  # fmt: skip
+    kind, name, weights = place.kind, cfg.divergence.name, cfg.weights.given
+    at, weighted = f"place.kind = {kind}", f"weights.{weights[0]}" if weights else ""
+    if cfg.match != "action":
+        matched = f"match = {cfg.match}"
+        yield weighted, bool(weights), f"{matched}: only the divergence of actions has weights; set it to null"
+        yield (f"learn.gradient = {learn.gradient}", learn.gradient != "student",
+               f"{matched}: what is matched is fixed; set learn.gradient to student")  # fmt: skip
+        yield (f"target.lam = {target.lam}", target.lam != 1.0,
+               f"{matched}: only distributions of actions can be extrapolated; set target.lam to 1")  # fmt: skip
+        yield at, kind != "loss", f"{matched}: only actions have densities"
+        yield f"divergence.name = {name}", cfg.measure != "mse", f"{matched}: only mse compares vectors"
+    if kind == "ratio":
+        yield weighted, bool(weights), f"{at}: the ratio has no divergence to weigh; set it to null"
+        yield at, name is not None, f"divergence.name = {name}: the ratio measures by itself; set it to null"
+    else:
+        yield f"place.alpha = {place.alpha}", place.alpha != 1.0, f"{at}: alpha belongs to ratio"
+    if kind == "return":
+        yield (at, cfg.measure != "reverse_kl",
+               f"divergence.name = {name}: sampled log-ratios are a reverse KL")  # fmt: skip
+    else:
+        baseline = place.baseline
+        yield f"place.baseline = {baseline}", baseline is not None, f"{at}: baseline belongs to return"
+    routed, several = target.route is not None, len(target.teachers) > 1
+    yield f"target.route = {target.route}", routed and not several, "target.teachers: there is only one to choose"
+    yield "target.route = null", several and not routed, "target.teachers: several of them need route: env"
+    yield (f"target.lam = {target.lam}", target.lam != 1.0 and target.reference is None,
+           "target.reference = null: extrapolation needs a reference to lead away from")  # fmt: skip
+    yield ("driver.share = 1", driver.share == 1.0 and learn.rl == "student" and not learn.importance,
+           "learn.rl = student: teacher-driven steps cannot enter the student's PPO surrogate; set learn.rl to teacher"
+           " or none, or learn.importance")  # fmt: skip
+    yield ("driver.share = 0", driver.share == 0.0 and learn.rl == "teacher",
+           "learn.rl = teacher: the teacher's PPO surrogate has no step of its own")  # fmt: skip
+    yield ("learn.importance", learn.importance and learn.rl not in ("student", "both"),
+           f"learn.rl = {learn.rl}: it is about the student's surrogate")  # fmt: skip
+    if exposure.mode != "ratio":
+        shown = f"exposure.mode = {exposure.mode}"
+        yield shown, exposure.ratio != 1.0, f"exposure.ratio = {exposure.ratio}: only ratio reveals a share"
+        yield (shown, exposure.controller is not None,
+               "exposure.controller: only ratio has something to control")  # fmt: skip

@@ -15,7 +15,6 @@ def by_driver(
     student: DiagonalGaussian,
     teacher: DiagonalGaussian,
     teacher_acts: torch.Tensor,
-    deterministic: bool = False,
 ) -> dict[str, torch.Tensor]:
     """Divergence and calibration on the states that the student and that the teacher visits.
 
@@ -26,14 +25,11 @@ def by_driver(
         student: S [B, d].
         teacher: The target [B, d].
         teacher_acts: Who drove, bool [B].
-        deterministic: The target has no std.
 
     Returns:
         ``distillation/divergence_<role>``, the mean, and ``distillation/calibration_<role>``, the mean over dimensions,
         as scalars; ``<role>`` is who drove, and one without states is left out.
     """
-    if deterministic:
-        teacher = DiagonalGaussian(teacher.mean, torch.zeros_like(teacher.std))
     result: dict[str, torch.Tensor] = {}
     for role, rows in (("student", ~teacher_acts), ("teacher", teacher_acts)):
         if bool(rows.any()):

@@ -22,8 +22,8 @@ def is_schedule(node: Any) -> bool:
     return isinstance(node, Mapping) and KEY in node
 
 
-def value_at(node: Mapping[str, Any], iteration: int, path: str = "schedule") -> Any:
-    """Value of a schedule in an iteration.
+def value_at(node: Mapping[str, Any], iteration: int) -> Any:
+    """Value of a schedule, which ``check_schedule`` has passed, in an iteration.
 
     - ``{schedule: linear, start, end, steps}``: a line, then ``end``;
     - ``{schedule: cosine, start, end, steps}``: half a cosine, then ``end``;
@@ -34,12 +34,7 @@ def value_at(node: Mapping[str, Any], iteration: int, path: str = "schedule") ->
     Args:
         node: The schedule.
         iteration: At least 0.
-        path: Name of the configuration field, for messages.
-
-    Raises:
-        ValueError: If a key is unknown or missing or a value does not fit.
     """
-    check_schedule(node, path)
     kind = node[KEY]
     if kind == "phases":
         return node["values"][sum(iteration >= boundary for boundary in node["until"])]
@@ -95,56 +90,25 @@ def check_schedule(node: Mapping[str, Any], path: str) -> None:
         raise ValueError(f"{path}.by must lead from {path}.start to {path}.end")
 
 
-class ScheduledTree:
-    """A configuration with schedules in it, and the iteration that it is read at."""
+def schedules_in(node: Any, path: str) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return names and nodes of all schedules in a configuration, those within phases too.
 
-    def __init__(self, tree: Mapping[str, Any], path: str) -> None:
-        """Find all schedules in ``tree``, whose name in messages is ``path``.
+    Raises:
+        ValueError: If a schedule is malformed.
+    """
+    if is_schedule(node):
+        check_schedule(node, path)
+        inner = [] if node[KEY] != "phases" else [schedules_in(value, path) for value in node["values"]]
+        return [(path, node), *(pair for pairs in inner for pair in pairs)]
+    if isinstance(node, Mapping):
+        return [pair for key, child in node.items() for pair in schedules_in(child, f"{path}.{key}")]
+    return []
 
-        Raises:
-            ValueError: If a schedule is malformed.
-        """
-        self.iteration = 0
-        self._tree = tree
-        self._path = path
-        self.paths = tuple(name for name, _ in self._schedules(tree, path))
-        """Names of all fields that are schedules."""
 
-    def values(self, iteration: int | None = None) -> dict[str, Any]:
-        """A new tree of plain values in an iteration, the current one by default."""
-        return self._resolve(self._tree, self._path, self.iteration if iteration is None else iteration)
-
-    def breakpoints(self) -> list[int]:
-        """Iterations that show all extremes and choices of all schedules, 0 among them."""
-        found = {0}
-        for _, node in self._schedules(self._tree, self._path):
-            found.update(breakpoints(node))
-        return sorted(found)
-
-    def step(self) -> None:
-        """Go to the next iteration."""
-        self.iteration += 1
-
-    def state_dict(self) -> dict[str, int]:
-        """The iteration; the schedules themselves come from the configuration."""
-        return {"iteration": self.iteration}
-
-    def load_state_dict(self, state: Mapping[str, int]) -> None:
-        """Continue from ``state_dict``."""
-        self.iteration = int(state["iteration"])
-
-    def _schedules(self, node: Any, path: str) -> list[tuple[str, Mapping[str, Any]]]:
-        if is_schedule(node):
-            check_schedule(node, path)
-            inner = [] if node[KEY] != "phases" else [self._schedules(value, path) for value in node["values"]]
-            return [(path, node), *(pair for pairs in inner for pair in pairs)]
-        if isinstance(node, Mapping):
-            return [pair for key, child in node.items() for pair in self._schedules(child, f"{path}.{key}")]
-        return []
-
-    def _resolve(self, node: Any, path: str, iteration: int) -> Any:
-        if is_schedule(node):
-            return self._resolve(value_at(node, iteration, path), path, iteration)
-        if isinstance(node, Mapping):
-            return {key: self._resolve(child, f"{path}.{key}", iteration) for key, child in node.items()}
-        return node
+def resolved(node: Any, iteration: int) -> Any:
+    """Return a configuration with the values that its schedules have in an iteration."""
+    if is_schedule(node):
+        return resolved(value_at(node, iteration), iteration)
+    if isinstance(node, Mapping):
+        return {key: resolved(child, iteration) for key, child in node.items()}
+    return node

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from legged_cts.algorithms.interface import RoleAware
 from legged_cts.deploy.contract import GAIT_PHASE, ContractError, PolicyContract
 from legged_cts.evaluation.rollout import Policy
 from legged_cts.training.checkpoint import CheckpointError
@@ -23,10 +24,10 @@ def checkpoint_policies(checkpoint: Mapping[str, Any], device: str) -> dict[str,
     from legged_cts.export.checkpoint import trained_algorithm
 
     algorithm = trained_algorithm(checkpoint)
-    if not hasattr(algorithm, "student_policy"):
+    if not isinstance(algorithm, RoleAware):
         return {"student": algorithm.get_policy().to(device)}
     policies: dict[str, Policy] = {"student": algorithm.student_policy().to(device)}
-    if getattr(algorithm, "has_teacher", False):
+    if algorithm.has_teacher:
         policies["teacher"] = algorithm.teacher_policy().to(device)
     return policies
 

@@ -17,6 +17,7 @@ from tensordict import TensorDict
 from torch import nn
 
 from legged_cts.algorithms.config import runner_cfg
+from legged_cts.algorithms.interface import RoleAware
 from legged_cts.deploy.contract import CONTRACT_VERSION, ContractError, ObservationTerm, PolicyContract
 from legged_cts.envs.fit import action_scale
 from legged_cts.envs.gait import task_gait
@@ -128,9 +129,8 @@ def student_policy(checkpoint: Mapping[str, Any]) -> nn.Module:
         ValueError: if the algorithm has no student that a robot could run.
     """
     algorithm = trained_algorithm(checkpoint)
-    student = getattr(algorithm, "student_policy", None)
-    if student is not None:
-        return student()
+    if isinstance(algorithm, RoleAware):
+        return algorithm.student_policy()
     actor = algorithm.get_policy()
     # Checked by type and not by isinstance: a subclass may read more than one flat observation.
     if type(actor) is MLPModel and actor.obs_groups == ["proprioception"]:
@@ -188,8 +188,7 @@ def _construct(checkpoint: Mapping[str, Any]) -> Any:
     runner = runner_cfg(config["algorithm"], config["networks"], config["runner"])
     # What matters to rollouts alone.
     runner |= {"num_steps_per_env": 1, "multi_gpu": None, "torch_compile_mode": None, "exact_symmetry": False}
-    for key in ("symmetry_cfg", "confidence"):
-        runner["algorithm"].pop(key, None)
+    runner["algorithm"].pop("symmetry_cfg", None)
     algorithm_class: Any = resolve(runner["algorithm"]["class_name"])
     with contextlib.redirect_stdout(io.StringIO()):  # rsl_rl prints every network
         return algorithm_class.construct_algorithm(observations, env, runner, "cpu")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -98,10 +98,7 @@ class LatentActor(LatentModel):
         )  # fmt: skip
         self.unit_latent = unit_latent
         self.teacher_groups, self.teacher_dim = self._get_obs_dim(obs, obs_groups, "teacher")
-        groups = {group: obs[group].shape[-1] for group in self.teacher_groups}
-        self.teacher_encoder = build_encoder(
-            teacher_encoder or {}, (self.teacher_dim,), latent_dim, unit_latent, groups
-        )  # fmt: skip
+        self.teacher_encoder = build_encoder(teacher_encoder or {}, (self.teacher_dim,), latent_dim, unit_latent)
         if getattr(self.teacher_encoder, "state_size", 0):
             raise ValueError("networks.teacher_encoder.class_name must be a feed-forward encoder: E^t reads a state")
 
@@ -115,13 +112,7 @@ class LatentActor(LatentModel):
         self.teacher_encoder.update_normalization(self.teacher_input(obs))  # type: ignore[operator]
 
 
-def build_encoder(
-    cfg: dict[str, Any],
-    input_shape: tuple[int, ...],
-    latent_dim: int,
-    unit_latent: bool,
-    groups: Mapping[str, int] | None = None,
-) -> nn.Module:
+def build_encoder(cfg: dict[str, Any], input_shape: tuple[int, ...], latent_dim: int, unit_latent: bool) -> nn.Module:
     """Build the encoder that ``cfg["class_name"]`` names (``LatentEncoder`` when absent).
 
     Args:
@@ -129,9 +120,6 @@ def build_encoder(
         input_shape: Shape of one input without the batch dimension.
         latent_dim: Width of the latent.
         unit_latent: Whether the latent is on the unit sphere.
-        groups: Widths of the observation groups in the input, for a class with ``reads_groups``.
     """
     encoder_class, arguments = resolve_node({"class_name": ENCODER_CLASS, **cfg}, "encoder")
-    if getattr(encoder_class, "reads_groups", False):
-        arguments["groups"] = groups
     return encoder_class(input_shape=input_shape, latent_dim=latent_dim, unit_latent=unit_latent, **arguments)

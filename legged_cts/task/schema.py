@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import PlainValidator, create_model
 
 from legged_cts.algorithms.options import AT_LEAST, CHOICES
-from legged_cts.distillation.config import check_words
+from legged_cts.distillation.config import DistillationPlan
 from legged_cts.task.env import Env
 from legged_cts.task.fields import (
     Count,
@@ -100,9 +100,9 @@ class Size(Node):
 
 def _check_distillation(value: Any) -> Any:
     try:
-        check_words(value)
+        DistillationPlan(value)
     except ValueError as error:
-        raise Rule(str(error).replace("distillation", "algorithm.distillation", 1)) from error
+        raise Rule(str(error).replace("distillation.", "algorithm.distillation.")) from error
     return value
 
 

@@ -20,6 +20,7 @@ from rsl_rl.algorithms import PPO
 from rsl_rl.env import VecEnv
 from tensordict import TensorDict
 
+from legged_cts.algorithms.interface import RoleAware
 from legged_cts.training.checkpoint import write_whole
 
 FAULTS = "faults"
@@ -100,9 +101,9 @@ class FaultGuard:
             raise NetworkFault
         self._note("actions", bad, {"observation": obs, "output": actions, "action": torch.zeros_like(actions)})
         obs = _with_donor(obs, bad)
-        if hasattr(alg, "act_anew"):
+        if isinstance(alg, RoleAware):
             began = torch.zeros_like(bad) if self._dones is None else self._dones.to(bad.device) > 0
-            obs, actions = alg.act_anew(obs, bad, began)  # type: ignore[attr-defined]
+            obs, actions = alg.act_anew(obs, bad, began)
         else:
             actions = alg.act(obs)
         if not _sound(actions):
@@ -151,8 +152,8 @@ class FaultGuard:
                     )
                 if bool(bad.any()):
                     obs = _with_donor(obs, bad)
-                    if hasattr(alg, "begin_episodes"):
-                        obs = alg.begin_episodes(obs, bad)  # type: ignore[attr-defined]
+                    if isinstance(alg, RoleAware):
+                        obs = alg.begin_episodes(obs, bad)
                     # The observation is another world's until the reset, so the transition after this one is cut too.
                     self._quarantine(bad)
                     cut = bad if cut is None else cut | bad

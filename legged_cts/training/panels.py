@@ -152,17 +152,6 @@ PAGES: dict[str, tuple[Panel, ...]] = {
             Series("distillation/cosine_positive", "A > 0", "tab:green"),
         ), limits=(-1.0, 1.0)),
         Panel("estimate of the privileged state", "R^2", _each("estimate/r2/.+"), limits=(-1.0, 1.0)),
-        Panel("survival of the student", "share", (
-            Series("confidence/predicted", "predicted", "tab:blue"),
-            Series("confidence/observed", "observed", "black"),
-        ), limits=(0.0, 1.0)),
-        Panel("loss of the confidence", "cross-entropy", _one("confidence/loss"), limits=(0.0, None)),
-        Panel("value of the log-ratios", "explained variance", _one("return_head/explained_variance"),
-              limits=(-1.0, 1.0)),
-        Panel("loss of that value", "mean square", _one("return_head/loss"), log=True),
-        Panel("cells of the student", "share", (
-            Series("cells/success", "success", "tab:blue"), Series("cells/failing", "failing cells", "tab:red"),
-        ), limits=(0.0, 1.0)),
     ),
 }  # fmt: skip
 """Panels by page; the first page, which is also ``learning.png``, is the one to look at first."""

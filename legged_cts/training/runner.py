@@ -18,12 +18,12 @@ from rsl_rl.env import VecEnv
 from rsl_rl.runners import OnPolicyRunner
 from tensordict import TensorDict
 
-from legged_cts.algorithms.cts import CTS
 from legged_cts.algorithms.exact_symmetry import make_exact
+from legged_cts.algorithms.interface import RoleAware
 from legged_cts.algorithms.losses import normalize_advantages
+from legged_cts.algorithms.ppo import RolePPO
 from legged_cts.models.mirrored import ExactSymmetry
 from legged_cts.training.average import PolicyAverage
-from legged_cts.training.cells import supply_cells
 from legged_cts.training.checkpoint import (
     BEST,
     CheckpointError,
@@ -105,11 +105,11 @@ class Runner(OnPolicyRunner):
             best_interval: Iterations between two looks at the student's score.
         """
         super().__init__(env, train_cfg, log_dir, device)
-        if self.cfg.get("exact_symmetry") and not hasattr(self.alg, "exact_symmetry"):
-            make_exact(self.alg, env)
-        self._exact: ExactSymmetry | None = getattr(self.alg, "exact_symmetry", None)
+        self._roles = self.alg if isinstance(self.alg, RoleAware) else None
+        self._exact: ExactSymmetry | None = None
+        if self.cfg.get("exact_symmetry"):
+            self._exact = self.alg.exact_symmetry if isinstance(self.alg, RolePPO) else make_exact(self.alg, env)
         supply_teachers(self.alg, env)
-        supply_cells(self.alg, env)
         self.log_dir = Path(log_dir) if log_dir else None
         self.config = dict(config or {})
         self.env_info = dict(env_info or {})
@@ -122,8 +122,8 @@ class Runner(OnPolicyRunner):
         """Of the training that the networks are from, before this run."""
         self.train_time = 0.0
         self.best_score = -math.inf
-        mask = getattr(self.alg, "teacher_mask", None)
-        self._teachers = torch.zeros(env.num_envs, dtype=torch.bool) if mask is None else mask
+        nobody = torch.zeros(env.num_envs, dtype=torch.bool)
+        self._teachers = nobody if self._roles is None else self._roles.teacher_mask
         self._statistics = RoleStatistics(env, self._teachers)
         context = {"config": self.config, "env_info": self.env_info}
         dumps = self.log_dir if self._writes else None
@@ -421,18 +421,19 @@ class Runner(OnPolicyRunner):
 
     def _follow_roles(self) -> None:
         """Let the statistics and the curriculum know if other environments are teachers in this iteration."""
-        roles = getattr(self.alg, "begin_iteration", None)
-        mask = getattr(self.alg, "teacher_mask", None) if roles is None else roles()
-        if mask is not None and not torch.equal(mask, self._teachers):
+        if self._roles is None:
+            return
+        mask = self._roles.begin_iteration()
+        if not torch.equal(mask, self._teachers):
             self._teachers = mask
             self._statistics.regroup(mask)
             self.env.unwrapped.student_mask = (~mask).to(self.env.device)
 
     def _diagnostics(self) -> dict[str, float]:
         """Return what the algorithm says about its last update, and its latent errors by the students' terrain."""
-        diagnostics = getattr(self.alg, "diagnostics", None)
-        if diagnostics is None:
+        if self._roles is None:
             return {}
+        diagnostics = self._roles.diagnostics
         by_environment = {"latent/error": diagnostics.latent_error, "latent/cosine": diagnostics.latent_cosine}
         return {**diagnostics.scalars, **self._statistics.by_terrain(by_environment)}
 
@@ -504,7 +505,7 @@ class Runner(OnPolicyRunner):
 
     def _normalize_jointly(self, alg: PPO) -> None:
         """Let the statistics of all processes normalise the advantages; rsl_rl's PPO takes each process's own."""
-        if isinstance(alg, CTS) or alg.normalize_advantage_per_mini_batch:
+        if isinstance(alg, RolePPO) or alg.normalize_advantage_per_mini_batch:
             return
         alg.storage.advantages = normalize_advantages(alg.storage.returns - alg.storage.values)
 

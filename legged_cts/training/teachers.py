@@ -7,6 +7,7 @@ from typing import Any
 from rsl_rl.env import VecEnv
 from torch import nn
 
+from legged_cts.algorithms.interface import RoleAware
 from legged_cts.mdp.terrain_columns import terrain_kinds
 from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint
 
@@ -18,11 +19,12 @@ def supply_teachers(alg: Any, env: VecEnv) -> None:
         CheckpointError: If a file is no checkpoint.
         ValueError: If a policy reads what this training does not observe, or a kind of terrain has no teacher.
     """
-    teachers = getattr(alg, "teachers", {})
-    for teacher in teachers.values():
+    if not isinstance(alg, RoleAware) or not alg.teachers:
+        return
+    for teacher in alg.teachers.values():
         if teacher.options.source == "checkpoint":
             teacher.give(checkpoint_policy(teacher.options.checkpoint, teacher.options.role))
-    if teachers and alg.cfg.target.route == "env" and getattr(env.unwrapped, "scene", None) is not None:
+    if len(alg.teachers) > 1 and getattr(env.unwrapped, "scene", None) is not None:
         alg.route_by_terrain(*terrain_kinds(env.unwrapped.scene.terrain, env.num_envs))
 
 
@@ -31,4 +33,6 @@ def checkpoint_policy(path: str, role: str) -> nn.Module:
     from legged_cts.export.checkpoint import trained_algorithm  # which imports training.checkpoint
 
     algorithm = trained_algorithm(load_checkpoint(latest_checkpoint(path)))
-    return getattr(algorithm, f"{role}_policy", algorithm.get_policy)()
+    if not isinstance(algorithm, RoleAware):
+        return algorithm.get_policy()
+    return algorithm.student_policy() if role == "student" else algorithm.teacher_policy()

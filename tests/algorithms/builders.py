@@ -64,13 +64,24 @@ def rollout(alg: CTS, env: DriftEnv) -> torch.Tensor:
     return torch.stack(histories)
 
 
+@torch.no_grad()
+def act_as(alg, obs, role: str = "student") -> torch.Tensor:
+    """Return the action means [N, d] of a role in all environments."""
+    return (alg.student_policy() if role == "student" else alg.teacher_policy())(obs)
+
+
+def part(losses, name: str) -> torch.Tensor | None:
+    """Return a loss term by name, ``total`` and ``kl`` among them; None if there is none."""
+    return getattr(losses, name) if name in ("total", "kl") else losses.report.get(name)
+
+
 def mean_reward(alg: CTS, role: str, steps: int = 30) -> float:
     """Mean reward per step of the deterministic policy in one role, on environments not trained on."""
     env = DriftEnv(256, seed=99)
     alg.student_policy().reset()
     rewards = []
     for _ in range(steps):
-        _, reward, dones, _ = env.step(alg.act_inference(env.get_observations(), role))
+        _, reward, dones, _ = env.step(act_as(alg, env.get_observations(), role))
         alg.student_policy().reset(dones)
         rewards.append(reward.mean())
     return torch.stack(rewards).mean().item()

@@ -61,6 +61,15 @@ def build(cfg: dict, num_envs: int = 16, seed: int = 0, env: DriftEnv | None = N
     return algorithm, env
 
 
+def student_nodes(student: str) -> dict:
+    """Load a file of tasks/student, shrunk; nothing for ``mlp``."""
+    if student == "mlp":
+        return {}
+    chosen = yaml.safe_load((TASKS / "student" / f"{student}.yaml").read_text())
+    chosen["networks"]["student_encoder"] |= STUDENTS[student]
+    return chosen
+
+
 def with_axes(
     axes: dict | None = None,
     num_envs: int = 16,
@@ -73,10 +82,7 @@ def with_axes(
     """Build ``Distillation`` with the given axes and options; ``student`` names a file of tasks/student."""
     name = {"class_name": "legged_cts.algorithms.distilled:Distillation", "teacher_fraction": None}
     node = {"algorithm": {**name, "distillation": axes or {}, **algorithm}}
-    if student != "mlp":
-        chosen = yaml.safe_load((TASKS / "student" / f"{student}.yaml").read_text())
-        chosen["networks"]["student_encoder"] |= STUDENTS[student]
-        node |= chosen
+    node |= student_nodes(student)
     return build(method_cfg("cts", iterations, node), num_envs, seed, env)
 
 

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from builders import STEPS, make_cts, mean_reward, positions, rollout, snapshot
+from builders import STEPS, act_as, make_cts, mean_reward, positions, rollout, snapshot
 
 from legged_cts.algorithms.minibatches import role_batches
 
@@ -24,11 +24,11 @@ def test_each_environment_acts_on_the_latent_of_its_role():
     stored = alg.storage.observations
     obs = stored[0]
     teacher = alg.teacher_policy().latent(obs["privileged"])
-    torch.testing.assert_close(obs["latent"][alg.teacher_ids], teacher[alg.teacher_ids])
-    student = alg.student_policy().latent(alg.history.at(positions(alg))).view(STEPS, len(alg.student_ids), -1)
-    torch.testing.assert_close(stored["latent"][:, alg.student_ids], student)
+    torch.testing.assert_close(obs["latent"][alg.driver.teacher_ids], teacher[alg.driver.teacher_ids])
+    student = alg.student_policy().latent(alg.history.at(positions(alg))).view(STEPS, len(alg.driver.student_ids), -1)
+    torch.testing.assert_close(stored["latent"][:, alg.driver.student_ids], student)
     mean = alg.storage.distribution_params[0][0]
-    torch.testing.assert_close(mean[alg.teacher_ids], alg.teacher_policy()(obs)[alg.teacher_ids])
+    torch.testing.assert_close(mean[alg.driver.teacher_ids], alg.teacher_policy()(obs)[alg.driver.teacher_ids])
     assert "history" not in stored.keys()
 
 
@@ -100,7 +100,7 @@ def test_no_teachers_learns_through_the_surrogate():
 def test_advantages_per_group_have_zero_mean_in_each():
     alg, env = make_cts(advantage_normalization="per_group")
     rollout(alg, env)
-    for ids in (alg.teacher_ids, alg.student_ids):
+    for ids in (alg.driver.teacher_ids, alg.driver.student_ids):
         group = alg.storage.advantages[:, ids]
         assert group.mean().item() == pytest.approx(0.0, abs=1e-5)
         assert group.std().item() == pytest.approx(1.0, abs=1e-4)
@@ -109,7 +109,7 @@ def test_advantages_per_group_have_zero_mean_in_each():
 def test_value_bias():
     alg, env = make_cts()
     rollout(alg, env)
-    bias = (alg.storage.values - alg.storage.returns)[:, alg.student_ids].mean().item()
+    bias = (alg.storage.values - alg.storage.returns)[:, alg.driver.student_ids].mean().item()
     assert alg.update()["value_bias_student"] == pytest.approx(bias, abs=1e-5)
 
 
@@ -127,8 +127,8 @@ def test_reported_reward_is_that_of_the_environment():
         alg.compute_returns(obs)
     result = alg.update()
     rewards = torch.stack(rewards)
-    assert result["reward_student"] == pytest.approx(rewards[:, alg.student_ids].mean().item(), abs=1e-5)
-    assert result["reward_teacher"] == pytest.approx(rewards[:, alg.teacher_ids].mean().item(), abs=1e-5)
+    assert result["reward_student"] == pytest.approx(rewards[:, alg.driver.student_ids].mean().item(), abs=1e-5)
+    assert result["reward_teacher"] == pytest.approx(rewards[:, alg.driver.teacher_ids].mean().item(), abs=1e-5)
 
 
 def test_non_finite_rewards_skip_every_ppo_step():
@@ -178,7 +178,7 @@ def test_a_finite_loss_with_a_non_finite_gradient_takes_no_step():
     batch = next(role_batches(alg.storage, alg.teacher_mask, 2, 1))
     losses = alg.losses(batch)
     assert losses.total.isfinite()
-    assert not alg._ppo_step(losses)
+    assert not alg.step(losses)
     assert all(torch.equal(value, before[name]) for name, value in snapshot(alg).items())
 
 
@@ -188,7 +188,7 @@ def test_a_non_finite_loss_does_not_steer_the_learning_rate():
     losses = alg.losses(next(role_batches(alg.storage, alg.teacher_mask, 2, 1)))
     losses.kl = torch.ones_like(losses.kl)
     losses.total = losses.total * float("nan")
-    assert not alg._ppo_step(losses)
+    assert not alg.step(losses)
     assert alg.learning_rate == 1e-3
 
 
@@ -242,13 +242,11 @@ def test_train_and_eval_mode_reach_every_network():
 def test_roles_of_inference():
     alg, env = make_cts()
     obs = env.get_observations()
-    student, teacher = alg.act_inference(obs, "student"), alg.act_inference(obs, "teacher")
+    student, teacher = act_as(alg, obs, "student"), act_as(alg, obs, "teacher")
     torch.testing.assert_close(student, alg.student_policy()(obs["proprioception"], obs["history"]))
     torch.testing.assert_close(teacher, alg.teacher_policy()(obs["proprioception"], obs["privileged"]))
     assert not torch.allclose(student, teacher)
     assert alg.get_policy() is alg.student_policy()
-    with pytest.raises(ValueError, match="role"):
-        alg.act_inference(obs, "coach")
 
 
 @pytest.mark.parametrize(
@@ -283,12 +281,12 @@ def test_the_share_of_teachers_can_change_between_two_iterations(student):
     rollout(alg, env)
     alg.update()
     alg.set_teacher_fraction(0.25)
-    assert (len(alg.teacher_ids), len(alg.student_ids)) == (4, 12)
+    assert (len(alg.driver.teacher_ids), len(alg.driver.student_ids)) == (4, 12)
     rollout(alg, env)
     stored = alg.storage.observations
     teacher = alg.teacher_policy().latent(stored[0]["privileged"])
-    torch.testing.assert_close(stored[0]["latent"][alg.teacher_ids], teacher[alg.teacher_ids])
-    assert alg.history.ids.tolist() == alg.student_ids.tolist()
+    torch.testing.assert_close(stored[0]["latent"][alg.driver.teacher_ids], teacher[alg.driver.teacher_ids])
+    assert alg.history.ids.tolist() == alg.driver.student_ids.tolist()
     before = snapshot(alg)
     losses = alg.update()
     assert losses["skipped_updates"] == 0.0 and math.isfinite(losses["reconstruction"])
@@ -301,4 +299,4 @@ def test_a_share_of_teachers_that_leaves_nothing_to_regress_is_refused():
     alg, _ = make_cts(teacher_fraction=0.75)
     with pytest.raises(ValueError, match="nothing that E"):
         alg.set_teacher_fraction(0.0)
-    assert len(alg.teacher_ids) == 12
+    assert len(alg.driver.teacher_ids) == 12

@@ -74,11 +74,12 @@ def test_gain_is_what_the_surrogate_is_above_that_of_the_acting_policy():
     rollout(alg, env)
     for _ in range(3):
         batch = next(role_batches(alg.storage, alg.teacher_mask, 1, 1))
-        alg._ppo_step(alg.losses(batch))
+        alg.step(alg.losses(batch))
     losses = alg.losses(next(role_batches(alg.storage, alg.teacher_mask, 1, 1)))
     for role, loss, ids in (
-        ("teacher", losses.surrogate_teacher, alg.teacher_ids), ("student", losses.surrogate_student, alg.student_ids),
-    ):  # fmt: skip
+        ("teacher", losses.report["surrogate_teacher"], alg.driver.teacher_ids),
+        ("student", losses.report["surrogate_student"], alg.driver.student_ids),
+    ):
         gain = losses.diagnostics[f"policy/surrogate_gain_{role}"].item()
         assert gain == pytest.approx(-loss.item() - alg.storage.advantages[:, ids].mean().item(), abs=1e-5)
         assert gain > 0.0
@@ -89,7 +90,7 @@ def test_an_update_reports_the_rollout_of_each_group():
     rollout(alg, env)
     storage = alg.storage
     expected = {}
-    for role, ids in (("teacher", alg.teacher_ids), ("student", alg.student_ids)):
+    for role, ids in (("teacher", alg.driver.teacher_ids), ("student", alg.driver.student_ids)):
         values, returns = storage.values[:, ids].clone(), storage.returns[:, ids].clone()
         expected[f"value/explained_variance_{role}"] = (
             1 - ((returns - values).double().var(correction=0) / returns.double().var(correction=0)).item()
@@ -108,8 +109,8 @@ def test_an_update_reports_the_rollout_of_each_group():
 def test_latent_error_is_that_of_what_students_acted_on(envs):
     alg, env = make_cts(num_envs=12, teacher_fraction=0.5, reconstruction_envs=envs)
     rollout(alg, env)
-    acted = alg.storage.observations["latent"][:, alg.student_ids].clone()
-    states = alg.storage.observations["privileged"][:, alg.student_ids].clone()
+    acted = alg.storage.observations["latent"][:, alg.driver.student_ids].clone()
+    states = alg.storage.observations["privileged"][:, alg.driver.student_ids].clone()
     normalizer = alg.actor.teacher_encoder.normalizer
     before = {name: value.clone() for name, value in normalizer.state_dict().items()}
     alg.update()
@@ -132,13 +133,13 @@ def test_gradient_norms_are_those_before_clipping():
     alg, env = make_cts(max_grad_norm=1e-3)
     rollout(alg, env)
     losses = alg.losses(next(role_batches(alg.storage, alg.teacher_mask, 2, 1)))
-    alg.diagnostics.start(alg.storage)
+    alg.diagnostics.start(alg.storage, alg.teacher_mask)
     losses.total.backward(retain_graph=True)
     teacher = [p.grad.clone() for p in alg.actor.teacher_encoder.parameters()]
     own = {id(p) for p in alg.actor.teacher_encoder.parameters()}
     policy = [p.grad.clone() for p in alg.actor.parameters() if id(p) not in own and p.grad is not None]
     critic = [p.grad.clone() for p in alg.critic.parameters()]
-    assert alg._ppo_step(losses)
+    assert alg.step(losses)
     alg.diagnostics.finish()
     expected = {
         f"gradient/{name}": math.sqrt(sum(float(g.double().square().sum()) for g in gradients))

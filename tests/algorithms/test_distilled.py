@@ -1,6 +1,7 @@
 """The join of distillation and PPO: identities at the defaults, gradient routes, drivers, sources and refusals."""
 
 import copy
+from collections import defaultdict
 
 import pytest
 import torch
@@ -10,17 +11,15 @@ from rsl_rl.algorithms import PPO
 
 from legged_cts.distillation.gaussians import DiagonalGaussian, kl
 
-TWO_COPIES = {"a": {"source": "frozen"}, "b": {"source": "ema", "decay": 0.5}}
-
 
 def batch_losses(axes, **options):
     alg, env = with_axes(axes, schedule="fixed", **options)
     rollout(alg, env)
     alg.update()
     rollout(alg, env)
-    alg._prepare()
+    alg.match.prepare()
     batches = alg.batches()
-    alg._ppo_step(alg.losses(next(batches)))
+    alg.step(alg.losses(next(batches)))
     batch = next(batches)
     return alg, batch, alg.losses(batch)
 
@@ -43,17 +42,20 @@ def test_the_defaults_are_bitwise_ppo_on_the_policy_with_its_latent():
         schedule="fixed", learning_rate=alg.learning_rate, **options,
     )  # fmt: skip
     torch.manual_seed(5)
-    alg._prepare()
+    alg.match.prepare()
     batch = next(alg.batches())
     losses = alg.losses(batch)
     alg.optimizer.zero_grad()
     losses.total.backward()
     # Batches of another size round differently, so PPO is given the very latents that the loss has seen.
-    latents = alg._student_rollout.encode(batch.index).latents.detach()
+    latents = alg.student_rollout.encode(batch.index).latents.detach()
     storage.observations["latent"].view(-1, latents.shape[-1])[batch.index] = latents
     torch.manual_seed(5)
     expected = ppo.update()
-    assert losses.surrogate.item() == expected["surrogate"] and losses.value.item() == expected["value"]
+    assert (
+        losses.report["surrogate"].item() == expected["surrogate"]
+        and losses.report["value"].item() == expected["value"]
+    )
     for mine, theirs in ((alg._raw_actor, ppo.actor), (alg.critic, ppo.critic)):
         for (name, a), b in zip(mine.named_parameters(), theirs.parameters(), strict=True):
             assert (a.grad is None) == (b.grad is None), name
@@ -106,7 +108,6 @@ def reached_parts(alg, loss):
     ("learn", "share", "reached"),
     [
         ("student", 0.5, {"policy", "student"}),
-        ("teacher", 0.5, {"policy", "teacher"}),
         ("both", 0.5, {"policy", "teacher", "student"}),
         ("student", 0.0, {"policy", "student"}),
         ("both", 1.0, {"policy", "teacher", "student"}),
@@ -131,35 +132,34 @@ def test_matching_latents_reaches_the_student_encoder_alone():
     alg, env = with_axes({"coef": 1.0, "match": "latent", "driver": 0.5})
     rollout(alg, env)
     before = snapshot(alg)
-    alg._prepare()
-    alg._fit_student({"reconstruction": [], "latent_cosine": []})
+    alg.match.prepare()
+    alg.regression.finish(defaultdict(list))
     changed = {name for name, value in snapshot(alg).items() if not torch.equal(value, before[name])}
     assert changed == {name for name in before if name.startswith("student.")}
 
 
 def test_without_reinforcement_only_distillation_and_values_train():
     _, _, losses = batch_losses({"coef": 0.0, "learn": {"rl": "none"}})
-    assert losses.surrogate.item() == 0.0
-    torch.testing.assert_close(losses.total, losses.value)
+    assert losses.report["surrogate"].item() == 0.0
+    torch.testing.assert_close(losses.total, losses.report["value"])
 
 
 # Driver
 
 
-@pytest.mark.parametrize("unit", ["step", "episode", "prefix", "suffix"])
+@pytest.mark.parametrize("unit", ["step", "episode"])
 def test_who_acts_is_who_is_in_the_storage(unit):
-    length = 3 if unit in ("prefix", "suffix") else 0
     alg, env = with_axes(
-        {"coef": 1.0, "driver": {"unit": unit, "share": 0.5, "length": length}, "target": {"teachers": ["a"]},
+        {"coef": 1.0, "driver": {"unit": unit, "share": 0.5}, "target": {"teachers": ["a"]},
          "learn": {"rl": "student"}}, teachers={"a": {"source": "frozen"}},
     )  # fmt: skip
     rollout(alg, env)
-    acted = alg._acted
+    acted = alg.driver.acted
     assert 0.0 < acted.float().mean() < 1.0
     obs = alg.storage.observations.flatten(0, 1)
     with torch.no_grad():
         teacher = alg.teachers["a"].distribution(obs)
-        student = alg._old_student(obs)
+        student = alg.match.old_student(obs)
     mean, std = (p.flatten(0, 1) for p in alg.storage.distribution_params)
     rows = acted.flatten()
     torch.testing.assert_close(mean[rows], teacher.mean[rows])
@@ -174,12 +174,12 @@ def test_who_acts_is_who_is_in_the_storage(unit):
 
 
 def test_returns_stop_where_another_policy_takes_over():
-    alg, env = with_axes({"driver": {"unit": "prefix", "share": 1.0, "length": 4}})
+    alg, env = with_axes({"driver": {"unit": "step", "share": 0.5}})
     rollout(alg, env)
-    acted, storage = alg._acted, alg.storage
-    step, who = (acted[:-1] & ~acted[1:]).nonzero(as_tuple=True)
+    acted, storage = alg.driver.acted, alg.storage
+    step, who = (acted[:-1] != acted[1:]).nonzero(as_tuple=True)
     assert len(step)
-    other = alg._values_of_the_other()
+    other = alg.values_of_the_other()
     expected = storage.rewards[step, who] + alg.gamma * other[step, who] * (1.0 - storage.dones[step, who].float())
     torch.testing.assert_close(storage.returns[step, who], expected)
     assert not torch.equal(other[step, who], storage.values[step + 1, who])
@@ -199,22 +199,9 @@ def test_a_frozen_teacher_is_live_until_its_iteration():
         alg.update()
     alg.begin_iteration()
     assert live == [True, True] and not alg.teachers["a"].is_live
-    at_start = copy.deepcopy(alg.teachers["a"].policy.state_dict())
-    for key, value in alg._teacher.state_dict().items():
-        torch.testing.assert_close(at_start[key], value)
-
-
-def test_an_average_follows_by_its_decay():
-    alg, env = with_axes(
-        {"coef": 1.0, "target": {"teachers": ["b"]}, "learn": {"rl": "student"}}, teachers={"b": TWO_COPIES["b"]}
-    )
-    rollout(alg, env)
-    first = copy.deepcopy(alg.teachers["b"].policy.state_dict())
-    alg.update()
-    alg.begin_iteration()
-    for key, value in alg.teachers["b"].policy.state_dict().items():
-        if value.is_floating_point():
-            torch.testing.assert_close(value, 0.5 * first[key] + 0.5 * alg._teacher.state_dict()[key])
+    encoder = alg.teachers["a"].policy.encoder.state_dict()
+    for key, value in alg.actor.teacher_encoder.state_dict().items():
+        torch.testing.assert_close(encoder[key], value)
 
 
 def test_a_checkpoint_of_another_size_teaches(tmp_path):
@@ -236,7 +223,7 @@ def test_a_checkpoint_of_another_size_teaches(tmp_path):
 
 def test_environments_get_the_teacher_of_their_terrain():
     axes = {"coef": 1.0, "target": {"teachers": ["a", "b"], "route": "env"}, "learn": {"rl": "student"}}
-    teachers = {"a": {"source": "frozen", "terrain": ["flat"]}, "b": {"source": "ema", "terrain": ["stairs", "gap"]}}
+    teachers = {"a": {"source": "frozen", "terrain": ["flat"]}, "b": {"source": "frozen", "terrain": ["stairs", "gap"]}}
     alg, _ = with_axes(axes, num_envs=4, teachers=teachers)
     alg.route_by_terrain(["gap", "flat"], torch.tensor([0, 1, 1, 0]))
     assert alg.teachers.route.tolist() == [1, 0, 0, 1]
@@ -254,7 +241,7 @@ def test_return_adds_the_log_ratio_and_its_baseline_to_the_advantages():
     rollout(alg, env)
     alg.update()
     rollout(alg, env)
-    alg._prepare()
+    alg.match.prepare()
     obs = alg.storage.observations.flatten(0, 1)
     student = DiagonalGaussian(*(p.flatten(0, 1) for p in alg.storage.distribution_params))
     teacher = alg.teachers["a"].distribution(obs)
@@ -272,11 +259,12 @@ def test_ratio_with_alpha_one_is_the_plain_surrogate():
         env = build(method_cfg("cts"))[1]
         torch.manual_seed(3)
         rollout(alg, env)
-        alg._prepare()
+        alg.match.prepare()
         torch.manual_seed(4)
         batch = next(alg.batches())
-        log_prob = batch.old_log_prob + 0.1
-        anchored = alg._surrogates(batch, log_prob)[1]
+        seen = alg.evaluate(batch)
+        seen.log_prob = log_prob = batch.old_log_prob + 0.1
+        anchored = alg.terms[0].loss(seen)
         ratio = torch.exp(log_prob - batch.old_log_prob)
         a = batch.advantages.squeeze(1)
         plain = torch.max(-a * ratio, -a * ratio.clamp(0.8, 1.2)).mean()
@@ -288,28 +276,28 @@ def test_a_window_of_one_step_distils_resets_alone():
     axes = {"coef": 1.0, "weights": {"window": {"length": 1}}, "learn": {"rl": "none"}, "divergence": "mse"}
     alg, env = with_axes(axes)
     rollout(alg, env)
-    alg._prepare()
-    expected = (alg._episode_step == 0).float().flatten()
-    assert torch.equal(alg._weights, expected) and 0 < expected.sum() < len(expected)
+    alg.match.prepare()
+    expected = (alg.driver.since_handover == 0).float().flatten()
+    assert torch.equal(alg.match.weights, expected) and 0 < expected.sum() < len(expected)
 
 
 def test_extrapolation_leads_past_the_teacher():
-    axes = {"coef": 1.0, "target": {"teachers": ["a"], "lam": 2.0, "reference": "ema", "clamp": None},
+    axes = {"coef": 1.0, "target": {"teachers": ["a"], "lam": 2.0, "reference": "frozen", "clamp": None},
             "learn": {"rl": "student"}}  # fmt: skip
-    teachers = {"a": {"source": "frozen"}, "reference": {"source": "ema", "role": "student"}}
+    teachers = {"a": {"source": "frozen"}, "reference": {"source": "frozen", "role": "student"}}
     alg, env = with_axes(axes, teachers=teachers)
     rollout(alg, env)
-    alg._prepare()
+    alg.match.prepare()
     obs = alg.storage.observations.flatten(0, 1)
-    teacher, reference = alg.teachers["a"].distribution(obs), alg._reference(obs)
-    torch.testing.assert_close(alg._targets.mean, 2.0 * teacher.mean - reference.mean, atol=1e-5, rtol=1e-4)
+    teacher, reference = alg.teachers["a"].distribution(obs), alg.match.reference(obs)
+    torch.testing.assert_close(alg.match.targets.mean, 2.0 * teacher.mean - reference.mean, atol=1e-5, rtol=1e-4)
 
 
 def test_the_exposed_encoder_sees_what_the_controller_shows():
     alg, env = build(method_cfg("adaptive_exposure"))
     rollout(alg, env)
     encoder = alg._raw_actor.teacher_encoder
-    assert float(encoder.ratio) == pytest.approx(alg.controller.ratio)
+    assert float(encoder.ratio) == pytest.approx(alg.exposure.controller.ratio)
     states = torch.randn(5, 4)
     encoder.show(0.0)
     with torch.no_grad():
@@ -329,7 +317,7 @@ def test_the_exposed_encoder_sees_what_the_controller_shows():
         ({}, {"student_encoder_gradient": "surrogate"}, "distillation.match"),
         ({"coef": 1.0, "match": "latent", "weights": {"window": {}}}, {}, "weights.window contradicts"),
         ({"target": {"teachers": ["b"]}}, {}, "algorithm.teachers lacks"),
-        ({"driver": 0.5}, {"teachers": {"teacher": {"source": "ema"}}}, "learn.rl must be student or none"),
+        ({"driver": 0.5}, {"teachers": {"teacher": {"source": "frozen"}}}, "learn.rl must be student or none"),
         ({"coef": 1.0, "learn": "both"}, {"teachers": {"teacher": {"source": "frozen"}}}, "target is a copy"),
         ({}, {"teachers": {"teacher": {"source": "file"}}}, "teachers.teacher.source"),
         ({}, {"teachers": {"teacher": {"path": "x"}}}, "unknown key algorithm.teachers.teacher.path"),

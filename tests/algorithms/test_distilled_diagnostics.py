@@ -6,9 +6,8 @@ from builders import rollout, snapshot
 from distilled_builders import with_axes
 from torch.nn.functional import cosine_similarity
 
-from legged_cts.algorithms import distilled
+from legged_cts.algorithms import distilled_terms
 from legged_cts.distillation.gaussians import DiagonalGaussian, kl
-from legged_cts.training.cells import supply_cells
 from legged_cts.training.panels import PAGES
 
 COPY = {"a": {"source": "frozen"}}
@@ -18,7 +17,7 @@ COSINES = {f"distillation/cosine_{name}" for name in ("all", "negative", "positi
 METHODS = {
     "self": ({"coef": 0.5, "divergence": "mse", "driver": 0.5, "learn": "both"}, {}),
     "sampled": ({"coef": 0.5, "divergence": "jsd", "driver": {"unit": "step", "share": 0.3}, **FROM_COPY}, COPY),
-    "weighted": ({"coef": 0.5, "weights": {"adv_gate": {}, "clip": {"limit": 0.1}}, **FROM_COPY}, COPY),
+    "weighted": ({"coef": 0.5, "weights": {"window": {"length": 5}, "clip": {"limit": 0.1}}, **FROM_COPY}, COPY),
     "return": ({"coef": 0.5, "place": "return", "driver": {"unit": "step", "share": 0.3}, **FROM_COPY}, COPY),
     "ratio": ({"place": {"kind": "ratio", "alpha": 0.9}, **FROM_COPY}, COPY),
     "importance": ({"coef": 0.5, "driver": 0.5, "learn": {"importance": True}}, {}),
@@ -42,8 +41,8 @@ def reported(alg):
 def test_reporting_changes_no_bit(name, monkeypatch):
     alg, _ = trained(name)
     noise = torch.rand(3)
-    monkeypatch.setattr(distilled, "by_driver", lambda *_: {})
-    monkeypatch.setattr(distilled, "gradient_cosines", lambda *_: {})
+    monkeypatch.setattr(distilled_terms, "by_driver", lambda *_: {})
+    monkeypatch.setattr(distilled_terms, "gradient_cosines", lambda *_: {})
     silent, _ = trained(name)
     assert reported(alg) and not reported(silent)
     assert torch.equal(noise, torch.rand(3))
@@ -87,8 +86,8 @@ def test_without_a_target_of_actions_or_without_ppo_nothing_is_compared():
 def test_the_divergence_of_the_rollout_by_hand(name):
     alg, env = trained(name, 1)
     rollout(alg, env)
-    alg._prepare()
-    student, acts = alg._old_student(alg.storage.observations.flatten(0, 1)), alg._acted.flatten()
+    alg.match.prepare()
+    student, acts = alg.match.old_student(alg.storage.observations.flatten(0, 1)), alg.driver.acted.flatten()
     with torch.no_grad():
         teacher = alg.teachers["a"].distribution(alg.storage.observations.flatten(0, 1))
     expected = kl(student, teacher)[~acts].mean().item()
@@ -106,14 +105,15 @@ def test_cosines_are_those_of_both_losses_on_the_students_steps(per_mini_batch):
         num_mini_batches=1, num_learning_epochs=1,
     )  # fmt: skip
     rollout(alg, env)
-    alg._prepare()
-    alg._cosines_due = True
+    alg.match.prepare()
+    alg.match.cosines_due = True
     batch = next(alg.batches())
-    advantages = alg._batch_advantages(batch).squeeze(1)
-    found = {name: value.item() for name, value in alg.losses(batch).diagnostics.items() if name in COSINES}
+    losses = alg.losses(batch)
+    advantages = losses.batch.advantages.squeeze(1)
+    found = {name: value.item() for name, value in losses.diagnostics.items() if name in COSINES}
     n = batch.teachers
     obs = batch.observations[n:]
-    obs["latent"] = alg._student_rollout.encode(batch.index[n:]).latents.detach()
+    obs["latent"] = alg.student_rollout.encode(batch.index[n:]).latents.detach()
     alg.actor(obs, stochastic_output=True)
     student = DiagonalGaussian(*alg.actor.output_distribution_params)
     with torch.no_grad():
@@ -136,17 +136,14 @@ def test_cosines_are_those_of_both_losses_on_the_students_steps(per_mini_batch):
             for part in parts
         )  # fmt: skip
         assert found[f"distillation/cosine_{name}"] == pytest.approx(cosine_similarity(a, b, dim=0).item(), abs=1e-4)
-    assert not alg._cosines_due and not COSINES & alg.losses(batch).diagnostics.keys()
+    assert not alg.match.cosines_due and not COSINES & alg.losses(batch).diagnostics.keys()
     assert all(parameter.grad is None for parameter in shared)
 
 
 def test_every_panel_of_distillation_finds_its_metrics():
     known = set()
-    by_value = {"coef": 0.5, "place": {"kind": "return", "gamma": 0.9, "baseline": "value"},
-                "driver": {"unit": "episode", "share": 0.5, "failing_cells": True}}  # fmt: skip
-    for axes in (METHODS["self"][0], {"coef": 1.0, "match": "privileged"}, by_value):
-        alg, env = with_axes(axes, confidence={"horizon": 3})
-        supply_cells(alg, env)
+    for axes in (METHODS["self"][0], {"coef": 1.0, "match": "privileged"}):
+        alg, env = with_axes(axes)
         rollout(alg, env)
         known |= {f"loss/{name}" for name in alg.update()} | alg.diagnostics.scalars.keys()
     missing = [series.pattern for panel in PAGES["Distillation"] for series in panel.series if not series.names(known)]

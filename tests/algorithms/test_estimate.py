@@ -9,7 +9,7 @@ from builders import rollout, snapshot
 from distilled_builders import build, method_cfg, with_axes
 from toy_env import HidingEnv
 
-from legged_cts.algorithms.estimate import Estimate
+from legged_cts.algorithms.estimate import ReadOut
 
 AXES = {"coef": 0.5, "match": "privileged"}
 
@@ -31,7 +31,7 @@ def small():
     actor = copy.deepcopy(alg._raw_actor)
     actor.teacher_groups, actor.teacher_dim, actor.latent_dim = ["a", "b"], 3, 2
     actor.teacher_encoder.normalizer = torch.nn.Identity()
-    estimate = Estimate(actor, {"a": 2, "b": 1, "c": 9})
+    estimate = ReadOut(actor, {"a": 2, "b": 1, "c": 9})
     with torch.no_grad():
         estimate.head.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]))
         estimate.head.bias.zero_()
@@ -58,27 +58,25 @@ def test_the_loss_is_the_mean_error_of_the_states_that_count():
         rollout(alg, env)
         alg.update()
         rollout(alg, env)
-        alg._prepare()
         batch = next(alg.batches())
         losses = alg.losses(batch)
         n = batch.teachers
         target = alg.actor.teacher_encoder.normalizer(batch.observations["privileged"])
-        encoded = alg._student_rollout.encode(batch.index).latents
-        error = (alg.heads.estimate.head(encoded) - target).square().mean(1)
+        encoded = alg.student_rollout.encode(batch.index).latents
+        error = (alg.estimate.module.head(encoded) - target).square().mean(1)
         expected = error[n:].mean() if states == "student" else error.mean()
         torch.testing.assert_close(losses.report["distillation"], expected.detach())
-        torch.testing.assert_close(losses.total, losses.surrogate + 0.5 * expected)
+        torch.testing.assert_close(losses.total, losses.report["surrogate"] + 0.5 * expected)
 
 
 def test_the_gradient_goes_into_the_read_out_and_the_students_encoder():
     alg, env = with_axes({**AXES, "driver": 0.5, "learn": {"rl": "none"}}, value_loss_coef=0.0, entropy_coef=0.0)
     rollout(alg, env)
-    alg._prepare()
     batch = next(alg.batches())
     alg.losses(batch).total.backward()
     reached = {name for name, p in alg.student_policy().encoder.named_parameters() if p.grad.any()}
     assert reached == {name for name, _ in alg.student_policy().encoder.named_parameters()}
-    assert all(p.grad.any() for p in alg.heads.estimate.parameters())
+    assert all(p.grad.any() for p in alg.estimate.module.parameters())
     assert all(p.grad is None or not p.grad.any() for p in [*alg.actor.parameters(), *alg.critic.parameters()])
 
 
@@ -86,13 +84,13 @@ def test_ppo_trains_the_students_encoder_as_well():
     moved = []
     for coef in (0.0, 0.5):
         alg, env = with_axes({**AXES, "coef": coef}, schedule="fixed")
-        before = copy.deepcopy(alg.heads.estimate.state_dict())
+        before = copy.deepcopy(alg.estimate.module.state_dict())
         first = snapshot(alg)
         rollout(alg, env)
         alg.update()
         after = snapshot(alg)
         assert any(not torch.equal(after[name], first[name]) for name in first if name.startswith("student."))
-        moved.append(any(not torch.equal(v, before[k]) for k, v in alg.heads.estimate.state_dict().items()))
+        moved.append(any(not torch.equal(v, before[k]) for k, v in alg.estimate.module.state_dict().items()))
     assert moved == [False, True]
 
 
@@ -101,14 +99,14 @@ def test_its_parameters_are_a_group_of_the_students_optimizer_at_ppos_rate():
     rollout(alg, env)
     alg.update()
     groups = alg.student_optimizer.param_groups
-    assert [id(p) for p in groups[1]["params"]] == [id(p) for p in alg.heads.estimate.parameters()]
+    assert [id(p) for p in groups[1]["params"]] == [id(p) for p in alg.estimate.module.parameters()]
     assert {group["lr"] for group in groups} == {alg.learning_rate}
 
 
 def test_a_read_out_that_is_not_finite_takes_no_step():
     alg, env = with_axes(AXES)
     rollout(alg, env)
-    handle = alg.heads.estimate.head.weight.register_hook(lambda grad: grad * float("nan"))
+    handle = alg.estimate.module.head.weight.register_hook(lambda grad: grad * float("nan"))
     before = snapshot(alg)
     assert alg.update()["skipped_updates"] == alg.num_mini_batches * alg.num_learning_epochs
     handle.remove()
@@ -181,7 +179,7 @@ def test_a_resumed_run_goes_on_bit_by_bit():
     for algorithm, environment in ((alg, env), (other, world)):
         torch.manual_seed(9)
         rollout(algorithm, environment)
-        ends.append((algorithm.update(), snapshot(algorithm), algorithm.heads.estimate.state_dict()))
+        ends.append((algorithm.update(), snapshot(algorithm), algorithm.estimate.module.state_dict()))
     assert ends[0][0] == ends[1][0]
     for mine, theirs in zip(ends[0][1:], ends[1][1:], strict=True):
         assert all(torch.equal(value, theirs[name]) for name, value in mine.items())

@@ -17,7 +17,7 @@ import pytest
 import torch
 from builders import make_cts, mean_reward, rollout
 
-from legged_cts.algorithms import cts as module
+from legged_cts.algorithms import terms as module
 
 ITERATIONS = 25
 UNSETTLED = 5
@@ -59,19 +59,16 @@ def test_a_correct_student_learns():
 def test_broken_routing_is_caught(monkeypatch, broken, caught):
     alg, env = make_cts(num_envs=64, entropy_coef=0.0)
     if broken == "frozen":
-        monkeypatch.setattr(alg, "_student_step", lambda loss: True)
+        monkeypatch.setattr(alg, "step_student", lambda loss: True)
     elif broken == "shuffled":
-        fit, right = alg._fit_student, alg._teacher.latent
+        right = alg.regression.targets
 
-        def shuffled(states: torch.Tensor) -> torch.Tensor:
-            return right(states)[torch.randperm(len(states))]
+        def shuffled(with_images: bool) -> torch.Tensor:
+            latents = right(with_images)
+            samples = latents.flatten(0, 2)
+            return samples[torch.randperm(len(samples))].view_as(latents)
 
-        def fit_shuffled(means):
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(alg._teacher, "latent", shuffled)
-                return fit(means)
-
-        monkeypatch.setattr(alg, "_fit_student", fit_shuffled)
+        monkeypatch.setattr(alg.regression, "targets", shuffled)
     else:
         monkeypatch.setattr(module, "combine_surrogates", lambda loss, teachers, *_: loss[:teachers].mean())
     numbers = train(alg, env)

@@ -13,12 +13,15 @@ from toy_env import DRIFT_DIM, DriftEnv
 
 from legged_cts.algorithms import cts
 from legged_cts.algorithms.config import runner_cfg
+from legged_cts.distillation import drivers
 from legged_cts.roles import teacher_mask
 
 N = 4
 ITERATIONS = 2
 # Different numbers of teachers, so that every mean over a role is one over unequal numbers.
 MASKS = (teacher_mask(N, 0.75), teacher_mask(N, 0.5))
+DISTILLED = {"class_name": "legged_cts.algorithms.distilled:Distillation", "teacher_fraction": None}
+AXES = {"coef": 0.5, "driver": 0.5}
 VARIANTS = {
     "default": {},
     "pooled, per group": {"surrogate": "pooled", "advantage_normalization": "per_group"},
@@ -28,6 +31,15 @@ VARIANTS = {
     "reconstruction on all": {"reconstruction_envs": "all", "kl_samples": "teacher"},
     "recurrent, pulled": {"student": "gru", "latent_pull": 0.5},
     "recurrent, surrogate gradient": {"student": "gru", "student_encoder_gradient": "surrogate"},
+    "actions in the student's states": {
+        **DISTILLED,
+        "distillation_states": "student",
+        "distillation": {**AXES, "learn": {"gradient": "both"}},
+    },
+    "weighted return": {**DISTILLED, "distillation": {**AXES, "place": "return", "weights": {"rel_div": {}}}},
+    "importance": {**DISTILLED, "distillation": {**AXES, "divergence": "mse", "learn": {"importance": True}}},
+    "the teacher alone learns": {**DISTILLED, "distillation": {**AXES, "learn": {"rl": "teacher"}}},
+    "estimate": {**DISTILLED, "distillation": {**AXES, "match": "privileged"}},
 }
 
 
@@ -61,7 +73,7 @@ def _train(rank: int | None, options: dict, initial: dict) -> dict:
     roles = torch.cat(MASKS) if rank is None else MASKS[rank]
     env = Joined() if rank is None else DriftEnv(N, seed=rank)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cts, "teacher_mask", lambda *_: roles)
+        patch.setattr(drivers, "teacher_mask", lambda *_: roles)
         # One mini-batch, because those of several cannot be the same samples; plain descent, because Adam's first steps
         # are signs, which hide a wrong length.
         cfg = runner_cfg(
@@ -99,7 +111,8 @@ def _train(rank: int | None, options: dict, initial: dict) -> dict:
     torch.set_default_dtype(torch.float32)
     modules = (alg.actor, alg.critic, alg.student_policy().encoder)
     gradients = {f"{i}.{k}": v.grad for i, module in enumerate(modules) for k, v in module.named_parameters()}
-    return {"state": alg.save(), "gradients": gradients, "rates": rates}
+    state = {key: value for key, value in alg.save().items() if key != "distillation_driver"}  # of other environments
+    return {"state": state, "gradients": gradients, "rates": rates}
 
 
 def _train_all(rank: int, initial: dict) -> dict:

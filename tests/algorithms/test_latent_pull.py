@@ -24,7 +24,7 @@ def test_it_reaches_the_teacher_encoder_alone():
     alg, env = make_cts(latent_pull=0.05)
     rollout(alg, env)
     losses = alg.losses(next(alg.batches()))
-    assert gradients(alg, losses.latent_pull) == dict.fromkeys(PARTS, False) | {"teacher": True}
+    assert gradients(alg, losses.report["latent_pull"]) == dict.fromkeys(PARTS, False) | {"teacher": True}
     assert gradients(alg, losses.total)["student"] is False
 
 
@@ -37,12 +37,12 @@ def test_it_adds_its_weight_times_the_distance_on_student_samples():
         alg.iteration = iteration
         losses = alg.losses(batch)
         totals.append(losses.total.item())
-        assert (losses.latent_pull is None) == (iteration == 0)
+        assert ("latent_pull" not in losses.report) == (iteration == 0)
     states = batch.observations["privileged"][batch.teachers :]
     z = alg.teacher_policy().latent(states).detach().numpy()
     student = alg.storage.observations["latent"].flatten(0, 1)[batch.index[batch.teachers :]].numpy()
     pull = np.mean(np.sum((z - student) ** 2, axis=-1))
-    assert losses.latent_pull.item() == pytest.approx(pull, rel=1e-5)
+    assert losses.report["latent_pull"].item() == pytest.approx(pull, rel=1e-5)
     assert np.diff(totals) == pytest.approx([0.025 * pull, 0.025 * pull, 0.0], abs=1e-6)
 
 
@@ -67,14 +67,14 @@ def test_the_count_of_iterations_survives_a_checkpoint(tmp_path):
     for _ in range(3):
         rollout(alg, env)
         alg.update()
-    assert alg.latent_pull_weight == pytest.approx(0.04)
+    assert alg.pull.weight_now == pytest.approx(0.04)
     torch.save(alg.save(), tmp_path / "model.pt")
     content = torch.load(tmp_path / "model.pt", weights_only=True)
     other, _ = make_cts(latent_pull=0.1, latent_pull_ramp=10)
     other.load(content, {"actor": True}, True)  # networks for a new run
     assert other.iteration == 0
     other.load(content, None, True)
-    assert other.latent_pull_weight == alg.latent_pull_weight
+    assert other.pull.weight_now == alg.pull.weight_now
     del content["cts_iteration"]  # written before there was such a count
     other.load({**content, "iter": 7}, None, True)
     assert other.iteration == 7

@@ -1,6 +1,7 @@
 """Loss terms against numbers computed by hand."""
 
 import math
+from collections import defaultdict
 
 import numpy as np
 import pytest
@@ -93,7 +94,7 @@ def test_losses_of_a_mini_batch_against_numpy(surrogate, gradient):
     histories = rollout(alg, env).double().numpy()
     generator = role_batches(alg.storage, alg.teacher_mask, 3, 2)
     for _ in range(2):  # steps, so that ratios differ from one
-        alg._ppo_step(alg.losses(next(generator)))
+        alg.step(alg.losses(next(generator)))
     batch = next(generator)
 
     def numpy(x: torch.Tensor) -> np.ndarray:
@@ -128,16 +129,16 @@ def test_losses_of_a_mini_batch_against_numpy(surrogate, gradient):
     kl = (np.log(std / old_std) + (old_std**2 + (old_mean - mean) ** 2) / (2 * std**2) - 0.5).sum(-1)
 
     losses = alg.losses(batch)
-    assert losses.surrogate.item() == pytest.approx(expected, abs=1e-5)
-    assert losses.surrogate_teacher.item() == pytest.approx(per_sample[:n].mean(), abs=1e-5)
-    assert losses.surrogate_student.item() == pytest.approx(per_sample[n:].mean(), abs=1e-5)
-    assert losses.value.item() == pytest.approx(value, abs=1e-5)
-    assert losses.entropy.item() == pytest.approx(entropy, abs=1e-5)
+    assert losses.report["surrogate"].item() == pytest.approx(expected, abs=1e-5)
+    assert losses.report["surrogate_teacher"].item() == pytest.approx(per_sample[:n].mean(), abs=1e-5)
+    assert losses.report["surrogate_student"].item() == pytest.approx(per_sample[n:].mean(), abs=1e-5)
+    assert losses.report["value"].item() == pytest.approx(value, abs=1e-5)
+    assert losses.report["entropy"].item() == pytest.approx(entropy, abs=1e-5)
     np.testing.assert_allclose(numpy(losses.kl), kl, atol=1e-5)
     followed = _mlp(actor.teacher_encoder.mlp, normalized(actor.teacher_encoder.normalizer, s[n:]))
     followed /= np.linalg.norm(followed, axis=-1, keepdims=True)
     pull = ((followed - z[n:]) ** 2).sum(-1).mean()
-    assert losses.latent_pull.item() == pytest.approx(pull, abs=1e-5)
+    assert losses.report["latent_pull"].item() == pytest.approx(pull, abs=1e-5)
     assert losses.total.item() == pytest.approx(expected + 1.0 * value - 0.01 * entropy + 0.3 * pull, abs=2e-5)
 
 
@@ -146,19 +147,19 @@ def test_the_reconstruction_loss_against_numpy():
     alg, env = make_cts(reconstruction_epochs=1, reconstruction_mini_batches=1)
     rollout(alg, env)
     alg.update()
-    histories = rollout(alg, env)[:, alg.student_ids].double().numpy()
+    histories = rollout(alg, env)[:, alg.driver.student_ids].double().numpy()
     actor = alg.actor
 
     def normalized(normalizer, x: np.ndarray) -> np.ndarray:
         mean, std = (p.detach().double().numpy() for p in (normalizer.mean, normalizer.std))
         return (x - mean) / (std + normalizer.eps)
 
-    states = alg.storage.observations["privileged"][:, alg.student_ids].double().numpy()
+    states = alg.storage.observations["privileged"][:, alg.driver.student_ids].double().numpy()
     target = _mlp(actor.teacher_encoder.mlp, normalized(actor.teacher_encoder.normalizer, states))
     frames = normalized(actor.obs_normalizer, histories)
     z = _mlp(alg.student_policy().encoder.mlp, frames.reshape(*frames.shape[:2], -1))
     target, z = (x / np.linalg.norm(x, axis=-1, keepdims=True) for x in (target, z))
-    means = {"reconstruction": [], "latent_cosine": []}
-    alg._fit_student(means)
+    means = defaultdict(list)
+    alg.regression.finish(means)
     assert means["reconstruction"] == [pytest.approx(((z - target) ** 2).mean(), abs=1e-6)]
     assert means["latent_cosine"] == [pytest.approx((z * target).sum(-1).mean(), abs=1e-6)]

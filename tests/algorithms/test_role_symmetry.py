@@ -1,27 +1,19 @@
 """Augmentation and mirror loss of CTS on the drift bandit, whose mirror changes the sign of everything."""
 
+from collections import defaultdict
 from dataclasses import replace
 
 import pytest
 import torch
-from builders import PARTS, STEPS, gradients, make_cts, rollout, snapshot, task
+from builders import PARTS, STEPS, gradients, make_cts, part, rollout, snapshot, task
 from rsl_rl.runners import OnPolicyRunner
 from tensordict import TensorDict
-from toy_env import DriftEnv
+from toy_env import DriftEnv, flip
 
 from legged_cts.algorithms.config import runner_cfg
 from legged_cts.algorithms.cts import CTS
 from legged_cts.algorithms.minibatches import RoleBatch, role_batches
 from legged_cts.algorithms.symmetry import AUGMENTATION, by_copy, with_images
-
-
-def flip(env, obs, actions):
-    """rsl_rl's data augmentation function of the drift bandit."""
-    return (
-        None if obs is None else TensorDict({k: torch.cat([v, -v]) for k, v in obs.items()}, [2 * len(obs)]),
-        None if actions is None else torch.cat([actions, -actions]),
-    )
-
 
 AUGMENT = {"use_data_augmentation": True, "use_mirror_loss": False, "data_augmentation_func": flip}
 LOSS = {"use_mirror_loss": True, "mirror_loss_coeff": 0.5, "data_augmentation_func": flip}
@@ -35,7 +27,7 @@ def symmetric_rollout(**algorithm) -> tuple[CTS, RoleBatch, torch.Tensor]:
         The algorithm, all samples as one batch, and which of them are the first of their pair, bool [B].
     """
     alg, env = make_cts(num_envs=16, teacher_fraction=0.5, **algorithm)
-    roles = (alg.teacher_ids, alg.student_ids)
+    roles = (alg.driver.teacher_ids, alg.driver.student_ids)
     first, second = torch.cat([ids[:4] for ids in roles]), torch.cat([ids[4:] for ids in roles])
     for state in (env._x, env._drift, env._history):
         state[second] = -state[first]
@@ -81,9 +73,9 @@ def test_augmentation_of_a_symmetric_batch_changes_nothing(gradient, surrogate):
     augmented = alg.losses(batch)
     alg.symmetry = None
     plain = alg.losses(batch)
-    assert augmented.symmetry is not None and plain.symmetry is None
+    assert "symmetry" in augmented.report and "symmetry" not in plain.report
     for name in ("total", "surrogate", "surrogate_teacher", "surrogate_student", "value", "entropy", "kl"):
-        torch.testing.assert_close(getattr(augmented, name), getattr(plain, name), msg=name)
+        torch.testing.assert_close(part(augmented, name), part(plain, name), msg=name)
     for ours, theirs in zip(step_gradients(alg, augmented.total), step_gradients(alg, plain.total), strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-4)
 
@@ -96,7 +88,7 @@ def test_augmentation_of_a_half_makes_the_whole(gradient):
     alg.symmetry = None
     whole = alg.losses(batch)
     for name in ("total", "surrogate", "surrogate_teacher", "surrogate_student", "value"):
-        torch.testing.assert_close(getattr(half, name), getattr(whole, name), msg=name)
+        torch.testing.assert_close(part(half, name), part(whole, name), msg=name)
     for ours, theirs in zip(step_gradients(alg, half.total), step_gradients(alg, whole.total), strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-4)
 
@@ -160,7 +152,7 @@ def test_latents_of_images_come_from_their_own_encoder_inputs():
     rollout(alg, env)
     batch = next(role_batches(alg.storage, alg.teacher_mask, 2, 1))
     both = with_images(batch, alg.symmetry)
-    latent = by_copy(both, alg.latents(both.observations, both.teachers, alg.student_latents(both).latents))
+    latent = by_copy(both, alg.latents(both, alg.student_latents(both).latents))
     n = batch.teachers
     histories = alg.history.at(batch.index[n:])
     student, teacher = alg.student_policy(), alg.teacher_policy()
@@ -179,15 +171,15 @@ def test_gradients_go_where_they_go_without_symmetry(symmetry_cfg, gradient):
     rollout(alg, env)
     losses = alg.losses(next(role_batches(alg.storage, alg.teacher_mask, 2, 1)))
     on, student = dict.fromkeys(PARTS, False), gradient == "surrogate"
-    assert gradients(alg, losses.surrogate_teacher) == on | {"policy": True, "std": True, "teacher": True}
-    assert gradients(alg, losses.surrogate_student) == on | {"policy": True, "std": True, "student": student}
-    assert gradients(alg, losses.value) == on | {"critic": True}
-    assert gradients(alg, losses.entropy) == on | {"std": True}
+    assert gradients(alg, losses.report["surrogate_teacher"]) == on | {"policy": True, "std": True, "teacher": True}
+    assert gradients(alg, losses.report["surrogate_student"]) == on | {"policy": True, "std": True, "student": student}
+    assert gradients(alg, losses.report["value"]) == on | {"critic": True}
+    assert gradients(alg, losses.report["entropy"]) == on | {"std": True}
     assert gradients(alg, losses.total) == dict.fromkeys(PARTS, True) | {"student": student}
     if symmetry_cfg is AUGMENT:
-        assert not losses.symmetry.requires_grad
+        assert not losses.report["symmetry"].requires_grad
     else:
-        assert gradients(alg, losses.symmetry) == on | {"policy": True, "teacher": True, "student": student}
+        assert gradients(alg, losses.report["symmetry"]) == on | {"policy": True, "teacher": True, "student": student}
 
 
 @pytest.mark.parametrize("symmetry_cfg", [AUGMENT, LOSS])
@@ -200,7 +192,7 @@ def test_the_pull_on_the_teacher_latent_sees_the_samples_that_train(symmetry_cfg
     states, histories = batch.observations["privileged"][n:], alg.history.at(batch.index[n:])
     student, teacher = alg.student_policy(), alg.teacher_policy()
     distances = [(teacher.latent(f * states) - student.latent(f * histories)).square().sum(-1) for f in factors]
-    torch.testing.assert_close(losses.latent_pull, torch.cat(distances).mean())
+    torch.testing.assert_close(losses.report["latent_pull"], torch.cat(distances).mean())
 
 
 @pytest.mark.parametrize("student", ["gru", "lstm"])
@@ -230,15 +222,15 @@ def test_the_mirror_loss_of_an_equivariant_policy_is_zero():
     alg, env = make_odd()
     rollout(alg, env)
     losses = alg.losses(next(role_batches(alg.storage, alg.teacher_mask, 2, 1)))
-    assert losses.symmetry.item() < 1e-12
-    assert max(grad.abs().max() for grad in step_gradients(alg, losses.symmetry)) < 1e-6
+    assert losses.report["symmetry"].item() < 1e-12
+    assert max(grad.abs().max() for grad in step_gradients(alg, losses.report["symmetry"])) < 1e-6
 
 
-@pytest.mark.parametrize("part", ["policy", "teacher", "student"])
-def test_the_mirror_loss_of_any_other_policy_is_the_mean_squared_difference(part):
+@pytest.mark.parametrize("biased", ["policy", "teacher", "student"])
+def test_the_mirror_loss_of_any_other_policy_is_the_mean_squared_difference(biased):
     alg, env = make_odd()
     encoders = {"teacher": alg.actor.teacher_encoder, "student": alg.student_policy().encoder}
-    for name, parameter in encoders.get(part, alg.actor.mlp).named_parameters():
+    for name, parameter in encoders.get(biased, alg.actor.mlp).named_parameters():
         if name.endswith("bias"):
             parameter.data.fill_(0.1)
     rollout(alg, env)
@@ -253,9 +245,9 @@ def test_the_mirror_loss_of_any_other_policy_is_the_mean_squared_difference(part
         difference.append(policy(-proprioception, -context) + policy(proprioception, context))
     expected = torch.cat(difference).square().mean()
     assert expected > 1e-6
-    torch.testing.assert_close(losses.symmetry, expected)
-    without = losses.surrogate + losses.value - 0.01 * losses.entropy
-    torch.testing.assert_close(losses.total, without + 0.5 * losses.symmetry)
+    torch.testing.assert_close(losses.report["symmetry"], expected)
+    without = losses.report["surrogate"] + losses.report["value"] - 0.01 * losses.report["entropy"]
+    torch.testing.assert_close(losses.total, without + 0.5 * losses.report["symmetry"])
 
 
 def test_the_target_of_the_mirror_loss_has_no_gradient():
@@ -263,7 +255,7 @@ def test_the_target_of_the_mirror_loss_has_no_gradient():
     alg, env = make_cts(symmetry_cfg=LOSS)
     rollout(alg, env)
     batch = next(role_batches(alg.storage, alg.teacher_mask, 1, 1))
-    loss = alg.losses(batch).symmetry
+    loss = alg.losses(batch).report["symmetry"]
     weight = alg.actor.mlp[-1].bias
     (grad,) = torch.autograd.grad(loss, weight)
     n = batch.teachers
@@ -279,14 +271,14 @@ def test_the_target_of_the_mirror_loss_has_no_gradient():
 def test_the_regression_sees_mirrored_pairs_with_augmentation_alone(symmetry_cfg):
     alg, env = make_cts(symmetry_cfg=symmetry_cfg, reconstruction_epochs=1, reconstruction_mini_batches=1)
     rollout(alg, env)
-    states = alg.storage.observations["privileged"][:, alg.student_ids].flatten(0, 1)
-    index = torch.arange(STEPS).repeat_interleave(len(alg.student_ids)) * env.num_envs
-    histories = alg.history.at(index + alg.student_ids.repeat(STEPS))
+    states = alg.storage.observations["privileged"][:, alg.driver.student_ids].flatten(0, 1)
+    index = torch.arange(STEPS).repeat_interleave(len(alg.driver.student_ids)) * env.num_envs
+    histories = alg.history.at(index + alg.driver.student_ids.repeat(STEPS))
     factors = (1.0, -1.0) if symmetry_cfg is AUGMENT else (1.0,)
     with torch.no_grad():
         errors = [alg.student_policy().latent(f * histories) - alg.teacher_policy().latent(f * states) for f in factors]
-    means = {"reconstruction": [], "latent_cosine": []}
-    alg._fit_student(means)
+    means = defaultdict(list)
+    alg.regression.finish(means)
     assert means["reconstruction"][0] == pytest.approx(torch.cat(errors).square().mean().item(), rel=1e-5)
 
 

@@ -1,5 +1,7 @@
 """Which loss reaches which parameters: the arrows of the paper's figure 2."""
 
+from collections import defaultdict
+
 import pytest
 import torch
 from builders import PARTS, gradients, make_cts, positions, rollout, snapshot
@@ -15,7 +17,7 @@ def alg_and_losses():
         alg.update()
         rollout(alg, env)
         generator = role_batches(alg.storage, alg.teacher_mask, 2, 2)
-        alg._ppo_step(alg.losses(next(generator)))  # ratios of exactly one would hide nothing, but be generic
+        alg.step(alg.losses(next(generator)))  # ratios of exactly one would hide nothing, but be generic
         return alg, alg.losses(next(generator))
 
     return build
@@ -24,10 +26,10 @@ def alg_and_losses():
 def test_each_loss_reaches_its_parameters_and_no_others(alg_and_losses):
     alg, losses = alg_and_losses()
     on = dict.fromkeys(PARTS, False)
-    assert gradients(alg, losses.surrogate_teacher) == on | {"policy": True, "std": True, "teacher": True}
-    assert gradients(alg, losses.surrogate_student) == on | {"policy": True, "std": True}
-    assert gradients(alg, losses.value) == on | {"critic": True}
-    assert gradients(alg, losses.entropy) == on | {"std": True}
+    assert gradients(alg, losses.report["surrogate_teacher"]) == on | {"policy": True, "std": True, "teacher": True}
+    assert gradients(alg, losses.report["surrogate_student"]) == on | {"policy": True, "std": True}
+    assert gradients(alg, losses.report["value"]) == on | {"critic": True}
+    assert gradients(alg, losses.report["entropy"]) == on | {"std": True}
     assert gradients(alg, losses.total) == dict.fromkeys(PARTS, True) | {"student": False}
     assert not losses.kl.requires_grad
 
@@ -35,16 +37,16 @@ def test_each_loss_reaches_its_parameters_and_no_others(alg_and_losses):
 def test_surrogate_mode_reaches_the_student_encoder_from_student_samples_alone(alg_and_losses):
     alg, losses = alg_and_losses(student_encoder_gradient="surrogate")
     on = dict.fromkeys(PARTS, False)
-    assert gradients(alg, losses.surrogate_teacher) == on | {"policy": True, "std": True, "teacher": True}
-    assert gradients(alg, losses.surrogate_student) == on | {"policy": True, "std": True, "student": True}
-    assert gradients(alg, losses.value) == on | {"critic": True}
+    assert gradients(alg, losses.report["surrogate_teacher"]) == on | {"policy": True, "std": True, "teacher": True}
+    assert gradients(alg, losses.report["surrogate_student"]) == on | {"policy": True, "std": True, "student": True}
+    assert gradients(alg, losses.report["value"]) == on | {"critic": True}
 
 
 def test_teacher_encoder_gradient_is_that_of_teacher_samples(alg_and_losses):
     alg, losses = alg_and_losses()
     weights = list(alg.actor.teacher_encoder.parameters())
     total = torch.autograd.grad(losses.total, weights, retain_graph=True)
-    teacher = torch.autograd.grad(losses.surrogate_teacher, weights)
+    teacher = torch.autograd.grad(losses.report["surrogate_teacher"], weights)
     for a, b in zip(total, teacher, strict=True):
         torch.testing.assert_close(a, b)
 
@@ -53,7 +55,7 @@ def test_reconstruction_moves_the_student_encoder_alone():
     alg, env = make_cts()
     rollout(alg, env)
     before = snapshot(alg)
-    alg._fit_student({"reconstruction": [], "latent_cosine": []})
+    alg.regression.finish(defaultdict(list))
     moved = {name for name, value in snapshot(alg).items() if not torch.equal(value, before[name])}
     assert moved == {name for name in before if name.startswith("student.")}
     assert all(parameter.grad is None for parameter in alg.actor.parameters())
@@ -64,7 +66,7 @@ def test_ppo_steps_leave_the_student_encoder_alone():
     rollout(alg, env)
     before = snapshot(alg)
     for batch in role_batches(alg.storage, alg.teacher_mask, 2, 2):
-        assert alg._ppo_step(alg.losses(batch))
+        assert alg.step(alg.losses(batch))
     moved = {name for name, value in snapshot(alg).items() if not torch.equal(value, before[name])}
     assert moved == {name for name in before if not name.startswith("student.")}
     assert all(parameter.grad is None for parameter in alg.student_policy().encoder.parameters())
@@ -75,12 +77,12 @@ def test_the_target_is_the_updated_teacher_latent():
     alg, env = make_cts(reconstruction_epochs=1, reconstruction_mini_batches=1)
     rollout(alg, env)
     for batch in role_batches(alg.storage, alg.teacher_mask, 2, 3):
-        alg._ppo_step(alg.losses(batch))
-    ids = alg.student_ids
+        alg.step(alg.losses(batch))
+    ids = alg.driver.student_ids
     target = alg.teacher_policy().latent(alg.storage.observations["privileged"][:, ids].flatten(0, 1))
     latent = alg.student_policy().latent(alg.history.at(positions(alg)))
-    means = {"reconstruction": [], "latent_cosine": []}
-    alg._fit_student(means)
+    means = defaultdict(list)
+    alg.regression.finish(means)
     assert means["reconstruction"][0] == pytest.approx((latent - target).square().mean().item(), rel=1e-5)
     assert means["latent_cosine"][0] == pytest.approx((latent * target).sum(-1).mean().item(), rel=1e-5)
 

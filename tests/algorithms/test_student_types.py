@@ -7,7 +7,7 @@ from collections import defaultdict
 
 import pytest
 import torch
-from builders import PARTS, STEPS, STUDENTS, gradients, make_cts, positions, rollout, snapshot
+from builders import PARTS, STEPS, STUDENTS, act_as, gradients, make_cts, positions, rollout, snapshot
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -40,7 +40,7 @@ def test_any_share_of_teachers_trains(student, fraction, num_envs, envs, gradien
     assert all(math.isfinite(value) for value in result.values())
     after = snapshot(alg)
     moved = {name.split(".")[0] for name in after if not torch.equal(after[name], before[name])}
-    teachers, students = len(alg.teacher_ids), len(alg.student_ids)
+    teachers, students = len(alg.driver.teacher_ids), len(alg.driver.student_ids)
     expected = {"actor", "critic"}
     if teachers:
         expected.add("teacher")
@@ -57,12 +57,12 @@ def test_sequences_give_the_latents_of_the_rollout_again(student, envs):
     env.episode_length_buf[:] = torch.arange(env.num_envs) % 7
     for _ in range(2):
         rollout(alg, env)
-        encoded = alg._student_rollout.encode(positions(alg)).latents.view(STEPS, len(alg.history.ids), -1)
-        acting = torch.isin(alg.history.ids, alg.student_ids)
-        torch.testing.assert_close(encoded[:, acting], alg.storage.observations["latent"][:, alg.student_ids])
-        assert alg._student_rollout._first_state.requires_grad is False
+        encoded = alg.student_rollout.encode(positions(alg)).latents.view(STEPS, len(alg.history.ids), -1)
+        acting = torch.isin(alg.history.ids, alg.driver.student_ids)
+        torch.testing.assert_close(encoded[:, acting], alg.storage.observations["latent"][:, alg.driver.student_ids])
+        assert alg.student_rollout._first_state.requires_grad is False
         alg.storage.clear()
-    assert alg._student_rollout._first_state.any()
+    assert alg.student_rollout._first_state.any()
 
 
 def test_the_state_starts_at_zero_with_each_episode_only():
@@ -72,19 +72,19 @@ def test_the_state_starts_at_zero_with_each_episode_only():
         obs = env.get_observations()
         for step in range(STEPS - 1):
             obs, rewards, dones, extras = env.step(alg.act(obs))
-            assert alg._student_rollout._state.any(1).all()
+            assert alg.student_rollout._state.any(1).all()
             alg.process_env_step(obs, rewards, dones, extras)
-            zero = ~alg._student_rollout._state.any(1)
-            assert torch.equal(zero, (alg.student_ids < 8) & (step == 4))
+            zero = ~alg.student_rollout._state.any(1)
+            assert torch.equal(zero, (alg.driver.student_ids < 8) & (step == 4))
 
 
 def test_returns_do_not_advance_the_state():
     alg, env = make_cts(student="lstm")
     rollout(alg, env)
-    state = alg._student_rollout._state.clone()
+    state = alg.student_rollout._state.clone()
     with torch.inference_mode():
         alg.compute_returns(env.get_observations())
-    assert torch.equal(alg._student_rollout._state, state)
+    assert torch.equal(alg.student_rollout._state, state)
 
 
 def test_mini_batches_hold_whole_sequences_where_the_surrogate_trains_a_recurrent_encoder():
@@ -115,10 +115,10 @@ def test_gradients_go_where_those_of_the_mlp_go(student):
             alg.update()
         rollout(alg, env)
         losses = alg.losses(next(alg.batches()))
-        reached = gradients(alg, losses.surrogate_student)
+        reached = gradients(alg, losses.report["surrogate_student"])
         assert reached == on | {"policy": True, "std": True, "student": gradient == "surrogate"}
-        assert gradients(alg, losses.value) == on | {"critic": True}
-        assert not gradients(alg, losses.surrogate_teacher)["student"]
+        assert gradients(alg, losses.report["value"]) == on | {"critic": True}
+        assert not gradients(alg, losses.report["surrogate_teacher"])["student"]
 
 
 def test_the_use_of_experts_is_reported_and_its_penalty_trains_the_gate_alone():
@@ -132,7 +132,7 @@ def test_the_use_of_experts_is_reported_and_its_penalty_trains_the_gate_alone():
     batch = next(alg.batches())
     with_penalty = alg.losses(batch).total.item()
     penalty = alg.student_latents(batch).penalty.item()
-    alg._student_encoder.balance_weight = 0.0
+    alg.student_policy().encoder.balance_weight = 0.0
     assert with_penalty - alg.losses(batch).total.item() == pytest.approx(penalty, abs=1e-6)
     assert penalty > 0.0
 
@@ -147,7 +147,7 @@ def test_the_student_learns_to_follow_the_teacher(student):
     env.episode_length_buf[:] = torch.arange(32) % 7
     rollout(alg, env)
     means: dict[str, list[float]] = defaultdict(list)
-    assert alg._fit_student(means) == 0
+    assert alg.regression.finish(means) == 0
     cosines = means["latent_cosine"]
     assert cosines[0] < 0.7 and sum(cosines[-4:]) / 4 > 0.9
 
@@ -162,20 +162,20 @@ def test_checkpoints_hold_the_encoder_and_a_resumed_run_starts_new_episodes(stud
     alg.storage.clear()
     expected = make_cts(seed=4)[1].get_observations()
     alg.load(torch.load(tmp_path / "model.pt", weights_only=True), None, True)
-    assert not alg._student_rollout._state.any()
+    assert not alg.student_rollout._state.any()
     other, _ = make_cts(seed=1, student=student)
     other.load(torch.load(tmp_path / "model.pt", weights_only=True), None, True)
-    torch.testing.assert_close(other.act_inference(expected), alg.act_inference(expected))
+    torch.testing.assert_close(act_as(other, expected), act_as(alg, expected))
 
 
 def test_inference_of_a_recurrent_student_leaves_the_rollout_alone():
     alg, env = make_cts(student="gru")
     rollout(alg, env)
-    state = alg._student_rollout._state.clone()
-    first = alg.act_inference(env.get_observations())
-    second = alg.act_inference(env.get_observations())
+    state = alg.student_rollout._state.clone()
+    first = act_as(alg, env.get_observations())
+    second = act_as(alg, env.get_observations())
     assert not torch.allclose(first, second)  # it has a state of its own
     alg.get_policy().reset()
-    torch.testing.assert_close(alg.act_inference(env.get_observations()), first)
-    assert alg.act_inference(env.get_observations(), "teacher").shape == first.shape
-    assert torch.equal(alg._student_rollout._state, state)
+    torch.testing.assert_close(act_as(alg, env.get_observations()), first)
+    assert act_as(alg, env.get_observations(), "teacher").shape == first.shape
+    assert torch.equal(alg.student_rollout._state, state)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 import pytest
 import torch
-from builders import make_cts, rollout
+from builders import make_cts, part, rollout
 
 TERMS = ("total", "surrogate", "surrogate_teacher", "surrogate_student", "value", "entropy", "kl", "latent_pull")
 SURROGATES = {"total", "surrogate", "surrogate_teacher", "surrogate_student"}
@@ -17,20 +19,20 @@ def terms(**options) -> dict[str, torch.Tensor | None]:
     torch.manual_seed(1)
     rollout(alg, env)
     batches = alg.batches()
-    alg._ppo_step(alg.losses(next(batches)))
+    alg.step(alg.losses(next(batches)))
     # Only the terms are compared, so both runs must look at the same networks.
     reference, same = make_cts(schedule="fixed")
     torch.manual_seed(1)
     rollout(reference, same)
     steps = reference.batches()
-    reference._ppo_step(reference.losses(next(steps)))
+    reference.step(reference.losses(next(steps)))
     if options.get("critic_sees_latent", True):
         alg.critic.load_state_dict(reference.critic.state_dict())
     alg.actor.load_state_dict(reference.actor.state_dict())
     alg.student_policy().encoder.load_state_dict(reference.student_policy().encoder.state_dict())
     torch.manual_seed(2)
     losses = alg.losses(next(alg.batches()))
-    return {name: getattr(losses, name) for name in TERMS}
+    return {name: part(losses, name) for name in TERMS}
 
 
 @pytest.fixture(scope="module")
@@ -79,14 +81,14 @@ def test_a_switch_changes_its_own_terms(options, changed, default):
 )
 def test_the_regression_sees_the_environments_it_should(options, samples):
     alg, _ = make_cts(**options)
-    expected = alg.student_ids if samples == "student" else torch.arange(16)
+    expected = alg.driver.student_ids if samples == "student" else torch.arange(16)
     assert torch.equal(alg.history.ids, expected)
 
 
 def test_counts_of_regression_steps():
     alg, env = make_cts(reconstruction_epochs=3, reconstruction_mini_batches=5)
     rollout(alg, env)
-    means: dict[str, list[float]] = {"reconstruction": [], "latent_cosine": []}
-    alg._fit_student(means)
+    means: dict[str, list[float]] = defaultdict(list)
+    alg.regression.finish(means)
     assert len(means["reconstruction"]) == 15
     assert alg.student_optimizer.param_groups[0]["lr"] == 1e-3

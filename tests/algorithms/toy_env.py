@@ -91,3 +91,11 @@ class HidingEnv(DriftEnv):
         if not hasattr(self, "_hidden"):
             self._hidden = torch.zeros(self.num_envs, 2)
         self._hidden[ids] = torch.randn(len(ids), 2, generator=self._random)
+
+
+def flip(env, obs, actions):
+    """rsl_rl's data augmentation function of the drift bandit."""
+    return (
+        None if obs is None else TensorDict({k: torch.cat([v, -v]) for k, v in obs.items()}, [2 * len(obs)]),
+        None if actions is None else torch.cat([actions, -actions]),
+    )

@@ -30,13 +30,6 @@ def test_a_driver_without_states_is_left_out():
     assert plain(found) == {"divergence_student": 1.0, "calibration_student": 0.75}
 
 
-def test_a_deterministic_teacher_leaves_the_gap_alone():
-    gap = DiagonalGaussian(torch.tensor([[2.0]]), torch.tensor([[9.0]]))
-    student = DiagonalGaussian(torch.zeros(1, 1), torch.ones(1, 1))
-    found = by_driver(torch.ones(1), student, gap, torch.ones(1, dtype=torch.bool), deterministic=True)
-    assert plain(found)["calibration_teacher"] == 0.5
-
-
 def test_calibration_is_one_where_the_std_covers_the_residual():
     torch.testing.assert_close(calibration(STUDENT, TEACHER), torch.tensor([1.0, 0.5]))
 

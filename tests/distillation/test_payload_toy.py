@@ -6,7 +6,7 @@ import torch
 
 from legged_cts.distillation.divergences import forward_kl, mse, reverse_kl
 from legged_cts.distillation.gaussians import DiagonalGaussian
-from legged_cts.distillation.pools import moment_pool, route
+from legged_cts.distillation.pools import log_pool, route
 
 TABLE = {  # teacher's share: gain, root mean square of x, cost
     1.0: (-0.4000, 0.791, 0.635),
@@ -138,7 +138,7 @@ def test_routed_teachers_reach_both_plants_and_their_mean_neither():
     level, difference = _fit(features, route(teachers, plant)).tolist()
     assert level + difference == pytest.approx(gains[0], abs=0.02)
     assert level - difference == pytest.approx(gains[1], abs=0.02)
-    level, difference = _fit(features, moment_pool(teachers, [0.5, 0.5])).tolist()
+    level, difference = _fit(features, log_pool(*teachers, 0.5)).tolist()
     assert level == pytest.approx(-0.1, abs=1e-9) and difference == pytest.approx(0.0, abs=1e-9)
 
 

@@ -4,23 +4,18 @@ import math
 
 import pytest
 import torch
-from gaussian_cases import expand, gaussian, gradients, normal, within_standard_errors
+from gaussian_cases import gaussian
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from legged_cts.algorithms.losses import clipped_surrogate
-from legged_cts.distillation.gaussians import DiagonalGaussian, kl
+from legged_cts.distillation.gaussians import DiagonalGaussian
 from legged_cts.distillation.placement import (
-    anchored_log_ratio,
     extrapolated_log_ratio,
-    least_alpha,
-    log_anchor_constant,
     ratio_surrogate,
-    return_advantages,
-    saturation,
     weighted_mean,
 )
-from legged_cts.distillation.pools import extrapolate, log_pool
+from legged_cts.distillation.pools import extrapolate
 
 CLIP = 0.2
 
@@ -49,90 +44,6 @@ def test_extrapolated_log_ratio_is_the_pools_up_to_a_constant_of_the_state():
     found = extrapolated_log_ratio(old.log_prob(actions), teacher.log_prob(actions), reference.log_prob(actions), 1.1)
     exact = extrapolate(teacher, reference, 1.1, clamp=None).log_prob(actions) - old.log_prob(actions)
     assert (found - exact).std().item() < 1e-12
-
-
-def test_return_without_discount_is_the_log_ratio_and_the_baseline_adds_the_kl():
-    """The gradient of both is that of the closed form, see also the estimators."""
-    teacher, start = normal([0.0, 0.2], [0.8, 0.7]), normal([0.5, -0.3], [0.6, 0.9])
-    student = expand(start, 100_000)
-    noise = torch.randn(student.mean.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    actions = student.rsample(noise).detach()
-    log_prob = student.log_prob(actions)
-    log_ratio = (teacher.log_prob(actions) - log_prob).unsqueeze(0)  # one step of many environments
-    dones = torch.zeros_like(log_ratio)
-    plain = return_advantages(log_ratio, dones)
-    torch.testing.assert_close(plain, log_ratio.detach())
-    reduced = return_advantages(log_ratio, dones, divergence=kl(student, teacher).unsqueeze(0))
-    torch.testing.assert_close(reduced, (log_ratio + kl(start, teacher)).detach())
-    assert not plain.requires_grad and not reduced.requires_grad
-    exact = normal([0.5, -0.3], [0.6, 0.9], grad=True)
-    expected = gradients(kl(exact, teacher), exact)
-    for advantages in (plain, reduced):
-        for samples, value in zip(gradients(-advantages[0] * log_prob, student), expected, strict=True):
-            within_standard_errors(samples, value)
-
-
-@pytest.mark.parametrize("gamma", [1.0, 0.7])
-def test_discounted_return_has_the_gradient_of_the_trajectory_kl(gamma):
-    """S' = s + a + w over two steps, student a ~ N(th s, s_a^2), teacher with gain -0.5."""
-    s0, std, noise_std, gain, teacher_gain = 1.5, 0.6, 0.3, -0.1, -0.5
-    theta = torch.tensor(gain, dtype=torch.float64, requires_grad=True)
-    # KL of a step in state s is (th - k)^2 s^2 / (2 std^2); E[s_1^2] depends on th, too.
-    step = (theta - teacher_gain) ** 2 / (2 * std**2)
-    exact = step * s0**2 + gamma * step * (((1 + theta) * s0) ** 2 + std**2 + noise_std**2)
-    (expected,) = torch.autograd.grad(exact, theta)
-
-    count, generator = 400_000, torch.Generator().manual_seed(0)
-    noise = torch.randn(3, count, generator=generator, dtype=torch.float64)
-    states = [torch.full((count,), s0, dtype=torch.float64)]
-    actions = [gain * states[0] + std * noise[0]]
-    states.append(states[0] + actions[0] + noise_std * noise[1])
-    actions.append(gain * states[1] + std * noise[2])
-    states, actions = torch.stack(states), torch.stack(actions)
-
-    def policy(slope: float) -> DiagonalGaussian:
-        mean = (slope * states).unsqueeze(-1)
-        return DiagonalGaussian(mean, torch.full_like(mean, std))
-
-    log_ratio = policy(teacher_gain).log_prob(actions.unsqueeze(-1)) - policy(gain).log_prob(actions.unsqueeze(-1))
-    score = (actions - gain * states) * states / std**2
-    dones = torch.tensor([[0.0], [1.0]]).expand(2, count)
-    advantages = return_advantages(log_ratio, dones, gamma)
-    # The last step's advantage is discounted from the start, as the objective is.
-    discount = torch.tensor([[1.0], [gamma]], dtype=torch.float64)
-    within_standard_errors(-(discount * advantages * score).sum(0), expected.detach())
-    # Without the discount a step does not answer for the states that it leads to, and the gradient is another one.
-    myopic = -(discount * return_advantages(log_ratio, dones) * score).sum(0)
-    assert (myopic.mean() - expected).abs().item() > 20 * myopic.std().item() / count**0.5
-
-
-def test_value_head_replaces_the_baseline():
-    log_ratio, dones = torch.randn(4, 3), torch.zeros(4, 3)
-    values, last = torch.randn(4, 3), torch.randn(3)
-    found = return_advantages(log_ratio, dones, 0.9, values=values, last_values=last, lam=0.0)
-    following = torch.cat([values[1:], last.unsqueeze(0)])
-    torch.testing.assert_close(found, log_ratio + 0.9 * following - values)
-    with pytest.raises(ValueError, match="values and last_values"):
-        return_advantages(log_ratio, dones, values=values)
-    with pytest.raises(ValueError, match=r"place\.baseline"):
-        return_advantages(log_ratio, dones, values=values, last_values=last, divergence=log_ratio)
-
-
-def test_a_return_with_values_by_hand():
-    """The second step runs into the time limit, and before the fourth another policy takes over."""
-    log_ratio = torch.tensor([[1.0], [2.0], [3.0], [4.0]])
-    values, last = torch.tensor([[0.1], [0.2], [0.3], [0.4]]), torch.tensor([0.5])
-    ends = torch.tensor([[False], [True], [False], [False]])
-    acting = torch.tensor([[False], [False], [False], [True]])
-    found = return_advantages(
-        log_ratio, ends, 0.5, values=values, last_values=last, lam=0.8, acting=acting, time_outs=ends
-    )
-    second = 2.0 + 0.5 * 0.2 - 0.2  # the value of its own state stands for what the episode would have gone on to earn
-    first = 1.0 + 0.5 * 0.2 - 0.1 + 0.5 * 0.8 * second
-    third = 3.0 + 0.5 * 0.4 - 0.3
-    torch.testing.assert_close(found.squeeze(1), torch.tensor([first, second, third, 4.0 + 0.5 * 0.5 - 0.4]))
-    fell = return_advantages(log_ratio, ends, 0.5, values=values, last_values=last, lam=0.8, acting=acting)
-    assert fell[1].item() == pytest.approx(2.0 - 0.2)
 
 
 @given(seed=st.integers(0, 100))
@@ -164,37 +75,16 @@ def test_before_any_step_only_agreement_has_a_gradient(advantage, teacher_gap):
     assert gradient.item() == (pytest.approx(-advantage * ratio) if agree else 0.0)
 
 
-def test_anchored_log_ratio_by_definition():
-    log_prob, old, teacher = _double(-1.0), _double(-2.0), _double(-3.5)
-    assert anchored_log_ratio(log_prob, old, teacher, 0.75).item() == pytest.approx(-1.0 + 0.75 * 2.0 + 0.25 * 3.5)
-
-
-def test_anchor_constant_normalises_the_anchor():
-    """Ln Z is the logarithm of the anchor's integral, and ln r + ln Z that of a ratio of densities."""
-    old, teacher, alpha = normal([0.3], [0.6]), normal([-0.5], [0.9]), 0.7
-    x = torch.linspace(-12, 12, 200_001, dtype=torch.float64).unsqueeze(-1)
-    anchor = (alpha * old.log_prob(x) + (1 - alpha) * teacher.log_prob(x)).exp()
-    constant = log_anchor_constant(old, teacher, alpha)
-    assert constant.item() == pytest.approx(torch.trapezoid(anchor, x.squeeze(-1)).log().item(), abs=1e-9)
-    assert constant.item() < 0
-    student = normal([0.1], [0.5])
-    found = anchored_log_ratio(student.log_prob(x), old.log_prob(x), teacher.log_prob(x), alpha) + constant
-    pool = log_pool([old, teacher], [alpha, 1 - alpha])
-    torch.testing.assert_close(found, student.log_prob(x) - pool.log_prob(x))
-    # the surrogate adds it
-    zero = _double(-1.0)
-    plain = ratio_surrogate(zero, zero, zero, _double(1.0), CLIP, alpha)
-    scaled = ratio_surrogate(zero, zero, zero, _double(1.0), CLIP, alpha, log_constant=_double(-0.1))
-    assert scaled.item() == pytest.approx(plain.item() * math.exp(-0.1))
-
-
 def _ratios_before_any_step(dimensions: int, gap: float, alpha: float) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     one = torch.ones(dimensions, dtype=torch.float64)
     old, teacher = DiagonalGaussian(0 * one, one), DiagonalGaussian(gap * one, one)
     actions = torch.randn(50_000, dimensions, generator=generator, dtype=torch.float64)
     log_old = old.log_prob(actions)
-    return anchored_log_ratio(log_old, log_old, teacher.log_prob(actions), alpha)
+    # With A = -1 and no bounds the loss is the ratio.
+    return ratio_surrogate(
+        log_old, log_old, teacher.log_prob(actions), -torch.ones_like(log_old), 1e9, alpha, None
+    ).log()
 
 
 @pytest.mark.parametrize(
@@ -203,7 +93,8 @@ def _ratios_before_any_step(dimensions: int, gap: float, alpha: float) -> torch.
      (29, 0.3, 0.9, 0.39)],
 )  # fmt: skip
 def test_saturation_grows_with_the_number_of_actions(dimensions, gap, alpha, expected):
-    found = saturation(_ratios_before_any_step(dimensions, gap, alpha), CLIP).item()
+    ratio = _ratios_before_any_step(dimensions, gap, alpha).exp()
+    found = ((ratio - 1.0).abs() > CLIP).double().mean().item()
     assert found == pytest.approx(expected, abs=0.015)
 
 
@@ -233,13 +124,7 @@ def test_dual_clip_survives_an_overflowing_ratio(advantage, expected):
     assert loss.item() == pytest.approx(expected) and gradient.item() == 0.0
 
 
-@pytest.mark.parametrize("name, options", [("alpha", {"alpha": 1.1}), ("dual_clip", {"alpha": 0.9, "dual_clip": 1.1})])
-def test_ratio_options_are_checked(name, options):
+def test_a_dual_clip_within_the_trust_interval_is_refused():
     zero = torch.zeros(1)
-    with pytest.raises(ValueError, match=rf"place\.{name}"):
-        ratio_surrogate(zero, zero, zero, zero, CLIP, **options)
-
-
-def test_least_alpha():
-    assert least_alpha(1.0, 12) == pytest.approx(1 - 0.1823 / 12**0.5, abs=1e-4)
-    assert least_alpha(0.0, 12) == 0.0 and least_alpha(0.01, 1) == 0.0
+    with pytest.raises(ValueError, match=r"place\.dual_clip"):
+        ratio_surrogate(zero, zero, zero, zero, CLIP, alpha=0.9, dual_clip=1.1)

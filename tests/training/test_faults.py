@@ -137,7 +137,7 @@ def test_an_action_that_is_not_finite_is_replaced_by_zero_and_the_world_reset(tm
 @pytest.mark.parametrize("step", [0, 2])
 def test_acting_anew_takes_back_what_the_student_remembered(step):
     runner = make_runner(None, student=GRU)
-    alg, env, rollout = runner.alg, runner.env, runner.alg._student_rollout
+    alg, env, rollout = runner.alg, runner.env, runner.alg.student_rollout
     nobody = torch.zeros(8, dtype=torch.bool)
     with torch.inference_mode():
         for _ in range(step):
