@@ -1,16 +1,15 @@
-"""PPO in which every environment has a role, on unmodified rsl_rl: rollout, mini-batches, steps and checkpoints."""
+"""PPO on rollouts with teachers and students: one loop of mini-batches and steps for all terms, and checkpoints."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
-from rsl_rl.algorithms import PPO
 from rsl_rl.env import VecEnv
 from rsl_rl.storage import RolloutStorage
 from rsl_rl.utils import reduce_gradients_in_buckets
@@ -19,49 +18,38 @@ from torch import nn
 
 from legged_cts.algorithms.construction import build_algorithm
 from legged_cts.algorithms.diagnostics import Diagnostics
-from legged_cts.algorithms.history_buffer import HistoryBuffer
 from legged_cts.algorithms.losses import normalize_advantages
 from legged_cts.algorithms.minibatches import RoleBatch, role_batches
 from legged_cts.algorithms.options import check_options
 from legged_cts.algorithms.reduce import all_agree, joint_shares, joint_sum
-from legged_cts.algorithms.student import StudentRollout, TrainingLatents
+from legged_cts.algorithms.rollout import RoleRollout
+from legged_cts.algorithms.student import TrainingLatents
 from legged_cts.algorithms.symmetry import by_copy, by_role, check_student, group_images, mirror_loss, with_images
 from legged_cts.algorithms.terms import Seen, Term
 from legged_cts.distillation.drivers import Driver
-from legged_cts.distillation.gae import gae
 from legged_cts.distillation.gaussians import DiagonalGaussian
 from legged_cts.models.latent_model import LATENT, LatentActor, LatentModel
 from legged_cts.models.mirrored import ExactSymmetry
-from legged_cts.models.policies import StudentPolicy, TeacherPolicy
 
 
-class RolePPO(PPO):
-    """PPO of one policy pi(o, z) and one critic V(s, z) that teachers and students share.
+class RolePPO(RoleRollout):
+    """PPO that learns the sum of its ``terms`` from a rollout with teachers and students.
 
-    A teacher's latent is z = E^t(s), a student's z = E^s(h); ``driver`` says in which environment a teacher acts. What
-    is learned is the sum of the ``terms``. The critic sees stopgrad(z). A recurrent E^s keeps its hidden state through
-    the rollout; whatever trains it then takes whole sequences of the rollout, of some of the environments at a time.
+    The critic sees stopgrad(z). Whatever trains a recurrent E^s takes whole sequences of the rollout, of some of the
+    environments at a time.
 
-    Options, beside those of rsl_rl's ``PPO``, of which ``rnd_cfg`` must be None:
+    Options, beside those of ``RoleRollout``:
 
     - ``surrogate``: ``sum_of_means`` or ``pooled``, see ``combine_surrogates``;
     - ``kl_samples``: whose KL divergence adapts the learning rate, ``all``, ``teacher`` or ``student``;
-    - ``advantage_normalization``: over ``all`` samples or ``per_group``;
-    - ``student_learning_rate``: fixed rate of E^s's own Adam; where PPO trains E^s, it follows PPO's rate;
-    - ``history_reset``: what the environment puts before an episode's first frame, see ``HISTORY_RESETS``; checked
-      against its histories in the first rollouts.
+    - ``student_learning_rate``: fixed rate of E^s's own Adam; where PPO trains E^s, it follows PPO's rate.
     """
 
     CONSTRUCTION_KEYS = ("critic_sees_latent", "share_cnn_encoders")
     """Keys of the algorithm configuration that ``construct_algorithm`` uses itself."""
 
-    _raw_actor: LatentActor
     terms: list[Term]
     """What is learned, in the order in which losses are added."""
-    history: HistoryBuffer
-    student_rollout: StudentRollout
-    teachers: Mapping[str, Any] = {}
-    """Teachers by name, where they are something else than E^t."""
     exact_symmetry: ExactSymmetry
     """Keeps the networks commuting with the mirror, with ``symmetry_cfg.exact``."""
     statistics: dict[str, float]
@@ -83,50 +71,33 @@ class RolePPO(PPO):
         trains_student: bool,
         surrogate: str = "sum_of_means",
         kl_samples: str = "all",
-        advantage_normalization: str = "all",
         student_learning_rate: float = 1e-3,
-        history_reset: str = "backfill",
-        **ppo: Any,
+        **options: Any,
     ) -> None:
-        """Set up both roles.
+        """Set up what learns.
 
         Args:
-            actor: Policy and teacher encoder.
-            critic: Value function V(s, z).
-            storage: Rollout storage with the groups of policy, critic and teacher, and ``latent`` [N, latent_dim].
-            student_encoder: E^s, see ``legged_cts.models.encoders.Encoder``; it reads normalised histories [B, H, n].
-            history_group: Observation group that holds the history.
-            history_shape: (H, n).
-            driver: Who acts.
+            actor, critic, storage, student_encoder, history_group, history_shape, driver: See ``RoleRollout``.
             trains_student: Whether the terms' losses train E^s, at PPO's rate.
-            surrogate, kl_samples, advantage_normalization, student_learning_rate, history_reset: See the class.
-            **ppo: Arguments of rsl_rl's ``PPO``. ``symmetry_cfg`` is that of rsl_rl's ``Symmetry``, environment
-                included.
+            surrogate, kl_samples, student_learning_rate: See the class.
+            **options: Of ``RoleRollout``.
 
         Raises:
             ValueError: If an option is unknown or out of range, or the options contradict each other.
         """
-        if ppo.get("rnd_cfg"):
-            raise ValueError("algorithm.rnd_cfg is not supported by CTS; set it to null")
-        super().__init__(actor, critic, storage, **ppo)
-        self.driver, self.trains_student = driver, trains_student
-        self.surrogate, self.kl_samples = surrogate, kl_samples
-        self.advantage_normalization, self.history_reset = advantage_normalization, history_reset
+        super().__init__(actor, critic, storage, student_encoder, history_group, history_shape, driver, **options)
+        self.trains_student, self.surrogate, self.kl_samples = trains_student, surrogate, kl_samples
         self.iteration = 0
         check_options(vars(self), *driver.sizes)
-        self._student_encoder = student_encoder.to(self.device)
         self.student_optimizer = torch.optim.Adam(student_encoder.parameters(), lr=student_learning_rate)
         for group in self.optimizer.param_groups + self.student_optimizer.param_groups:
             group["fused"] = True  # all operations of a step in one kernel
-        self._student = StudentPolicy(actor, student_encoder, history_group, history_shape)
-        self._teacher = TeacherPolicy(actor)
         self.history_images = None
         if self.symmetry is not None:
             check_student(self._student)
             self.history_images = partial(group_images, self.symmetry, history_group)
         parts = {"policy": actor, "teacher_encoder": actor.teacher_encoder, "critic": critic}
         self.diagnostics = Diagnostics({**parts, "student_encoder": student_encoder})
-        self._reward_sums = torch.zeros(2, device=self.device)
 
     @classmethod
     def construct_algorithm(cls, obs: TensorDict, env: VecEnv, cfg: dict, device: str) -> Any:
@@ -147,129 +118,6 @@ class RolePPO(PPO):
         """
         return build_algorithm(obs, env, cfg, device)
 
-    def store_histories(self, stored: torch.Tensor | range, acting: torch.Tensor | range) -> None:
-        """Store the histories of environments, some of which act on E^s's latents; hidden states begin anew."""
-        stored, acting = (torch.as_tensor(ids, dtype=torch.long, device=self.device) for ids in (stored, acting))
-        shape, group = self._student.context_shape, self._student.context_groups[0]
-        self.history = HistoryBuffer(
-            self.storage.num_transitions_per_env, self.storage.num_envs, stored, shape, self.history_reset, group,
-            check=not self._student.is_recurrent,  # such an E^s reads no windows
-        )  # fmt: skip
-        self.student_rollout = StudentRollout(self._student, self.history, acting, self._raw_actor.latent_dim)
-
-    # Roles and policies
-
-    @property
-    def teacher_mask(self) -> torch.Tensor:
-        """Environments in which a teacher acts, always or at times, bool [N]."""
-        return self.driver.teachers
-
-    @property
-    def has_teacher(self) -> bool:
-        """Whether a teacher acts, which is then worth an evaluation of its own."""
-        return bool(self.teacher_mask.any())
-
-    def student_policy(self) -> StudentPolicy:
-        """Return E^s and the policy as one module that shares the trained weights."""
-        return self._student
-
-    def teacher_policy(self) -> Any:
-        """Return E^t and the policy as one module that shares the trained weights."""
-        return self._teacher
-
-    def get_policy(self) -> StudentPolicy:  # type: ignore[override]
-        """Return what is deployed: the student policy."""
-        return self._student
-
-    def route_by_terrain(self, kinds: Sequence[str], index: torch.Tensor) -> None:
-        """Learn which kind of terrain, an ``index`` [N] into ``kinds``, each environment is on; it does not matter."""
-
-    # Rollout
-
-    def begin_iteration(self) -> torch.Tensor:
-        """Get ready for a rollout, once per iteration; ``act`` does so unless it was done. Returns ``teacher_mask``."""
-        return self.teacher_mask
-
-    def act(self, obs: TensorDict) -> torch.Tensor:
-        """Sample actions [N, d], each environment with the latent of its role, and remember the step."""
-        self.begin_iteration()
-        step = self.storage.step
-        self.driver.record(step)
-        latents = self.student_rollout.act(step, self._student.context(obs))
-        return super().act(self._with_latent(obs, latents, self.driver.teacher_ids))
-
-    def act_anew(self, obs: TensorDict, new: torch.Tensor, began: torch.Tensor) -> tuple[TensorDict, torch.Tensor]:
-        """Act once more in the same step, on other observations.
-
-        Args:
-            obs: Observations [N, ...].
-            new: Bool [N], environments that are to begin an episode with them; their histories are made so.
-            began: Bool [N], environments whose episode begins with this step anyway.
-
-        Returns:
-            The observations with these histories, and actions [N, d].
-        """
-        obs = self.begin_episodes(obs, new)
-        self.student_rollout.rewind(began | new)
-        return obs, self.act(obs)
-
-    def begin_episodes(self, obs: TensorDict, new: torch.Tensor) -> TensorDict:
-        """Return observations in which the histories of ``new`` (bool [N]) are those of an episode's first frame."""
-        (group,) = self._student.context_groups
-        histories = self.history.as_first(obs[group], new)
-        return TensorDict({**obs, group: histories}, batch_size=obs.batch_size)
-
-    def process_env_step(
-        self, obs: TensorDict, rewards: torch.Tensor, dones: torch.Tensor, extras: dict[str, torch.Tensor]
-    ) -> None:
-        """Record one environment step; time-outs are bootstrapped as in rsl_rl's PPO. Then decide who acts next."""
-        roles = (self.driver.teacher_ids, self.driver.student_ids)
-        self._reward_sums += torch.stack([rewards[ids].sum() for ids in roles])
-        super().process_env_step(obs, rewards, dones, extras)
-        self.student_rollout.restart(dones)
-        self.driver.advance(dones)
-
-    @torch.no_grad()
-    def compute_returns(self, obs: TensorDict) -> None:
-        """Compute returns and advantages; where another policy takes over, the value stands for what follows.
-
-        Advantages are normalised over the steps that a surrogate counts; those of others are zero.
-        """
-        storage, acted = self.storage, self.driver.acted
-        latents = self.student_rollout.peek(self._student.context(obs))
-        # The last step is bootstrapped with the policy that took it.
-        obs = self._with_latent(obs, latents, acted[-1].nonzero().flatten())
-        super().compute_returns(obs)
-        if bool((acted[1:] != acted[:-1]).any()):
-            returns, _ = gae(
-                storage.rewards, storage.values, storage.dones, self.critic(obs), self.gamma, self.lam,
-                acted.unsqueeze(-1), self.values_of_the_other(),
-            )  # fmt: skip
-            storage.returns.copy_(returns)
-        advantages = storage.returns - storage.values
-        if self.normalize_advantage_per_mini_batch:
-            storage.advantages = advantages
-        elif self.advantage_normalization == "per_group":
-            storage.advantages = normalize_advantages(advantages, acted.unsqueeze(-1))
-        else:
-            counted = self.counted_steps()
-            storage.advantages = torch.zeros_like(advantages)
-            storage.advantages[counted] = normalize_advantages(advantages[counted])
-
-    def counted_steps(self) -> torch.Tensor:
-        """Return the steps that enter a surrogate, bool [T, N]."""
-        return torch.ones_like(self.driver.acted)
-
-    def values_of_the_other(self) -> torch.Tensor:
-        """V(s_{t+1}, z) [T, N, 1] where another policy takes over at t + 1, with the latent of who acted at t."""
-        values, acted = self.storage.values.clone(), self.driver.acted
-        step, env = (acted[1:] != acted[:-1]).nonzero(as_tuple=True)
-        obs: Any = self.storage.observations[step + 1, env].clone()
-        student = self.student_rollout.latents[step + 1, env]
-        obs[LATENT] = torch.where(acted[step, env].unsqueeze(1), self.teacher_latents(obs), student)
-        values[step, env] = self.critic(obs)
-        return values
-
     # Update
 
     def update(self) -> dict[str, float]:
@@ -283,7 +131,7 @@ class RolePPO(PPO):
             ``value_bias_*`` = mean(V - return) and ``reward_*`` = mean reward per step, per group; and
             ``skipped_updates``. Terms of a group or loss that does not exist are left out.
         """
-        self.statistics = self._rollout_statistics()
+        self.statistics = self.rollout_statistics()
         self.diagnostics.start(self.storage, self.teacher_mask)
         for term in self.terms:
             self.diagnostics.note(term.prepare())
@@ -407,10 +255,6 @@ class RolePPO(PPO):
                 parts.append(self.teacher_latents(batch.observations[stored:n]))
         return torch.cat([*parts, student])
 
-    def teacher_latents(self, observations: Any) -> torch.Tensor:
-        """Return z^t [B, latent_dim] of observations [B]."""
-        return self._teacher.latent(self._raw_actor.teacher_input(observations))
-
     def student_distribution(self, seen: Seen) -> DiagonalGaussian:
         """Return S [B] with gradient at all samples, also at those on which a teacher acted."""
         n, acting = seen.batch.teachers, seen.acting
@@ -501,17 +345,7 @@ class RolePPO(PPO):
             for group in optimizer.param_groups:
                 group["lr"] = self.learning_rate
 
-    # Modes, checkpoints, devices
-
-    def train_mode(self) -> None:
-        """Put all networks into training mode."""
-        super().train_mode()
-        self._student_encoder.train()
-
-    def eval_mode(self) -> None:
-        """Put all networks into evaluation mode."""
-        super().eval_mode()
-        self._student_encoder.eval()
+    # Checkpoints and devices
 
     def save(self) -> dict:
         """Return the states of all networks, optimizers and terms, and the number of finished iterations.
@@ -565,16 +399,6 @@ class RolePPO(PPO):
 
     # Internals
 
-    @torch.no_grad()
-    def _with_latent(self, obs: TensorDict, student: torch.Tensor, teachers: torch.Tensor) -> TensorDict:
-        """Select the stored groups and add each environment's latent: the given z^s, and E^t's of ``teachers`` [K]."""
-        latent = torch.empty(self.storage.num_envs, self._raw_actor.latent_dim, device=self.device)
-        latent[self.student_rollout.acting] = student
-        if len(teachers):
-            latent[teachers] = self._teacher.latent(self._teacher.context(obs)[teachers])
-        selected = {key: obs[key] for key in self.storage.observations.keys() if key != LATENT}
-        return TensorDict({**selected, LATENT: latent}, batch_size=obs.batch_size, device=self.device)
-
     def _update_normalization(self) -> None:
         """Update the statistics after the update, so that they are constant within an iteration."""
         obs = self.storage.observations.flatten(0, 1)
@@ -585,15 +409,3 @@ class RolePPO(PPO):
         if all_agree(len(obs) > 0, self.device):
             self._raw_actor.update_normalization(obs)  # type: ignore[arg-type]
             self.critic.update_normalization(obs)  # type: ignore[arg-type]
-
-    def _rollout_statistics(self) -> dict[str, float]:
-        """Value bias and mean reward of each group that acted."""
-        error = (self.storage.values - self.storage.returns).squeeze(-1)
-        result: dict[str, float] = {}
-        for i, (name, mask) in enumerate((("teacher", self.driver.acted), ("student", ~self.driver.acted))):
-            count = int(mask.sum())
-            if count:
-                result[f"value_bias_{name}"] = error[mask].mean().item()
-                result[f"reward_{name}"] = self._reward_sums[i].item() / count
-        self._reward_sums = torch.zeros_like(self._reward_sums)
-        return result

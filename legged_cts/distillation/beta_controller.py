@@ -22,10 +22,6 @@ class BetaPolicy(nn.Module):
         a, b = (1.0 + nn.functional.softplus(self.net(features))).unbind(-1)
         return torch.distributions.Beta(a, b, validate_args=False)
 
-    def log_prob(self, features: torch.Tensor, ratio: torch.Tensor) -> torch.Tensor:
-        """ln Beta(rho; a(u), b(u)) [...], with gradient to the network."""
-        return self(features).log_prob(ratio)
-
 
 class BetaController:
     """Chooses a ratio, holds it for K updates, and learns by REINFORCE from the progress that follows.
@@ -122,6 +118,9 @@ class BetaController:
             x, y = torch._standard_gamma(gammas, generator=self._generator)
             return (x / (x + y)).clamp(1e-4, 1.0 - 1e-4).item()  # ln Beta is infinite at both ends
 
+    # A rollout, between which and the next one the ratio is chosen, wants no gradient.
+    @torch.inference_mode(False)
+    @torch.enable_grad()
     def _learn(self, features: list[float], ratio: float) -> None:
         reward = self.progress()
         baseline = reward if self._baseline is None else self._baseline

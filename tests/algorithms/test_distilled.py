@@ -307,6 +307,17 @@ def test_the_exposed_encoder_sees_what_the_controller_shows():
         assert not torch.equal(encoder(states), encoder(states)[:1].expand_as(hidden))
 
 
+def test_the_controller_learns_though_rollouts_want_no_gradient():
+    axes = {"exposure": {"controller": {"hold": 1}}}
+    alg, env = build(method_cfg("adaptive_exposure", 4, {"algorithm": {"distillation": axes}}))
+    before = copy.deepcopy(alg.exposure.controller.policy.state_dict())
+    for _ in range(4):
+        rollout(alg, env)  # in inference mode, in which the ratio is chosen, too
+        alg.update()
+    after = alg.exposure.controller.policy.state_dict()
+    assert any(not torch.equal(value, before[name]) for name, value in after.items())
+
+
 # Refusals
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from builders import rollout, snapshot
 from distilled_builders import build, method_cfg, with_axes
 from toy_env import HidingEnv
 
-from legged_cts.algorithms.estimate import ReadOut
+from legged_cts.algorithms.estimate import Estimate
 
 AXES = {"coef": 0.5, "match": "privileged"}
 
@@ -31,10 +32,10 @@ def small():
     actor = copy.deepcopy(alg._raw_actor)
     actor.teacher_groups, actor.teacher_dim, actor.latent_dim = ["a", "b"], 3, 2
     actor.teacher_encoder.normalizer = torch.nn.Identity()
-    estimate = ReadOut(actor, {"a": 2, "b": 1, "c": 9})
+    estimate = Estimate(SimpleNamespace(_raw_actor=actor, device="cpu"), {"a": 2, "b": 1, "c": 9})
     with torch.no_grad():
-        estimate.head.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]))
-        estimate.head.bias.zero_()
+        estimate.module.head.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]))
+        estimate.module.head.bias.zero_()
     return estimate
 
 

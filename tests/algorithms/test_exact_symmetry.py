@@ -97,15 +97,6 @@ def test_a_checkpoint_of_an_encoder_with_neighbouring_blocks_is_read():
     encoder.load_state_dict(state)
 
 
-def test_a_teacher_that_is_shown_whole_groups_keeps_it():
-    alg, env = build(
-        exact_cfg("adaptive_exposure", {"networks": {"teacher_encoder": {"blocks": None}}}), env=mirror_env()
-    )
-    rollout(alg, env)
-    alg.update()
-    assert_commutes(alg)
-
-
 def test_what_a_state_dependent_deviation_is_made_of_changes_places():
     kind = {"class_name": "HeteroscedasticGaussianDistribution", "init_std": 0.5, "std_type": "log"}
     cfg = exact_cfg("cts", {"networks": {"actor": {"distribution_cfg": kind}}})

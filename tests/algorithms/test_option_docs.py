@@ -8,12 +8,17 @@ import pytest
 import yaml
 
 from legged_cts.algorithms.cts import CTS
+from legged_cts.algorithms.ppo import RolePPO
+from legged_cts.algorithms.rollout import RoleRollout
 from legged_cts.training.compose import compose_task, plain
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "cts_options.md").read_text()
 CONFIG = plain(compose_task([]))
-SUPPLIED = {"self", "actor", "critic", "storage", "student_encoder", "history_group", "history_shape", "ppo"}
+SUPPLIED = {
+    *("self", "actor", "critic", "storage", "student_encoder", "history_group", "history_shape"),
+    *("driver", "trains_student", "options", "ppo"),
+}
 
 
 def rows() -> dict[str, str]:
@@ -30,7 +35,8 @@ def test_every_key_of_the_algorithm_has_a_row():
     keys = {f"algorithm.{key}" for key in CONFIG["algorithm"] if key != "class_name"}
     assert keys <= rows().keys(), sorted(keys - rows().keys())
     # Also what only the constructor names.
-    own = {f"algorithm.{name}" for name in inspect.signature(CTS.__init__).parameters if name not in SUPPLIED}
+    named = {name for cls in (CTS, RolePPO, RoleRollout) for name in inspect.signature(cls.__init__).parameters}
+    own = {f"algorithm.{name}" for name in named - SUPPLIED}
     assert own <= rows().keys(), sorted(own - rows().keys())
 
 

@@ -11,7 +11,7 @@ def test_policy_gradient_against_finite_differences():
     policy = BetaPolicy(3, hidden=4).double()
     features = torch.tensor([0.3, -0.7, 1.1], dtype=torch.float64)
     ratio = torch.tensor(0.23, dtype=torch.float64)
-    policy.log_prob(features, ratio).backward()
+    policy(features).log_prob(ratio).backward()
     for parameter in policy.parameters():
         flat, gradient = parameter.data.view(-1), parameter.grad.view(-1)
         for i in range(len(flat)):
@@ -19,7 +19,7 @@ def test_policy_gradient_against_finite_differences():
             values = []
             for step in (1e-6, -1e-6):
                 flat[i] = start + step
-                values.append(policy.log_prob(features, ratio).item())
+                values.append(policy(features).log_prob(ratio).item())
             flat[i] = start
             assert gradient[i].item() == pytest.approx((values[0] - values[1]) / 2e-6, abs=1e-6)
 
@@ -32,7 +32,7 @@ def test_density_by_hand():
     a = 1 + torch.tensor(2.0).log()
     constant = 2 * torch.lgamma(a) - torch.lgamma(2 * a)
     expected = (a - 1) * (torch.tensor(0.2).log() + torch.tensor(0.8).log()) - constant
-    torch.testing.assert_close(policy.log_prob(torch.zeros(1), torch.tensor(0.2)), expected)
+    torch.testing.assert_close(policy(torch.zeros(1)).log_prob(torch.tensor(0.2)), expected)
 
 
 def mean(controller: BetaController) -> float:
