@@ -61,7 +61,7 @@ def build(robot: str, student: str, symmetry: str = "exact") -> tuple[CTS, Noise
     torch.manual_seed(0)
     words = (f"robot={robot}", f"student={student}", f"symmetry={symmetry}", "terrain=rough")
     small = ("size.policy=[32,16]", "size.critic=[32,16]", "size.encoder=[32,16]", f"runner.num_steps_per_env={STEPS}")
-    task = plain(composed(*words, *small, "algorithm.num_learning_epochs=2", "algorithm.regression.epochs=2"))
+    task = plain(composed(*words, *small, "algorithm.num_learning_epochs=2", "algorithm.reconstruction_epochs=2"))
     env = Noise(*mirrors(robot))
     cfg = runner_cfg(task["algorithm"], task["networks"], task["runner"])
     alg = CTS.construct_algorithm(env.get_observations(), env, cfg, "cpu")

@@ -78,7 +78,7 @@ def step_is_neutral(runner, step: int, world: int) -> None:
 @pytest.mark.parametrize("role", ["teacher", "student"])
 def test_a_world_with_bad_observations_is_quarantined_for_one_step(tmp_path, role, value):
     runner = broken(tmp_path, {})
-    world = int(getattr(runner.alg, f"{role}_ids")[-1])
+    world = int(getattr(runner.alg.driver, f"{role}_ids")[-1])
     runner.env.plan = {2: ("obs", [world], value)}
     runner.learn(1)
     storage = runner.alg.storage
@@ -155,7 +155,7 @@ def test_acting_anew_takes_back_what_the_student_remembered(step):
         alg.act_anew(obs, new, began)
         fresh = make_runner(None, student=GRU).alg
         fresh.act(obs)
-        assert torch.equal(rollout._state, fresh._student_rollout._state)
+        assert torch.equal(rollout._state, fresh.student_rollout._state)
         assert not once[0].count_nonzero() == 0
 
 
