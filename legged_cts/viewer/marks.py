@@ -7,7 +7,7 @@ from collections import deque
 import numpy as np
 import viser
 
-from legged_cts.deploy.robot import Array, yaw_of
+from legged_cts.deploy.robot import Array
 
 WANTED, MEASURED, TRAIL = (46, 160, 67), (47, 111, 222), (235, 137, 52)
 LENGTH = 0.5
@@ -51,9 +51,9 @@ class Marks:
         )
         self._trail: deque[Array] = deque(maxlen=DOTS)
 
-    def move(self, base_pos: Array, quat: Array) -> None:
-        """Takes the arrows along with the base at a position [m] [3] and with an orientation (w, x, y, z) [4]."""
-        half = yaw_of(quat) / 2
+    def move(self, base_pos: Array, yaw: float) -> None:
+        """Takes the arrows along with the base at a position [m] [3] and with a heading [rad]."""
+        half = yaw / 2
         self._frame.position = base_pos + np.array([0.0, 0.0, ABOVE])
         self._frame.wxyz = np.array([np.cos(half), 0.0, 0.0, np.sin(half)])
 
