@@ -23,6 +23,8 @@ REDRAWN = 0.25
 SPEEDS = ("v_x [m/s]", "v_y [m/s]", "yaw rate [rad/s]")
 LEAST = 0.25
 """What the axis of a speed reaches at least [m/s, rad/s]."""
+NARROW, WIDE = 300, 350
+"""Of the panel [pixels], with two tabs and with more."""
 PAST = (-SECONDS, 0.0)
 
 
@@ -36,10 +38,9 @@ class Plots:
 
     def __init__(self, server: viser.ViserServer, later: Callable[[Callable[[], None]], None]) -> None:
         self._server, self._later = server, later
-        self._panel = server.gui.add_panel(visible=False)
+        self._panel, self._tabs = server.gui.add_panel(visible=False), 0
         self._speed_tab, self._joint_tab = self.add_tab("Speed"), self.add_tab("Joints")
         self._panel.dock_left()
-        self._panel.set_width(300)
         self._plots: list[Chart] = []
         self._angles: list[Chart] = []
         self._inner: InnerPlots | None = None
@@ -50,7 +51,10 @@ class Plots:
 
     def add_tab(self, name: str) -> viser.GuiTabHandle:
         """A further tab of the panel."""
-        return self._panel.add_tab(name)
+        tab = self._panel.add_tab(name)
+        self._tabs += 1
+        self._panel.set_width(NARROW if self._tabs < 3 else WIDE)
+        return tab
 
     def show(self, show: bool) -> None:
         """Shows or hides the panel; what was collected before is forgotten."""

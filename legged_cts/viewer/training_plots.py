@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import viser
 
+from legged_cts.deploy.robot import Array
 from legged_cts.evaluation.training_log import TrainingLog
-from legged_cts.viewer.charts import BLUE, ORANGE, add_chart
+from legged_cts.viewer.charts import BLUE, ORANGE, Chart, add_chart
 
 METRICS = {
     "return": "episode return",
@@ -33,24 +33,28 @@ class TrainingPlots:
     """
 
     def __init__(self, server: viser.ViserServer, add_tab: Callable[[str], viser.GuiTabHandle]) -> None:
-        with add_tab("Training"):
+        self._gui, self._tab = server.gui, add_tab("Training")
+        self._charts: dict[str, Chart] = {}
+        with self._tab:
             self._words = server.gui.add_markdown("no metrics yet")
-            self._charts = {
-                metric: add_chart(server.gui, title, dict(ROLES), range(len(ROLES)))
-                for metric, title in METRICS.items()
-            }
-        for chart in self._charts.values():
-            chart.handle.visible = False
 
     def show(self, log: TrainingLog) -> None:
         """Shows a training as it is now."""
         self._words.content = words(log)
-        steps = thin(np.array(log.million_steps()))
-        for metric, chart in self._charts.items():
-            table = np.array([thin(np.array(log.values(f"{role}/{metric}"))) for role in ROLES])
-            chart.handle.visible = len(steps) > 1 and bool(np.isfinite(table).any())
-            if chart.handle.visible:
-                chart.draw(steps, table)
+        steps = np.array(log.million_steps())
+        for metric, title in METRICS.items():
+            known = {role: np.array(log.values(f"{role}/{metric}")) for role in ROLES}
+            lines = {role: values for role, values in known.items() if np.isfinite(values).any()}
+            # uPlot draws nothing where a number is missing; early in a training some are.
+            whole = np.isfinite([*lines.values()]).all(axis=0) if lines else np.zeros(0, dtype=bool)
+            if whole.sum() < 2:
+                continue
+            if metric not in self._charts:
+                with self._tab:
+                    colours = {role: ROLES[role] for role in lines}
+                    self._charts[metric] = add_chart(self._gui, title, colours, range(len(lines)))
+            if len(self._charts[metric].columns) == len(lines):
+                self._charts[metric].draw(thin(steps[whole]), np.array([thin(line[whole]) for line in lines.values()]))
 
 
 def words(log: TrainingLog) -> str:
@@ -60,17 +64,16 @@ def words(log: TrainingLog) -> str:
     total = log.setting("max_iterations")
     of = f" of {total}" if isinstance(total, int) else ""
     lines = [f"iteration {log.rows[-1]['iteration']:.0f}{of}, {_said(log, 'perf/env_steps_per_s', '{:,.0f} steps/s')}"]
-    lines.append(_said(log, "learning_rate", "learning rate {:.2g}") + _said(log, "best_score", ", best score {:.3f}"))
+    lines += [_said(log, "learning_rate", "learning rate {:.2g}"), _said(log, "best_score", "best score {:.3f}")]
     lines += [f"stage {name} from iteration {log.rows[row]['iteration']:.0f} on" for row, name in log.stages()]
     lines += [f"iteration {iteration}: {text}" for iteration, text in log.warnings()[-WARNINGS:]]
     # Names of stages are the run's own: nothing of them is Markdown.
     return "\n\n".join(f"`{' '.join(line.replace('`', '').split())}`" for line in lines if line)
 
 
-def thin(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Means of neighbours, `POINTS` at most, without what is not finite."""
-    parts = np.array_split(values, min(POINTS, len(values))) if len(values) else []
-    return np.array([part[np.isfinite(part)].mean() if np.isfinite(part).any() else np.nan for part in parts])
+def thin(values: Array) -> Array:
+    """Means of neighbours, `POINTS` at most."""
+    return np.array([part.mean() for part in np.array_split(values, min(POINTS, len(values)))])
 
 
 def _said(log: TrainingLog, metric: str, text: str) -> str:
