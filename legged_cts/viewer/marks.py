@@ -8,6 +8,7 @@ import numpy as np
 import viser
 
 from legged_cts.deploy.robot import Array
+from legged_cts.viewer.poses import Poses
 
 WANTED, MEASURED, TRAIL = (46, 160, 67), (47, 111, 222), (235, 137, 52)
 LENGTH = 0.5
@@ -34,6 +35,7 @@ class Marks:
         self._server = server
         self._root = server.scene.add_frame(f"/world/{name}", show_axes=False)
         self._frame = server.scene.add_frame(f"/world/{name}/arrows", show_axes=False)
+        self._pose = Poses(server, [self._frame])
         self._arrows = [
             server.scene.add_arrows(
                 f"/world/{name}/arrows/{kind}",
@@ -54,8 +56,8 @@ class Marks:
     def move(self, base_pos: Array, yaw: float) -> None:
         """Takes the arrows along with the base at a position [m] [3] and with a heading [rad]."""
         half = yaw / 2
-        self._frame.position = base_pos + np.array([0.0, 0.0, ABOVE])
-        self._frame.wxyz = np.array([np.cos(half), 0.0, 0.0, np.sin(half)])
+        turn = np.array([[np.cos(half), 0.0, 0.0, np.sin(half)]])
+        self._pose.move(base_pos[None] + np.array([0.0, 0.0, ABOVE]), turn)
 
     def point(self, command: Array, velocity: Array) -> None:
         """Sets the arrows to two velocities (v_x, v_y, yaw rate) [m/s, m/s, rad/s] [3]."""

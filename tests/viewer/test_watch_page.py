@@ -17,6 +17,8 @@ from viewer_browser import PATIENCE, Browser, Page, plotted, until
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 ITERATIONS = 400
+SETTING_UP = 900.0
+"""Seconds; two simulators are set up, one of them giving way to the other."""
 
 
 def start(script: str, words: list[str], log: Path) -> subprocess.Popen[bytes]:
@@ -40,7 +42,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     words += ["evaluation.enabled=false", "logger=none", f"hydra.run.dir={folder}"]
     process = start("train.py", words, folder.with_suffix(".train"))
     try:
-        until(lambda: list(folder.glob("model_*.pt")), "a checkpoint of the training")
+        until(lambda: list(folder.glob("model_*.pt")), "a checkpoint of the training", SETTING_UP)
         yield folder
     finally:
         stop(process)
@@ -55,7 +57,7 @@ def said(run: Path) -> Path:
 def page(browser: Browser, run: Path, said: Path) -> Iterator[Page]:
     process = start("play.py", [f"run={run}", "terrain=flat", "port=0"], said)
     try:
-        until(lambda: "open http" in said.read_text(), "the address of the page")
+        until(lambda: "open http" in said.read_text(), "the address of the page", SETTING_UP)
         found = re.search(r"http://127\.0\.0\.1:\d+", said.read_text())
         assert found is not None
         page = browser.new_page(viewport={"width": 1280, "height": 800})

@@ -23,9 +23,9 @@ PATIENCE = 120.0
 """Seconds; a busy machine may take that long for what takes one."""
 
 
-def until(true: Callable[[], Any], what: str) -> None:
+def until(true: Callable[[], Any], what: str, patience: float = PATIENCE) -> None:
     """Waits for something to become true."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + patience
     while not true():
         assert time.monotonic() < end, f"never saw {what}"
         time.sleep(0.05)
