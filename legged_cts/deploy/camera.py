@@ -25,6 +25,15 @@ class Camera:
     elevation: float = np.deg2rad(-18.0)
     fovy: float = np.deg2rad(45.0)
 
+    @classmethod
+    def following(cls, height: float) -> Camera:
+        """One that has all of a robot in the picture, its feet too, and looks at its base.
+
+        Args:
+            height: of the base above the ground [m].
+        """
+        return cls(distance=max(1.3, 3.4 * height))
+
     @property
     def axes(self) -> Array:
         """Unit vectors forward, left and up in the world, as rows [3, 3]."""

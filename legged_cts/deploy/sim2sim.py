@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from legged_cts.deploy import passages
+from legged_cts.deploy.camera import Camera
 from legged_cts.deploy.contract import check
 from legged_cts.deploy.courses import plain_courses
 from legged_cts.deploy.evaluate import Conditions, evaluate, make_robot, run_episode
@@ -20,7 +21,7 @@ from legged_cts.deploy.policy_file import policy_file
 from legged_cts.deploy.response import as_record, as_row, describe, plain_responses
 from legged_cts.deploy.results import write_json, write_table
 from legged_cts.deploy.robot import Array
-from legged_cts.deploy.video import write_video
+from legged_cts.deploy.video import FPS, write_video
 from legged_cts.deploy.words import option
 from legged_cts.robots.spec import load_robot
 from legged_cts.terrain.courses import choose, speeds
@@ -35,7 +36,6 @@ UNITS = {
     "slip": "m/s",
     "duration": "s",
 }
-FPS = 25.0
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,8 @@ def record_episode(options: Sim2SimOptions, policy: OnnxPolicy, conditions: Cond
     run_episode(policy, spec, conditions, options.seed, options.duration, on_step=keep)
     model = make_robot(policy.contract, spec, conditions, options.seed).model
     assert options.video is not None
-    return write_video(options.video, model, states, FPS, options.renderer, total=len(states))
+    camera = Camera.following(spec.nominal_height)
+    return write_video(options.video, model, states, FPS, options.renderer, total=len(states), camera=camera)
 
 
 def table(result: dict[str, Any]) -> str:

@@ -17,6 +17,10 @@ from legged_cts.deploy.raycast import RaycastRenderer
 from legged_cts.deploy.robot import Array
 
 BACKENDS = ("auto", "gl", "cpu")
+FPS, GIF_FPS = 25.0, 12.5
+"""Frames per second of an mp4 and of a GIF: whole control periods at 50 Hz, and whole hundredths of a second."""
+COLOURS = 128
+"""Of a GIF."""
 
 
 class GlRenderer:
@@ -204,6 +208,53 @@ class VideoWriter:
             self._stream.close()
 
 
+class GifWriter:
+    """Writes an animation that goes on and on, in the colours of its first frame; use it as a context manager.
+
+    Args:
+        path: file to write, in a folder that is there.
+        fps: frames per second.
+
+    Raises:
+        ValueError: if there is no such folder.
+        RuntimeError: if the package that writes pictures is missing.
+    """
+
+    def __init__(self, path: str | Path, fps: float) -> None:
+        """Find Pillow, which a robot's computer may lack."""
+        try:
+            self._image: Any = importlib.import_module("PIL.Image")
+        except ImportError as error:
+            raise RuntimeError("video: writing a GIF needs Pillow: pip install pillow") from error
+        self._path, self._fps = Path(path), fps
+        if not self._path.parent.is_dir():
+            raise ValueError(f"video: there is no folder {self._path.parent}; make it first")
+        self._images: list[Any] = []
+
+    def append(self, picture: Array) -> None:
+        """Adds a frame, uint8 [height, width, 3]."""
+        image = self._image.fromarray(np.ascontiguousarray(picture))
+        palette = self._images[0] if self._images else None
+        self._images.append(image.quantize(COLOURS, palette=palette, dither=self._image.Dither.NONE))
+
+    def __enter__(self) -> GifWriter:
+        """Returns itself."""
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        """Writes the file, unless what drew it failed."""
+        if kind is None and self._images:
+            first, *others = self._images
+            first.save(self._path, save_all=True, append_images=others, duration=round(1000 / self._fps), loop=0)
+
+
+def open_video(path: str | Path) -> tuple[VideoWriter | GifWriter, float]:
+    """A writer for an mp4 or GIF, and its frames per second; raises as these do."""
+    if Path(path).suffix == ".gif":
+        return GifWriter(path, GIF_FPS), GIF_FPS
+    return VideoWriter(path, FPS), FPS
+
+
 def write_video(
     path: str | Path,
     model: mujoco.MjModel,
@@ -213,6 +264,7 @@ def write_video(
     total: int | None = None,
     width: int = 640,
     height: int = 360,
+    camera: Camera | None = None,
 ) -> str:
     """Draws recorded states into an mp4, printing progress to stderr.
 
@@ -225,12 +277,13 @@ def write_video(
         total: number of frames, to say how long it will take.
         width: of the video [pixels].
         height: of the video [pixels].
+        camera: follows the point to look at.
 
     Returns:
         The backend that drew.
     """
     data = mujoco.MjData(model)
-    with VideoWriter(path, fps) as video, FrameRenderer(model, width, height, backend=backend) as renderer:
+    with VideoWriter(path, fps) as video, FrameRenderer(model, width, height, camera, backend) as renderer:
         start = told = time.monotonic()
         for count, (qpos, lookat) in enumerate(frames, start=1):
             data.qpos[:] = qpos

@@ -395,7 +395,7 @@ class App:
             recorder.finish()
         elif not recorder.busy:
             try:
-                recorder.start(self._session.model, self._session.spec.name, self._record.kind, self._time)
+                recorder.start(self._session.model, self._session.spec, self._record.kind, self._time)
             except OSError as error:
                 self._record.say(f"cannot record: {error.strerror}", False, False)
 

@@ -44,7 +44,7 @@ class PlayOptions:
     seed: int = option(0, "of rough terrain")
     host: str = option("127.0.0.1", "address to listen on; 0.0.0.0 lets other machines steer, too")
     port: int = option(8080, "port to listen on, or the next free one")
-    video: str | None = option(None, "mp4 to write instead of opening the viewer")
+    video: str | None = option(None, "mp4 or gif to write instead of opening the viewer")
     duration: float | None = option(None, "length of the video (none is 20 s), or until the viewer ends")
     width: int = option(640, "of the video [pixels]")
     height: int = option(360, "of the video [pixels]")
@@ -68,8 +68,8 @@ class PlayOptions:
             size = f"{self.width} x {self.height}"
             raise ValueError(f"width and height must be even and above 0, at most {WIDEST}, got {size}")
         require("renderer", self.renderer, ("auto", "gl", "cpu"))
-        if self.video and Path(self.video).suffix != ".mp4":
-            raise ValueError(f"video: the file must end in .mp4, got {self.video}")
+        if self.video and Path(self.video).suffix not in (".mp4", ".gif"):
+            raise ValueError(f"video: the file must end in .mp4 or .gif, got {self.video}")
         if sum(map(bool, (self.policy, self.checkpoint, self.run))) > 1:
             raise ValueError("policy, checkpoint and run exclude each other: give one of them")
         if self.run and self.video:

@@ -19,6 +19,17 @@ def robot() -> MujocoRobot:
     return MujocoRobot(load_robot("go2"), 0.02, 0.005)
 
 
+@pytest.mark.parametrize("name", ["go1", "go2", "tron1", "g1_12", "g1"])
+def test_all_of_every_robot_is_in_the_picture(name: str) -> None:
+    robot = MujocoRobot(load_robot(name), 0.02, 0.005)
+    camera = Camera.following(robot.spec.nominal_height)
+    # A camera that lags behind a walking robot, too.
+    for behind in ([0.0, 0.0, 0.0], [0.15, 0.0, 0.03]):
+        feet = np.append(robot.foot_pos, [robot.data.geom_xpos[robot.model.geom_bodyid > 0].max(axis=0)], axis=0)
+        column, row = camera.project(feet, robot.base_pos - behind, 640, 360).T
+        assert (column > 20).all() and (column < 620).all() and (row > 10).all() and (row < 345).all()
+
+
 def test_projection_inverts_rays() -> None:
     camera, lookat = Camera(), np.array([1.0, -2.0, 0.3])
     rays = camera.rays(64, 36)

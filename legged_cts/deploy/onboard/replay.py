@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import mujoco
 import numpy as np
 
+from legged_cts.deploy.camera import Camera
 from legged_cts.deploy.commands import ReplayOptions
 from legged_cts.deploy.contract import PolicyContract, check
 from legged_cts.deploy.controller import Controller
@@ -119,7 +120,8 @@ def replay(options: ReplayOptions) -> dict[str, float | None]:
     if options.video:
         frames = [(qpos, pos) for qpos, pos in poses(record)][::2]
         model = MujocoRobot(record.spec, 0.02, 0.02).model
-        backend = write_video(options.video, model, frames, 0.5 / record.control_dt, total=len(frames))
+        camera, fps = Camera.following(record.spec.nominal_height), 0.5 / record.control_dt
+        backend = write_video(options.video, model, frames, fps, total=len(frames), camera=camera)
         print(f"video: {options.video} (drawn by {backend})")
     return first
 
