@@ -19,6 +19,8 @@ from legged_cts.deploy.robot import Array
 BACKENDS = ("auto", "gl", "cpu")
 FPS, GIF_FPS = 25.0, 12.5
 """Frames per second of an mp4 and of a GIF: whole control periods at 50 Hz, and whole hundredths of a second."""
+SOFTWARE = (b"llvmpipe", b"softpipe", b"swrast", b"swiftshader")
+"""What OpenGL calls itself where no graphics card draws."""
 COLOURS = 128
 """Of a GIF."""
 
@@ -53,6 +55,13 @@ class GlRenderer:
         self._view.azimuth = float(np.rad2deg(camera.azimuth))
         self._view.elevation = float(np.rad2deg(camera.elevation))
 
+    @property
+    def software(self) -> bool:
+        """Whether no graphics card draws."""
+        from OpenGL import GL
+
+        return any(name in (GL.glGetString(GL.GL_RENDERER) or b"").lower() for name in SOFTWARE)
+
     def render(self, data: mujoco.MjData, lookat: Array) -> Array:
         """Draws the state, see `FrameRenderer.render`."""
         width, height = self._size
@@ -74,7 +83,7 @@ class GlRenderer:
 
 
 class FrameRenderer:
-    """Draws a MuJoCo model, with OpenGL where there is one and by ray casting on the CPU elsewhere.
+    """Draws a MuJoCo model, with OpenGL on a graphics card and by ray casting on the CPU elsewhere.
 
     Use it as a context manager, or call `close`.
 
@@ -83,7 +92,7 @@ class FrameRenderer:
         width: of the pictures [pixels].
         height: of the pictures [pixels].
         camera: follows the point to look at.
-        backend: `gl`, `cpu`, or `auto`: `gl` if the machine has it.
+        backend: `gl`, `cpu`, or `auto`: `gl` if a graphics card draws it.
 
     Raises:
         ValueError: for an unknown backend.
@@ -106,8 +115,12 @@ class FrameRenderer:
         self._renderer: GlRenderer | RaycastRenderer | None = None
         if backend in ("auto", "gl"):
             try:
-                self._renderer = GlRenderer(model, width, height, camera)
-                self.backend = "gl"
+                found = GlRenderer(model, width, height, camera)
+                # OpenGL computed on the CPU takes longer than our own ray casting.
+                if backend == "gl" or not found.software:
+                    self._renderer, self.backend = found, "gl"
+                else:
+                    found.close()
             except RuntimeError:
                 if backend == "gl":
                     raise

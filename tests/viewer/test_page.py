@@ -200,6 +200,16 @@ def test_the_ground_and_its_difficulty_change(app: App, page: Page, shots: Path)
     until(lambda: app._session.world.terrain == "flat", "level ground")
 
 
+def test_a_course_sends_the_robot_to_its_end(app: App, page: Page, shots: Path) -> None:
+    choose(page, app._world.terrain, "stairs_up_5")
+    page.get_by_text("arrived, late, on its way").wait_for()
+    until(lambda: app._player.crossing.way > 0.2, "the robot under way")
+    shoot(app, page, shots / "course_1280.png")
+    choose(page, app._world.terrain, "flat")
+    until(lambda: app._session.world.terrain == "flat", "level ground")
+    page.get_by_text("Stand still").click()
+
+
 def test_another_robot_takes_over_and_what_cannot_be_played_is_told(app: App, page: Page, shots: Path) -> None:
     choose(page, app._policy, "tron1_flat")
     until(lambda: app._session.spec.name == "tron1", "the biped")
