@@ -15,6 +15,7 @@ import numpy as np
 from legged_cts.deploy.camera import Camera
 from legged_cts.deploy.raycast import RaycastRenderer
 from legged_cts.deploy.robot import Array
+from legged_cts.robots.spec import RobotSpec
 
 BACKENDS = ("auto", "gl", "cpu")
 FPS, GIF_FPS = 25.0, 12.5
@@ -50,7 +51,7 @@ class GlRenderer:
         self._option = mujoco.MjvOption()
         # Collision shapes are drawn only where a robot has no visual ones.
         self._option.geomgroup[3] = not (model.geom_group == 2).any()
-        self._view = mujoco.MjvCamera()
+        self._camera, self._view = camera, mujoco.MjvCamera()
         self._view.distance = camera.distance
         self._view.azimuth = float(np.rad2deg(camera.azimuth))
         self._view.elevation = float(np.rad2deg(camera.elevation))
@@ -58,15 +59,14 @@ class GlRenderer:
     @property
     def software(self) -> bool:
         """Whether no graphics card draws."""
-        from OpenGL import GL
-
-        return any(name in (GL.glGetString(GL.GL_RENDERER) or b"").lower() for name in SOFTWARE)
+        gl: Any = importlib.import_module("OpenGL.GL")
+        return any(name in (gl.glGetString(gl.GL_RENDERER) or b"").lower() for name in SOFTWARE)
 
     def render(self, data: mujoco.MjData, lookat: Array) -> Array:
         """Draws the state, see `FrameRenderer.render`."""
         width, height = self._size
         self._gl.make_current()
-        self._view.lookat[:] = lookat
+        self._view.lookat[:] = self._camera.target(lookat)
         mujoco.mjv_updateScene(
             self._model, data, self._option, None, self._view, mujoco.mjtCatBit.mjCAT_ALL, self._scene
         )
@@ -157,6 +157,14 @@ class FrameRenderer:
     def __exit__(self, *_: object) -> None:
         """Closes."""
         self.close()
+
+
+def robot_camera(model: mujoco.MjModel, spec: RobotSpec) -> Camera:
+    """A camera for all of a robot, its feet too."""
+    data = mujoco.MjData(model)
+    mujoco.mj_kinematics(model, data)
+    highest = data.geom_xpos[model.geom_bodyid > 0, 2].max() - data.xpos[model.body(spec.base).id, 2]
+    return Camera.following(spec.nominal_height, float(highest))
 
 
 class VideoWriter:

@@ -142,6 +142,7 @@ class App:
 
         curves = TrainingPlots(self._server, self._plots.add_tab)
         self._watch = Watch(folder, hand_on, curves.show, lambda line: self._jobs.put(lambda: self._complain(line)))
+        self._resting, self._usage = True, Usage()
         self._watch.start()
 
     def run(self, seconds: float | None = None) -> None:

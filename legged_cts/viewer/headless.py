@@ -13,11 +13,10 @@ import mujoco
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from legged_cts.deploy.camera import Camera
 from legged_cts.deploy.contract import COMMANDS
 from legged_cts.deploy.protocol import SETTLING
 from legged_cts.deploy.robot import Array
-from legged_cts.deploy.video import FPS, FrameRenderer, open_video
+from legged_cts.deploy.video import FPS, FrameRenderer, open_video, robot_camera
 from legged_cts.viewer.session import UPRIGHT, Simulation
 
 SMOOTHING = 0.2
@@ -107,7 +106,7 @@ def record(
     ends = np.round(np.cumsum([part.share for part in script]) / sum(part.share for part in script) * seconds / dt)
     frames, step = 0, 0
     started = told = time.monotonic()
-    camera = Camera.following(session.spec.nominal_height)
+    camera = robot_camera(session.model, session.spec)
     writer, fps = open_video(path)
     with writer as video, FrameRenderer(session.model, width, height, camera, renderer) as frame:
         for part, end in zip(script, ends, strict=True):

@@ -12,7 +12,7 @@ import mujoco
 
 from legged_cts.deploy.camera import Camera
 from legged_cts.deploy.robot import Array
-from legged_cts.deploy.video import FPS, GIF_FPS, FrameRenderer, open_video
+from legged_cts.deploy.video import FPS, GIF_FPS, FrameRenderer, open_video, robot_camera
 from legged_cts.robots.spec import RobotSpec
 from legged_cts.viewer.headless import LAG, draw
 
@@ -61,7 +61,7 @@ class Recorder:
         FOLDER.mkdir(parents=True, exist_ok=True)
         self._path = FOLDER / f"{spec.name}_{time.strftime('%Y-%m-%d_%H-%M-%S')}.{kind}"
         self._model, self._states, self._began, self._kind = model, [], now, kind
-        self._camera = Camera.following(spec.nominal_height)
+        self._camera = robot_camera(model, spec)
 
     def take(self, now: float, qpos: Array, base_pos: Array) -> None:
         """Keeps a state [nq] with the place of its base [m] [3], if the next picture is due at this time [s]."""

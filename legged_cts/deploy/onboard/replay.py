@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import mujoco
 import numpy as np
 
-from legged_cts.deploy.camera import Camera
 from legged_cts.deploy.commands import ReplayOptions
 from legged_cts.deploy.contract import PolicyContract, check
 from legged_cts.deploy.controller import Controller
@@ -18,7 +17,7 @@ from legged_cts.deploy.onboard.simulated import SimulatedBody
 from legged_cts.deploy.policy import OnnxPolicy
 from legged_cts.deploy.policy_file import policy_file
 from legged_cts.deploy.robot import Array, RobotState, yaw_of
-from legged_cts.deploy.video import write_video
+from legged_cts.deploy.video import robot_camera, write_video
 from legged_cts.robots.spec import RobotSpec, load_robot
 
 ANSWER = 1e-2
@@ -120,7 +119,7 @@ def replay(options: ReplayOptions) -> dict[str, float | None]:
     if options.video:
         frames = [(qpos, pos) for qpos, pos in poses(record)][::2]
         model = MujocoRobot(record.spec, 0.02, 0.02).model
-        camera, fps = Camera.following(record.spec.nominal_height), 0.5 / record.control_dt
+        camera, fps = robot_camera(model, record.spec), 0.5 / record.control_dt
         backend = write_video(options.video, model, frames, fps, total=len(frames), camera=camera)
         print(f"video: {options.video} (drawn by {backend})")
     return first
