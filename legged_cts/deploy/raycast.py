@@ -96,14 +96,14 @@ class RaycastRenderer:
             for first, size in ((up, height), (left, width))
         )
         corners = [np.ix_(row, col) for row in (up, down) for col in (left, right)]
-        mean = sum(normal[corner] for corner in corners) / 4
+        mean = np.mean([normal[corner] for corner in corners], axis=0)
         alike = np.logical_and.reduce([geom[corner] == geom[corners[0]] for corner in corners])
         alike &= (geom[corners[0]] < 0) | (np.linalg.norm(mean, axis=-1) > _SMOOTH)
         between = ~coarse & near
         cast(between & ~alike)
         filled = between & alike
         geom[filled], normal[filled] = geom[corners[0]][filled], mean[filled]
-        depth[filled] = (sum(depth[corner] for corner in corners) / 4)[filled]
+        depth[filled] = np.mean([depth[corner] for corner in corners], axis=0)[filled]
         return geom, depth, normal
 
     def _near_robot(self, data: mujoco.MjData, lookat: Array, rows: slice, cols: slice) -> Array:

@@ -31,12 +31,12 @@ class Poses:
         """Sends what changed of positions [m] [n, 3] and orientations (w, x, y, z) [n, 4]."""
         changed = np.abs(np.hstack((position, wxyz)) - self._sent) > STILL
         scene = self._server.scene
-        for number in np.flatnonzero(changed[:, :3].any(axis=1)):
+        for number in np.flatnonzero(changed[:, :3].any(axis=1)).tolist():
             node = self._nodes[number]
             node._impl.position[:] = self._sent[number, :3] = position[number]
             x, y, z = position[number].tolist()
             scene._queue_scene_message(_messages.SetPositionMessage(node.name, (x, y, z)))
-        for number in np.flatnonzero(changed[:, 3:].any(axis=1)):
+        for number in np.flatnonzero(changed[:, 3:].any(axis=1)).tolist():
             node = self._nodes[number]
             node._impl.wxyz[:] = self._sent[number, 3:] = wxyz[number]
             w, x, y, z = wxyz[number].tolist()
