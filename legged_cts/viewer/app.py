@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import socket
 import threading
@@ -147,33 +148,34 @@ class App:
 
     def run(self, seconds: float | None = None) -> None:
         """Plays in real time, until `stop` or for some seconds."""
-        begun = due = time.monotonic()
+        end = math.inf if seconds is None else time.monotonic() + seconds
+        due = time.monotonic()
         while not self._stop.is_set():
-            paused = self._timing.pause.value
             if self._rest():
-                period = REST
+                self._work(min(time.monotonic() + REST, end))
+                due = time.monotonic()
             else:
+                paused = self._timing.pause.value
                 if not paused:
                     self._step()
                 self._draw(time.monotonic())
-                period = READOUT if paused else self._session.control_dt / self._timing.speed
-            now = time.monotonic()
-            if seconds is not None and now - begun >= seconds:
+                now, period = time.monotonic(), READOUT if paused else self._session.control_dt / self._timing.speed
+                # A machine too slow for real time must not try to catch up.
+                due = max(due + period, now - period)
+                self._work(min(due, end))
+            if time.monotonic() >= end:
                 return
-            # A machine too slow for real time must not try to catch up.
-            due = max(due + period, now - period)
-            if seconds is not None:
-                due = min(due, begun + seconds)
-            self._work(due)
 
     def _work(self, until: float) -> None:
-        """Does what the page asks for, until it is time to go on [s]."""
+        """Does what the page asks for, until it is time to go on [s]; who rests goes on at once when asked."""
         while not self._stop.is_set():
             try:
                 job = self._jobs.get(timeout=max(0.0, until - time.monotonic()))
             except queue.Empty:
                 return
             job()
+            if self._resting:
+                return
 
     def _draw(self, now: float) -> None:
         if now - self._drawn >= FRAME:
