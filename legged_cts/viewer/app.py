@@ -229,12 +229,12 @@ class App:
 
     def _course(self) -> str:
         """How each robot fares on the course, as lines of Markdown."""
-        lines = [f"**{self._session.world.terrain}**: arrived, late, on its way"]
+        lines = [f"**{self._session.world.terrain}**"]
         for number, player in self._players.items():
             one = player.crossing
             where = "fell" if player.lying else str(one)
             name = f"{player.name}: " if number or len(self._players) > 1 else ""
-            lines.append(f"{name}{one.arrived}, {one.late}, {where}")
+            lines.append(f"{name}{one.arrived} arrived, {one.late} late; {where}")
         return "\n\n".join(lines) + "\n\n"
 
     def _step(self) -> None:

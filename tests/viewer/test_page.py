@@ -202,7 +202,7 @@ def test_the_ground_and_its_difficulty_change(app: App, page: Page, shots: Path)
 
 def test_a_course_sends_the_robot_to_its_end(app: App, page: Page, shots: Path) -> None:
     choose(page, app._world.terrain, "stairs_up_5")
-    page.get_by_text("arrived, late, on its way").wait_for()
+    page.get_by_text("0 late; ").wait_for()
     until(lambda: app._player.crossing.way > 0.2, "the robot under way")
     shoot(app, page, shots / "course_1280.png")
     choose(page, app._world.terrain, "flat")

@@ -64,9 +64,9 @@ def test_the_page_sends_the_robot_along_and_says_how_it_fares(standing_policy: P
         app.run(seconds=0.3)
         assert app._session.world.terrain == "stairs_down_5" and app._world.difficulty.disabled
         assert app.command[0] == pytest.approx(0.5)
-        assert "**stairs_down_5**: arrived, late, on its way\n\n0, 0, " in app.readout()
+        assert "**stairs_down_5**\n\n0 arrived, 0 late; " in app.readout()
         app._player.crossing.arrived = 2
-        assert "\n\n2, 0, " in app.readout()
+        assert "\n\n2 arrived, 0 late; " in app.readout()
         app._world.terrain.value = "flat"
         app.run(seconds=0.3)
         assert "arrived" not in app.readout()
