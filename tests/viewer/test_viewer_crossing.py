@@ -48,8 +48,7 @@ def test_all_courses_are_offered_and_are_those_of_the_benchmark(standing_policy:
 
 def test_a_robot_that_arrived_begins_again_at_the_start(standing_policy: Path) -> None:
     player = Player(MujocoSession(standing_policy, world=World("gravel_5")))
-    root = player.session._robot._root_qpos  # type: ignore[attr-defined]
-    player.session._robot.data.qpos[root] = WAY + 0.1  # type: ignore[attr-defined]
+    player.session._robot.reset(place=(WAY + 0.1, 0.0))  # type: ignore[attr-defined]
     player.step(np.array([0.5, 0.0, 0.0]))
     assert player.crossing.arrived == 1 and player.fresh
     assert player.state.base_pos[0] == pytest.approx(0.0)
