@@ -45,6 +45,7 @@ SECONDS = {
     "trust/test_strangers_files.py": 60,
     "viewer/test_page.py": 120,
     "viewer/test_viewer_recorder.py": 15,
+    "viewer/test_watch_page.py": 120,
 }
 """Files that take more than ten seconds of a core: `pytest -m "not slow"` leaves them out."""
 

@@ -18,12 +18,24 @@ class Camera:
         azimuth: direction of view about the vertical [rad]; 0 looks along +x.
         elevation: angle of view above the horizon [rad]; negative looks down.
         fovy: vertical field of view [rad].
+        above: of the point that it is told to look at it looks so much higher [m].
     """
 
     distance: float = 1.8
     azimuth: float = np.deg2rad(125.0)
     elevation: float = np.deg2rad(-18.0)
     fovy: float = np.deg2rad(45.0)
+    above: float = 0.0
+
+    @classmethod
+    def following(cls, below: float, above: float) -> Camera:
+        """One that has all of a robot in the picture and is told where its base is.
+
+        Args:
+            below: height of the base above the feet [m].
+            above: height of the robot's highest point above the base [m].
+        """
+        return cls(distance=max(1.3, 2.1 * (below + above)), above=(above - below) / 2)
 
     @property
     def axes(self) -> Array:
@@ -34,7 +46,11 @@ class Camera:
 
     def position(self, lookat: Array) -> Array:
         """Position of the camera in the world [m] [3]."""
-        return np.asarray(lookat) - self.distance * self.axes[0]
+        return self.target(lookat) - self.distance * self.axes[0]
+
+    def target(self, lookat: Array) -> Array:
+        """What is in the middle of the picture, in the world [m] [3]."""
+        return np.asarray(lookat) + np.array([0.0, 0.0, self.above])
 
     def rays(self, width: int, height: int) -> Array:
         """Unit directions through the pixels' centres, top row first [height, width, 3]."""

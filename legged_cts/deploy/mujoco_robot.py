@@ -249,8 +249,9 @@ class MujocoRobot(Posed):
         """Which of the bodies touch the ground, bool [len(bodies)]."""
         pairs = self.data.contact.geom
         ground = (pairs == self.ground).any(axis=1)
-        owners = self.model.geom_bodyid[pairs[ground]].ravel()
-        return np.isin(bodies, owners)
+        touching = np.zeros(self.model.nbody, dtype=bool)
+        touching[self.model.geom_bodyid[pairs[ground]]] = True
+        return touching[bodies]
 
 
 def build_model(

@@ -20,7 +20,7 @@ from legged_cts.deploy.policy_file import policy_file
 from legged_cts.deploy.response import as_record, as_row, describe, plain_responses
 from legged_cts.deploy.results import write_json, write_table
 from legged_cts.deploy.robot import Array
-from legged_cts.deploy.video import write_video
+from legged_cts.deploy.video import FPS, robot_camera, write_video
 from legged_cts.deploy.words import option
 from legged_cts.robots.spec import load_robot
 from legged_cts.terrain.courses import choose, speeds
@@ -35,7 +35,6 @@ UNITS = {
     "slip": "m/s",
     "duration": "s",
 }
-FPS = 25.0
 
 
 @dataclass(frozen=True)
@@ -161,7 +160,8 @@ def record_episode(options: Sim2SimOptions, policy: OnnxPolicy, conditions: Cond
     run_episode(policy, spec, conditions, options.seed, options.duration, on_step=keep)
     model = make_robot(policy.contract, spec, conditions, options.seed).model
     assert options.video is not None
-    return write_video(options.video, model, states, FPS, options.renderer, total=len(states))
+    camera = robot_camera(model, spec)
+    return write_video(options.video, model, states, FPS, options.renderer, total=len(states), camera=camera)
 
 
 def table(result: dict[str, Any]) -> str:

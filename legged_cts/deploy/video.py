@@ -15,8 +15,15 @@ import numpy as np
 from legged_cts.deploy.camera import Camera
 from legged_cts.deploy.raycast import RaycastRenderer
 from legged_cts.deploy.robot import Array
+from legged_cts.robots.spec import RobotSpec
 
 BACKENDS = ("auto", "gl", "cpu")
+FPS, GIF_FPS = 25.0, 12.5
+"""Frames per second of an mp4 and of a GIF: whole control periods at 50 Hz, and whole hundredths of a second."""
+SOFTWARE = (b"llvmpipe", b"softpipe", b"swrast", b"swiftshader")
+"""What OpenGL calls itself where no graphics card draws."""
+COLOURS = 128
+"""Of a GIF."""
 
 
 class GlRenderer:
@@ -44,16 +51,22 @@ class GlRenderer:
         self._option = mujoco.MjvOption()
         # Collision shapes are drawn only where a robot has no visual ones.
         self._option.geomgroup[3] = not (model.geom_group == 2).any()
-        self._view = mujoco.MjvCamera()
+        self._camera, self._view = camera, mujoco.MjvCamera()
         self._view.distance = camera.distance
         self._view.azimuth = float(np.rad2deg(camera.azimuth))
         self._view.elevation = float(np.rad2deg(camera.elevation))
+
+    @property
+    def software(self) -> bool:
+        """Whether no graphics card draws."""
+        gl: Any = importlib.import_module("OpenGL.GL")
+        return any(name in (gl.glGetString(gl.GL_RENDERER) or b"").lower() for name in SOFTWARE)
 
     def render(self, data: mujoco.MjData, lookat: Array) -> Array:
         """Draws the state, see `FrameRenderer.render`."""
         width, height = self._size
         self._gl.make_current()
-        self._view.lookat[:] = lookat
+        self._view.lookat[:] = self._camera.target(lookat)
         mujoco.mjv_updateScene(
             self._model, data, self._option, None, self._view, mujoco.mjtCatBit.mjCAT_ALL, self._scene
         )
@@ -70,7 +83,7 @@ class GlRenderer:
 
 
 class FrameRenderer:
-    """Draws a MuJoCo model, with OpenGL where there is one and by ray casting on the CPU elsewhere.
+    """Draws a MuJoCo model, with OpenGL on a graphics card and by ray casting on the CPU elsewhere.
 
     Use it as a context manager, or call `close`.
 
@@ -79,7 +92,7 @@ class FrameRenderer:
         width: of the pictures [pixels].
         height: of the pictures [pixels].
         camera: follows the point to look at.
-        backend: `gl`, `cpu`, or `auto`: `gl` if the machine has it.
+        backend: `gl`, `cpu`, or `auto`: `gl` if a graphics card draws it.
 
     Raises:
         ValueError: for an unknown backend.
@@ -102,8 +115,12 @@ class FrameRenderer:
         self._renderer: GlRenderer | RaycastRenderer | None = None
         if backend in ("auto", "gl"):
             try:
-                self._renderer = GlRenderer(model, width, height, camera)
-                self.backend = "gl"
+                found = GlRenderer(model, width, height, camera)
+                # OpenGL computed on the CPU takes longer than our own ray casting.
+                if backend == "gl" or not found.software:
+                    self._renderer, self.backend = found, "gl"
+                else:
+                    found.close()
             except RuntimeError:
                 if backend == "gl":
                     raise
@@ -140,6 +157,14 @@ class FrameRenderer:
     def __exit__(self, *_: object) -> None:
         """Closes."""
         self.close()
+
+
+def robot_camera(model: mujoco.MjModel, spec: RobotSpec) -> Camera:
+    """A camera for all of a robot, its feet too."""
+    data = mujoco.MjData(model)
+    mujoco.mj_kinematics(model, data)
+    highest = data.geom_xpos[model.geom_bodyid > 0, 2].max() - data.xpos[model.body(spec.base).id, 2]
+    return Camera.following(spec.nominal_height, float(highest))
 
 
 class VideoWriter:
@@ -204,6 +229,53 @@ class VideoWriter:
             self._stream.close()
 
 
+class GifWriter:
+    """Writes an animation that goes on and on, in the colours of its first frame; use it as a context manager.
+
+    Args:
+        path: file to write, in a folder that is there.
+        fps: frames per second.
+
+    Raises:
+        ValueError: if there is no such folder.
+        RuntimeError: if the package that writes pictures is missing.
+    """
+
+    def __init__(self, path: str | Path, fps: float) -> None:
+        """Find Pillow, which a robot's computer may lack."""
+        try:
+            self._image: Any = importlib.import_module("PIL.Image")
+        except ImportError as error:
+            raise RuntimeError("video: writing a GIF needs Pillow: pip install pillow") from error
+        self._path, self._fps = Path(path), fps
+        if not self._path.parent.is_dir():
+            raise ValueError(f"video: there is no folder {self._path.parent}; make it first")
+        self._images: list[Any] = []
+
+    def append(self, picture: Array) -> None:
+        """Adds a frame, uint8 [height, width, 3]."""
+        image = self._image.fromarray(np.ascontiguousarray(picture))
+        palette = self._images[0] if self._images else None
+        self._images.append(image.quantize(COLOURS, palette=palette, dither=self._image.Dither.NONE))
+
+    def __enter__(self) -> GifWriter:
+        """Returns itself."""
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        """Writes the file, unless what drew it failed."""
+        if kind is None and self._images:
+            first, *others = self._images
+            first.save(self._path, save_all=True, append_images=others, duration=round(1000 / self._fps), loop=0)
+
+
+def open_video(path: str | Path) -> tuple[VideoWriter | GifWriter, float]:
+    """A writer for an mp4 or GIF, and its frames per second; raises as these do."""
+    if Path(path).suffix == ".gif":
+        return GifWriter(path, GIF_FPS), GIF_FPS
+    return VideoWriter(path, FPS), FPS
+
+
 def write_video(
     path: str | Path,
     model: mujoco.MjModel,
@@ -213,6 +285,7 @@ def write_video(
     total: int | None = None,
     width: int = 640,
     height: int = 360,
+    camera: Camera | None = None,
 ) -> str:
     """Draws recorded states into an mp4, printing progress to stderr.
 
@@ -225,12 +298,13 @@ def write_video(
         total: number of frames, to say how long it will take.
         width: of the video [pixels].
         height: of the video [pixels].
+        camera: follows the point to look at.
 
     Returns:
         The backend that drew.
     """
     data = mujoco.MjData(model)
-    with VideoWriter(path, fps) as video, FrameRenderer(model, width, height, backend=backend) as renderer:
+    with VideoWriter(path, fps) as video, FrameRenderer(model, width, height, camera, backend) as renderer:
         start = told = time.monotonic()
         for count, (qpos, lookat) in enumerate(frames, start=1):
             data.qpos[:] = qpos

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import viser
@@ -21,10 +24,20 @@ from legged_cts.viewer.plots import Plots
 from legged_cts.viewer.recorder import Recorder
 from legged_cts.viewer.session import Simulation
 from legged_cts.viewer.stage import Stage
+from legged_cts.viewer.usage import Usage
+
+if TYPE_CHECKING:
+    from legged_cts.viewer.watch import Watch
 
 FRAME = 1 / 30
 READOUT = 0.2
 """Seconds between two pictures, and between two readouts with arrows and trail."""
+REST = 5.0
+"""Nobody looks at a training that goes on: so often one asks whether somebody does [s]."""
+MEASURED = 2.0
+"""Seconds over which it is measured what the viewer takes."""
+COURSE_SPEED = 0.5
+"""Robots are told to go along a course [m/s]."""
 
 
 class App:
@@ -49,6 +62,9 @@ class App:
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._speed, self._time = 1.0, 0.0
+        self._drawn, self._counted = 0.0, (0.0, time.monotonic())
+        self._watch: Watch | None = None
+        self._resting, self._usage, self._takes = False, Usage(), ""
         driver = drive.Drive(lambda shares: self._jobs.put(lambda: self._drive(shares)))
         self._server = open_server(host, port, "legged_cts", {drive.PATH: driver.answer})
         self.url = f"http://{host}:{self._server.get_port()}"
@@ -116,38 +132,84 @@ class App:
         """Moves the sliders, as far as they go."""
         self._command.set(command)
 
+    def follow(self, folder: Path) -> None:
+        """Follows the training of a run's folder, of which the session is a checkpoint."""
+        # A policy's file is played without torch.
+        from legged_cts.viewer.training_plots import TrainingPlots
+        from legged_cts.viewer.watch import Watch
+
+        def hand_on(checkpoint: Mapping[str, Any], policies: Mapping[str, Any]) -> None:
+            self._jobs.put(lambda: self._swap(checkpoint, policies))
+
+        curves = TrainingPlots(self._server, self._plots.add_tab)
+        self._watch = Watch(folder, hand_on, curves.show, lambda line: self._jobs.put(lambda: self._complain(line)))
+        self._resting, self._usage = True, Usage()
+        self._watch.start()
+
     def run(self, seconds: float | None = None) -> None:
         """Plays in real time, until `stop` or for some seconds."""
-        begun = due = drawn = told = time.monotonic()
-        counted = (self._time, begun)
+        end = math.inf if seconds is None else time.monotonic() + seconds
+        due = time.monotonic()
         while not self._stop.is_set():
-            while not self._jobs.empty():
-                self._jobs.get()()
-            if not self._timing.pause.value:
-                self._step()
-            now = time.monotonic()
-            if now - drawn >= FRAME:
-                drawn = now
-                self._stage.draw()
-            if now - told >= READOUT:
-                self._speed, told = (self._time - counted[0]) / (now - counted[1]), now
-                counted = (self._time, now)
-                self._tell()
-            self._plots.draw(now)
-            if seconds is not None and now - begun >= seconds:
+            if self._rest():
+                self._work(min(time.monotonic() + REST, end))
+                due = time.monotonic()
+            else:
+                paused = self._timing.pause.value
+                if not paused:
+                    self._step()
+                self._draw(time.monotonic())
+                now, period = time.monotonic(), READOUT if paused else self._session.control_dt / self._timing.speed
+                # A machine too slow for real time must not try to catch up.
+                due = max(due + period, now - period)
+                self._work(min(due, end))
+            if time.monotonic() >= end:
                 return
-            # A machine too slow for real time must not try to catch up.
-            period = self._session.control_dt / self._timing.speed
-            due = max(due + period, now - period)
-            self._stop.wait(max(0.0, due - time.monotonic()))
+
+    def _work(self, until: float) -> None:
+        """Does what the page asks for, until it is time to go on [s]; who rests goes on at once when asked."""
+        while not self._stop.is_set():
+            try:
+                job = self._jobs.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                return
+            job()
+            if self._resting:
+                return
+
+    def _draw(self, now: float) -> None:
+        if now - self._drawn >= FRAME:
+            self._drawn = now
+            self._stage.draw()
+        time_then, then = self._counted
+        if now - then >= READOUT:
+            self._speed, self._counted = (self._time - time_then) / (now - then), (self._time, now)
+            self._tell()
+        self._plots.draw(now)
+
+    def _rest(self) -> bool:
+        """Whether nobody looks at a training that goes on, which then has the machine for itself."""
+        if self._watch is None:
+            return False
+        resting = not self._server.get_clients()
+        if resting != self._resting:
+            self._resting = resting
+            self._watch.wake(not resting)
+            seconds, share = self._usage.share()
+            did = "looked" if resting else "rested"
+            print(f"{did} for {seconds:.0f} s, took {100 * share:.1f} % of a core", flush=True)
+        return resting
 
     def stop(self) -> None:
         """Ends `run`."""
         self._stop.set()
+        self._jobs.put(lambda: None)
 
     def close(self) -> None:
         """Ends `run` and the server."""
         self.stop()
+        if self._watch is not None:
+            self._watch.close()
         self._recorder.close()
         self._server.stop()
 
@@ -162,7 +224,18 @@ class App:
             )
         )
         pace = "paused" if self._timing.pause.value else f"{self._speed:.1f} x real time"
-        return f"| | v_x | v_y | yaw | falls |\n|---|---|---|---|---|\n{rows}\n\n{pace}"
+        course = self._course() if self._session.world.is_course else ""
+        return f"| | v_x | v_y | yaw | falls |\n|---|---|---|---|---|\n{rows}\n\n{course}{pace}{self._takes}"
+
+    def _course(self) -> str:
+        """How each robot fares on the course, as lines of Markdown."""
+        lines = [f"**{self._session.world.terrain}**"]
+        for number, player in self._players.items():
+            one = player.crossing
+            where = "fell" if player.lying else str(one)
+            name = f"{player.name}: " if number or len(self._players) > 1 else ""
+            lines.append(f"{name}{one.arrived} arrived, {one.late} late; {where}")
+        return "\n\n".join(lines) + "\n\n"
 
     def _step(self) -> None:
         command, player = self.command, self._player
@@ -170,7 +243,8 @@ class App:
             one.step(command)
         self._time += self._session.control_dt
         if self._plots.shown:
-            self._plots.take(self._time, player.command, player.state.velocity, self._session.signals())
+            session = self._session
+            self._plots.take(self._time, player.command, player.state.velocity, session.signals(), session.insight)
         self._recorder.take(self._time, player.state.qpos, player.state.base_pos)
 
     def _single_step(self) -> None:
@@ -178,6 +252,8 @@ class App:
             self._step()
 
     def _tell(self) -> None:
+        if self._watch is not None and self._usage.age >= MEASURED:
+            self._takes = f", takes {100 * self._usage.share()[1]:.0f} % of a core"
         self._readout.content = self.readout()
         self._stage.tell()
         text, path = self._recorder.poll(self._time)
@@ -191,7 +267,7 @@ class App:
 
     def _push(self, degrees: float) -> None:
         for figure in self._stage.figures:
-            heading = figure.yaw + np.deg2rad(degrees)
+            heading = figure.player.yaw + np.deg2rad(degrees)
             figure.player.session.push(self._world.push_speed * np.array([np.cos(heading), np.sin(heading), 0.0]))
 
     def _drive(self, shares: Array) -> None:
@@ -216,12 +292,28 @@ class App:
             player = Player(self._choices.open(name, self._session.world, place), name)
             self._check_period(player, place)
         except (ValueError, OSError, RuntimeError) as error:
-            # A path or a message is no Markdown.
-            line = " ".join(f"{name}: {error}".replace("`", "'").split())
-            self._trouble.content, self._trouble.visible = f"**cannot play** `{line}`", True
+            self._complain(f"{name}: {error}")
             return None
         self._trouble.visible = False
         return player
+
+    def _complain(self, text: str) -> None:
+        # A path or a message is no Markdown.
+        line = " ".join(text.replace("`", "'").split())
+        self._trouble.content, self._trouble.visible = f"**cannot play** `{line}`", True
+
+    def _swap(self, checkpoint: Mapping[str, Any], policies: Mapping[str, Any]) -> None:
+        """Lets the robot go on with the networks of a later checkpoint."""
+        session: Any = self._session
+        try:
+            session.take(checkpoint, policies)
+        except (ValueError, RuntimeError) as error:
+            self._complain(f"iteration {checkpoint['iter']}: {error}")
+            return
+        self._trouble.visible = False
+        self._title.content = f"**{session.title}**"
+        self._command.take(session.command_ranges)
+        print(f"iteration {checkpoint['iter']} is at work{self._takes}", flush=True)
 
     def _check_period(self, player: Player, place: int) -> None:
         """Refuses who would walk at a place in another time than the others."""
@@ -276,10 +368,13 @@ class App:
             return
         for player in self._players.values():
             player.session.set_world(world)
-        self._world.take_terrain(world.terrain)
+        self._world.take_terrain(world)
         if session.model is not model:
-            self._reset()
+            for player in self._players.values():
+                player.begin()
             self._set_stage()
+            if world.is_course:
+                self.set_command(np.array([COURSE_SPEED, 0.0, 0.0]))
 
     def _set_stage(self) -> None:
         """Draws everything anew."""
@@ -303,7 +398,7 @@ class App:
             recorder.finish()
         elif not recorder.busy:
             try:
-                recorder.start(self._session.model, self._session.spec.name, self._record.kind, self._time)
+                recorder.start(self._session.model, self._session.spec, self._record.kind, self._time)
             except OSError as error:
                 self._record.say(f"cannot record: {error.strerror}", False, False)
 

@@ -80,6 +80,7 @@ class WorldFolder:
     def __init__(self, gui: viser.GuiApi, session: Simulation, changed: Act, push: Callable[[float], None]) -> None:
         with gui.add_folder("World"):
             self.terrain = gui.add_dropdown("Terrain", session.terrains, initial_value=session.world.terrain)
+            self.terrain.hint = "with a number: a course of the benchmark, from its start to its end"
             self.difficulty = gui.add_slider("Difficulty", 0.0, 1.0, 0.05, session.world.difficulty)
             self.friction = gui.add_slider("Friction", *FRICTIONS, 0.05, FRICTION, hint="of the ground")
             self.payload = gui.add_slider("Payload [kg]", 0.0, 1.0, 0.1, 0.0, hint="added to the base")
@@ -100,11 +101,11 @@ class WorldFolder:
         self.friction.value, self.payload.value = world.friction, world.payload
         for handle in (self.terrain, self.friction, self.payload):
             handle.disabled = len(session.terrains) < 2
-        self.take_terrain(world.terrain)
+        self.take_terrain(world)
 
-    def take_terrain(self, terrain: str) -> None:
-        """Level ground has no difficulty."""
-        self.difficulty.disabled = len(self._terrains) < 2 or terrain == "flat"
+    def take_terrain(self, world: World) -> None:
+        """Level ground has no difficulty, and a course has its own."""
+        self.difficulty.disabled = len(self._terrains) < 2 or not world.graded
 
     def world(self, now: World) -> World:
         """The world as the controls stand; what is not offered stays as it is now."""

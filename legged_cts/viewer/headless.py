@@ -16,11 +16,12 @@ from PIL import Image, ImageDraw, ImageFont
 from legged_cts.deploy.contract import COMMANDS
 from legged_cts.deploy.protocol import SETTLING
 from legged_cts.deploy.robot import Array
-from legged_cts.deploy.video import FrameRenderer, VideoWriter
+from legged_cts.deploy.video import FPS, FrameRenderer, open_video, robot_camera
 from legged_cts.viewer.session import UPRIGHT, Simulation
 
-FPS = 25.0
 SMOOTHING = 0.2
+LAG = 0.15
+"""Of its way to the robot, what the camera goes from one picture of an mp4 to the next: slowly, else it bobs."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def record(
 
     Args:
         session: what to play; it is reset first.
-        path: mp4 to write, with `seconds * FPS` frames, rounded up.
+        path: mp4 or GIF to write, see `open_video`.
         seconds: length of the video.
         width: of the video [pixels].
         height: of the video [pixels].
@@ -93,7 +94,7 @@ def record(
         How each segment was followed.
 
     Raises:
-        ValueError: if there is no time to film, or the file does not end in .mp4.
+        ValueError: if there is no time to film, or the file cannot be written.
     """
     if seconds <= 0:
         raise ValueError(f"seconds must be above 0, got {seconds}")
@@ -105,7 +106,9 @@ def record(
     ends = np.round(np.cumsum([part.share for part in script]) / sum(part.share for part in script) * seconds / dt)
     frames, step = 0, 0
     started = told = time.monotonic()
-    with VideoWriter(path, FPS) as video, FrameRenderer(session.model, width, height, backend=renderer) as frame:
+    camera = robot_camera(session.model, session.spec)
+    writer, fps = open_video(path)
+    with writer as video, FrameRenderer(session.model, width, height, camera, renderer) as frame:
         for part, end in zip(script, ends, strict=True):
             command = within(part.command, session.command_ranges)
             if state.fallen:
@@ -114,12 +117,12 @@ def record(
             begun, errors, falls, lay, upright = step, [], 0, False, 0.0
             while step < end:
                 # A frame shows the state at its own time; at 50 Hz every second state is one.
-                if frames / FPS <= step * dt + 1e-9:
-                    lookat = lookat + 0.15 * (state.base_pos - lookat)
+                if frames / fps <= step * dt + 1e-9:
+                    lookat = lookat + LAG * FPS / fps * (state.base_pos - lookat)
                     picture = draw(frame, session.model, data, state.qpos, lookat)
                     video.append(write_text(picture, part.name, command, shown) if text else picture)
                     frames += 1
-                    told = _tell(frames, math.ceil(seconds * FPS), started, told)
+                    told = _tell(frames, math.ceil(seconds * fps), started, told)
                 state = session.step(command)
                 step += 1
                 shown = shown + min(1.0, dt / SMOOTHING) * (state.velocity - shown)

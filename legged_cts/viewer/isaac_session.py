@@ -19,13 +19,16 @@ from legged_cts.envs.freeze import undisturb
 from legged_cts.envs.launch import make_env
 from legged_cts.envs.privileged import resolve_privileged
 from legged_cts.evaluation.policies import check_roles, checkpoint_policies
+from legged_cts.models.policies import LatentPolicy, StudentPolicy
 from legged_cts.robots.spec import load_robot
 from legged_cts.robots.usd import cache_dir
+from legged_cts.task.stages import changes
 from legged_cts.terrain.heights import Heightfield
 from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint, trained_steps
 from legged_cts.training.compose import apply_overrides, plain
+from legged_cts.training.stages import apply
 from legged_cts.trust.plain import building
-from legged_cts.viewer.session import Signals, State, World, require
+from legged_cts.viewer.session import Insight, Signals, State, World, require
 
 
 @contextmanager
@@ -83,13 +86,13 @@ class IsaacSession:
     ) -> None:
         self._env, self._robot = env, env.unwrapped.scene["robot"]
         self._command = env.unwrapped.command_manager.get_term("velocity")
-        self._policies = policies
+        self._policies, self._trained_task = policies, self._task(checkpoint)
         self.spec = load_robot(config["robot"])
         self.control_dt = float(env.unwrapped.step_dt)
-        ranges = checkpoint["env_info"]["command_ranges"]
-        self.command_ranges = {name: (float(low), float(high)) for name, (low, high) in ranges.items()}
-        name = config["algorithm"]["class_name"].rpartition(":")[2]
-        self.title = f"{self.spec.name}, {name}, {trained_steps(checkpoint):,} steps"
+        # The environment was built with the weights of the stages that were reached by then.
+        self._stages = len((checkpoint.get("stages") or {}).get("reached", ()))
+        self._algorithm = config["algorithm"]["class_name"].rpartition(":")[2]
+        self._begin(checkpoint)
         self.roles, self.role = tuple(self._policies), role
         self.world = World(config["terrain"]["name"])
         self.terrains = (self.world.terrain,)
@@ -121,6 +124,60 @@ class IsaacSession:
         state = self._env.unwrapped.state
         values = (state.joint_pos, state.joint_torque.abs() / state.effort_limit, state.foot_contact)
         return Signals(*(value[0].cpu().numpy().copy() for value in values))
+
+    def insight(self) -> Insight:
+        """See `Simulation.insight`; a recurrent student has a latent of the present while it acts."""
+        manager = self._env.unwrapped.reward_manager
+        # Isaac Lab keeps what each term gave, weighted, per second.
+        rewards = dict(zip(manager.active_terms, manager._step_reward[0].tolist(), strict=True))
+        with torch.inference_mode():
+            latents = {role: self._latent(policy) for role, policy in self._policies.items()}
+        return Insight(rewards, {role: value for role, value in latents.items() if value is not None})
+
+    def _latent(self, policy: Any) -> Array | None:
+        """What a policy's encoder makes of the present observation [n]; None if it has no encoder."""
+        if not isinstance(policy, LatentPolicy):
+            return None
+        context = policy.context(self._observation)
+        if isinstance(policy, StudentPolicy) and policy.is_recurrent:
+            return policy.advance(context, policy._kept_state(context))[0][0].cpu().numpy()
+        return policy.latent(context)[0].cpu().numpy()
+
+    def take(self, checkpoint: Mapping[str, Any], policies: Mapping[str, Any]) -> None:
+        """Goes on with the networks of a later checkpoint of the same training; the robot and its history stay.
+
+        Raises:
+            ValueError: if it is of another training; the networks are then those of before.
+        """
+        if self._task(checkpoint) != self._trained_task:
+            raise ValueError("it is of another task than the checkpoint that the viewer began with")
+        shapes = [
+            {name: value.shape for name, value in policy.state_dict().items()}
+            for policy in (*self._policies.values(), *policies.values())
+        ]
+        half = len(self._policies)
+        if tuple(policies) != self.roles or shapes[:half] != shapes[half:]:
+            raise ValueError("its networks have other sizes than those that the viewer began with")
+        for role, policy in self._policies.items():
+            policy.load_state_dict(policies[role].state_dict())
+        self._begin(checkpoint)
+
+    @staticmethod
+    def _task(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+        """What stays the same as long as a training goes on; stages change the ranges of commands."""
+        return {name: value for name, value in checkpoint["env_info"].items() if name != "command_ranges"}
+
+    def _begin(self, checkpoint: Mapping[str, Any]) -> None:
+        """Takes what a checkpoint says of the training: its age, its commands, and what its stages weigh."""
+        reached = (checkpoint.get("stages") or {}).get("reached", ())
+        for name in reached[self._stages :]:
+            for key, value in changes(checkpoint["config"], name).items():
+                if key.startswith("env.rewards."):
+                    apply(self._env.unwrapped, None, key, value)
+        self._stages = len(reached)
+        ranges = checkpoint["env_info"]["command_ranges"]
+        self.command_ranges = {name: (float(low), float(high)) for name, (low, high) in ranges.items()}
+        self.title = f"{self.spec.name}, {self._algorithm}, {trained_steps(checkpoint):,} steps"
 
     def step(self, command: Array) -> State:
         """One control period, see `Simulation.step`. A robot that falls starts anew at once."""

@@ -7,7 +7,8 @@ from collections import deque
 import numpy as np
 import viser
 
-from legged_cts.deploy.robot import Array, yaw_of
+from legged_cts.deploy.robot import Array
+from legged_cts.viewer.poses import Poses
 
 WANTED, MEASURED, TRAIL = (46, 160, 67), (47, 111, 222), (235, 137, 52)
 LENGTH = 0.5
@@ -34,6 +35,7 @@ class Marks:
         self._server = server
         self._root = server.scene.add_frame(f"/world/{name}", show_axes=False)
         self._frame = server.scene.add_frame(f"/world/{name}/arrows", show_axes=False)
+        self._pose = Poses(server, [self._frame])
         self._arrows = [
             server.scene.add_arrows(
                 f"/world/{name}/arrows/{kind}",
@@ -51,11 +53,11 @@ class Marks:
         )
         self._trail: deque[Array] = deque(maxlen=DOTS)
 
-    def move(self, base_pos: Array, quat: Array) -> None:
-        """Takes the arrows along with the base at a position [m] [3] and with an orientation (w, x, y, z) [4]."""
-        half = yaw_of(quat) / 2
-        self._frame.position = base_pos + np.array([0.0, 0.0, ABOVE])
-        self._frame.wxyz = np.array([np.cos(half), 0.0, 0.0, np.sin(half)])
+    def move(self, base_pos: Array, yaw: float) -> None:
+        """Takes the arrows along with the base at a position [m] [3] and with a heading [rad]."""
+        half = yaw / 2
+        turn = np.array([[np.cos(half), 0.0, 0.0, np.sin(half)]])
+        self._pose.move(base_pos[None] + np.array([0.0, 0.0, ABOVE]), turn)
 
     def point(self, command: Array, velocity: Array) -> None:
         """Sets the arrows to two velocities (v_x, v_y, yaw rate) [m/s, m/s, rad/s] [3]."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from legged_cts.trust.plain import check_number
 from legged_cts.viewer.choices import Choices
 from legged_cts.viewer.headless import SCRIPT, Segment
 from legged_cts.viewer.script import check_ranges, read_command
-from legged_cts.viewer.session import TERRAINS, Simulation, World, require
+from legged_cts.viewer.session import GROUNDS, Simulation, World, require
 
 LONGEST = 86_400.0
 """Longest play [s]."""
@@ -30,17 +31,20 @@ class PlayOptions:
 
     policy: str | None = option(None, "ONNX file, a folder with one, or a shipped policy's name; none is go2_flat")
     checkpoint: str | None = option(None, "checkpoint of a training run, or the run's folder, instead of a policy")
+    run: str | None = option(None, "folder of a training that goes on: every new checkpoint is taken over")
     role: str = option("student", "student, or teacher (of a checkpoint, in Isaac Lab)")
     physics: str | None = option(None, "engine of Isaac Lab to play a checkpoint in; none is plain MuJoCo, auto suits")
     robot: str | None = option(None, "name or robot.yaml of the robot; none takes the policy's")
-    terrain: str | None = option(None, "flat, rough or a kind of rough; none is flat, in Isaac Lab the training's")
+    terrain: str | None = option(
+        None, "flat, rough, a kind of it or a course (stairs_up_10); none is flat, in Isaac Lab the training's"
+    )
     difficulty: float = option(0.5, "of rough terrain, 0 to 1")
     device: str = option("auto", "of Isaac Lab: auto, cpu or cuda:0")
     command: str | None = option(None, "v_x,v_y,yaw [m/s, rad/s]; with video= also a .csv of seconds,vx,vy,yaw rows")
     seed: int = option(0, "of rough terrain")
     host: str = option("127.0.0.1", "address to listen on; 0.0.0.0 lets other machines steer, too")
     port: int = option(8080, "port to listen on, or the next free one")
-    video: str | None = option(None, "mp4 to write instead of opening the viewer")
+    video: str | None = option(None, "mp4 or gif to write instead of opening the viewer")
     duration: float | None = option(None, "length of the video (none is 20 s), or until the viewer ends")
     width: int = option(640, "of the video [pixels]")
     height: int = option(360, "of the video [pixels]")
@@ -64,20 +68,22 @@ class PlayOptions:
             size = f"{self.width} x {self.height}"
             raise ValueError(f"width and height must be even and above 0, at most {WIDEST}, got {size}")
         require("renderer", self.renderer, ("auto", "gl", "cpu"))
-        if self.video and Path(self.video).suffix != ".mp4":
-            raise ValueError(f"video: the file must end in .mp4, got {self.video}")
-        if self.policy and self.checkpoint:
-            raise ValueError("policy and checkpoint exclude each other: give one of them")
+        if self.video and Path(self.video).suffix not in (".mp4", ".gif"):
+            raise ValueError(f"video: the file must end in .mp4 or .gif, got {self.video}")
+        if sum(map(bool, (self.policy, self.checkpoint, self.run))) > 1:
+            raise ValueError("policy, checkpoint and run exclude each other: give one of them")
+        if self.run and self.video:
+            raise ValueError(f"video: a training that goes on is for the page; give checkpoint={self.run}")
         if self.checkpoint and self.checkpoint.endswith(".onnx"):
             raise ValueError(f"checkpoint: {self.checkpoint} is an ONNX file; give policy={self.checkpoint}")
-        if self.role == "teacher" and not self.checkpoint:
+        if self.role == "teacher" and not (self.checkpoint or self.run):
             raise ValueError("role: an ONNX policy holds the student alone; for the teacher give checkpoint=model.pt")
-        if self.physics and not self.checkpoint:
+        if self.physics and not (self.checkpoint or self.run):
             raise ValueError("physics: an ONNX policy plays in plain MuJoCo; for Isaac Lab give checkpoint=model.pt")
         if self.in_isaac and self.robot:
             raise ValueError("robot: in Isaac Lab a checkpoint plays on the robot it was trained for")
         if not self.in_isaac and self.terrain:
-            require("terrain", self.terrain, TERRAINS)
+            require("terrain", self.terrain, GROUNDS)
         if self.command is not None:
             read_command(self.command)
         if self.scripted and not self.video:
@@ -96,7 +102,9 @@ class PlayOptions:
     @property
     def in_isaac(self) -> bool:
         """Whether Isaac Lab simulates, and not plain MuJoCo."""
-        return self.checkpoint is not None and (self.physics is not None or self.role == "teacher")
+        return (
+            self.run is not None or self.checkpoint is not None and (self.physics is not None or self.role == "teacher")
+        )
 
 
 @contextmanager
@@ -111,14 +119,22 @@ def open_session(options: PlayOptions) -> Iterator[tuple[Simulation, Choices | N
         # Playing an ONNX file needs neither torch nor Isaac Lab.
         from legged_cts.viewer.isaac_session import isaac_session
 
-        assert options.checkpoint is not None
+        checkpoint, device = options.checkpoint, options.device
+        if options.run:
+            from legged_cts.viewer.watch import await_checkpoint
+
+            checkpoint = await_checkpoint(Path(options.run))
+            # The training comes first, and a GPU is its own.
+            device = "cpu" if device == "auto" else device
+            os.nice(5)
+        assert checkpoint is not None
         with isaac_session(
-            options.checkpoint,
+            checkpoint,
             options.role,
             options.physics or "auto",
             options.terrain,
             options.difficulty,
-            options.device,
+            device,
             options.seed,
         ) as session:
             yield session, None
@@ -155,6 +171,8 @@ def play(options: PlayOptions) -> None:
         from legged_cts.viewer.app import App
 
         app = App(session, options.host, options.port, choices)
+        if options.run:
+            app.follow(Path(options.run))
         if segments:
             app.set_command(np.array(segments[0].command))
         print(f"{session.title}\nopen {app.url} in a browser; Ctrl+C ends", flush=True)

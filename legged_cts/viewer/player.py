@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from legged_cts.deploy.robot import Array
+from legged_cts.deploy.robot import Array, yaw_of
+from legged_cts.viewer.crossing import Crossing
 from legged_cts.viewer.headless import within
 from legged_cts.viewer.session import UPRIGHT, Simulation, State
 
@@ -27,6 +28,7 @@ class Player:
         velocity: what the page shows, smoothed [3].
         falls: how often the robot fell.
         fresh: whether the robot was put somewhere since somebody cleared this.
+        crossing: its attempts at the course that it is on.
     """
 
     def __init__(self, session: Simulation, name: str = "") -> None:
@@ -35,12 +37,26 @@ class Player:
         self.command, self.velocity = np.zeros(3), np.zeros(3)
         self.falls, self.fresh = 0, True
         self._lying = self._upright = 0.0
+        self.crossing = Crossing()
+        root = session.model.jnt_qposadr[session.model.body(session.spec.base).jntadr[0]]
+        self._quat = slice(root + 3, root + 7)
+
+    @property
+    def yaw(self) -> float:
+        """Heading of the base [rad]."""
+        return yaw_of(self.state.qpos[self._quat])
 
     def step(self, command: Array) -> State:
         """One control period under a command, cut to the policy's ranges; a robot that lay long enough starts anew."""
-        self.command = within(command, self.session.command_ranges)
-        self.state = self.session.step(self.command)
-        self.follow(self.state, self.session.control_dt)
+        session = self.session
+        self.command = within(command, session.command_ranges)
+        if session.world.is_course:
+            self.command = self.crossing.steer(self.command, self.yaw, session.command_ranges["ang_vel_z"])
+        self.state = session.step(self.command)
+        self.follow(self.state, session.control_dt)
+        on_its_way = session.world.is_course and not self._lying
+        if on_its_way and self.crossing.follow(self.state.base_pos[0], self.command[0], session.control_dt):
+            self.reset()
         return self.state
 
     def follow(self, state: State, dt: float) -> None:
@@ -66,3 +82,9 @@ class Player:
         """Puts the robot back to where it started."""
         self.state = self.session.reset()
         self.velocity, self._lying, self._upright, self.fresh = np.zeros(3), 0.0, 0.0, True
+        self.crossing.begin()
+
+    def begin(self) -> None:
+        """Puts the robot back, and forgets how it fared."""
+        self.falls, self.crossing = 0, Crossing()
+        self.reset()

@@ -1,20 +1,17 @@
-"""Plots of the last seconds, in a panel of their own that is away until it is asked for.
-
-uPlot draws on a canvas and takes its numbers as they are; plotly would want a whole figure as JSON every time.
-"""
+"""Plots of the last seconds, in a panel of their own that is away until it is asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import viser
 
 from legged_cts.deploy.contract import COMMANDS
 from legged_cts.deploy.robot import Array
-from legged_cts.viewer.session import Signals, Simulation
+from legged_cts.viewer.charts import BLUE, GREEN, RED, Chart, add_chart
+from legged_cts.viewer.inner_plots import InnerPlots
+from legged_cts.viewer.session import Insight, Signals, Simulation
 from legged_cts.viewer.signals import Rolling, legs
 
 SECONDS = 8.0
@@ -24,28 +21,11 @@ SAMPLES = 20
 REDRAWN = 0.25
 """Seconds between two pictures."""
 SPEEDS = ("v_x [m/s]", "v_y [m/s]", "yaw rate [rad/s]")
-GREEN, BLUE, RED = "#2ea043", "#2f6fde", "#d1242f"
-COLOURS = (BLUE, "#eb8934", GREEN, "#8250df", RED, "#1b7c83", "#bf3989", "#6e7781")
-HEIGHT = 100
-"""Of a plot [pixels]."""
 LEAST = 0.25
 """What the axis of a speed reaches at least [m/s, rad/s]."""
-FONT, NOTHING = "10px sans-serif", "rgba(0,0,0,0)"
-
-
-@dataclass(frozen=True)
-class Plot:
-    """A plot of the page.
-
-    Attributes:
-        handle: of viser.
-        columns: of the table, one for each of n lines.
-        lift: what is added to each line [n, 1].
-    """
-
-    handle: viser.GuiUplotHandle
-    columns: list[int]
-    lift: Array
+NARROW, WIDE = 300, 350
+"""Of the panel [pixels], with two tabs and with more."""
+PAST = (-SECONDS, 0.0)
 
 
 class Plots:
@@ -58,16 +38,23 @@ class Plots:
 
     def __init__(self, server: viser.ViserServer, later: Callable[[Callable[[], None]], None]) -> None:
         self._server, self._later = server, later
-        self._panel = server.gui.add_panel(visible=False)
-        self._speed_tab, self._joint_tab = self._panel.add_tab("Speed"), self._panel.add_tab("Joints")
+        self._panel, self._tabs = server.gui.add_panel(visible=False), 0
+        self._speed_tab, self._joint_tab = self.add_tab("Speed"), self.add_tab("Joints")
         self._panel.dock_left()
-        self._panel.set_width(300)
-        self._plots: list[Plot] = []
-        self._angles: list[Plot] = []
+        self._plots: list[Chart] = []
+        self._angles: list[Chart] = []
+        self._inner: InnerPlots | None = None
         self._leg: viser.GuiDropdownHandle[str] | None = None
         self._peak = np.zeros(0)
         self._next = self._redrawn = 0.0
         self._shown = False
+
+    def add_tab(self, name: str) -> viser.GuiTabHandle:
+        """A further tab of the panel."""
+        tab = self._panel.add_tab(name)
+        self._tabs += 1
+        self._panel.set_width(NARROW if self._tabs < 3 else WIDE)
+        return tab
 
     def show(self, show: bool) -> None:
         """Shows or hides the panel; what was collected before is forgotten."""
@@ -82,6 +69,8 @@ class Plots:
     def forget(self) -> None:
         """Begins with an empty past."""
         self._rows.clear()
+        if self._inner is not None:
+            self._inner.forget()
         self._next = self._redrawn = 0.0
 
     def build(self, session: Simulation) -> None:
@@ -109,6 +98,9 @@ class Plots:
             self._leg = self._server.gui.add_dropdown("Leg", tuple(self._legs), hint="whose angles are drawn below")
             self._leg.on_update(lambda _: self._later(self._lay_angles))
         self._lay_angles()
+        insight = session.insight()
+        if insight is not None and self._inner is None:
+            self._inner = InnerPlots(self._server, self.add_tab, insight, round(SECONDS * SAMPLES), PAST)
         self.forget()
 
     def _lay_angles(self) -> None:
@@ -133,29 +125,19 @@ class Plots:
         stacked: int = 0,
         limits: tuple[float, float] | None = None,
         legend: bool = True,
-    ) -> Plot:
+    ) -> Chart:
         """A plot of columns of the table; `stacked` lines are drawn one above the other."""
-        series: list[Any] = [{"label": "s"}]
-        for number, (name, colour) in enumerate(lines.items()):
-            series.append({"label": name, "stroke": colour or COLOURS[number % len(COLOURS)], "width": 1.5})
-        y: dict[str, Any] = {"range": limits} if limits else {"range": (-0.2, stacked)} if stacked else {}
-        axis: Any = {"font": FONT, "gap": 2, "ticks": {"size": 3}}
-        scales: Any = {"x": {"time": False, "range": (-SECONDS, 0.0)}, "y": y}
-        handle = self._server.gui.add_uplot(
-            tuple(np.zeros(2) for _ in series),
-            tuple(series),
-            title=title,
-            scales=scales,
-            axes=(axis | {"size": 20}, axis | {"size": 34} | ({"stroke": NOTHING} if stacked else {})),
-            legend={"show": legend, "live": False},
-            cursor={"show": False},
-            height=HEIGHT,
-            padding=(0, 8, 0, 0),
-        )
-        lift = np.arange(len(columns))[:, None] if stacked else np.zeros((len(columns), 1))
-        return Plot(handle, columns, lift)
+        limits = (-0.2, stacked) if stacked else limits
+        return add_chart(self._server.gui, title, lines, columns, PAST, limits, legend, numbered=not stacked)
 
-    def take(self, now: float, command: Array, velocity: Array, signals: Signals) -> None:
+    def take(
+        self,
+        now: float,
+        command: Array,
+        velocity: Array,
+        signals: Signals,
+        insight: Callable[[], Insight | None] = lambda: None,
+    ) -> None:
         """Takes notice of a control period.
 
         Args:
@@ -163,6 +145,7 @@ class Plots:
             command: (v_x, v_y, yaw rate) [m/s, m/s, rad/s].
             velocity: the same as measured.
             signals: what else was measured.
+            insight: what the training's task and networks say; asked for as often as it is kept.
         """
         peak = signals.torque_share if not self._peak.size else np.maximum(self._peak, signals.torque_share)
         self._peak = peak
@@ -172,6 +155,9 @@ class Plots:
         loads = (peak.max(), signals.torque_share.mean())
         self._rows.append(np.concatenate((command, velocity, loads, 0.7 * signals.contact, signals.joint_pos)))
         self._peak = np.zeros(0)
+        inner = insight()
+        if self._inner is not None and inner is not None:
+            self._inner.take(inner)
 
     def draw(self, now: float) -> None:
         """Sends the plots, if it is time [s] for it."""
@@ -183,7 +169,9 @@ class Plots:
         self._redrawn = now
         time = (np.arange(table.shape[1]) - table.shape[1] + 1) / SAMPLES
         for plot in (*self._plots, *self._angles):
-            plot.handle.data = (time, *(table[plot.columns] + plot.lift))
+            plot.draw(time, table)
+        if self._inner is not None:
+            self._inner.draw(SAMPLES)
 
 
 def _short(name: str) -> str:

@@ -9,18 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import mujoco
-import numpy as np
-from PIL import Image
 
+from legged_cts.deploy.camera import Camera
 from legged_cts.deploy.robot import Array
-from legged_cts.deploy.video import FrameRenderer, VideoWriter
-from legged_cts.viewer.headless import FPS, draw
+from legged_cts.deploy.video import FPS, GIF_FPS, FrameRenderer, open_video, robot_camera
+from legged_cts.robots.spec import RobotSpec
+from legged_cts.viewer.headless import LAG, draw
 
 FOLDER = Path("logs", "recordings")
 KINDS = ("mp4", "gif")
 SIZES = {"mp4": (640, 360), "gif": (480, 270)}
 """Width and height [pixels]."""
-GIF_FPS = 12.5
 LONGEST = 60.0
 """Seconds; what is played longer is not recorded."""
 
@@ -32,7 +31,7 @@ class Recorder:
         self._model: mujoco.MjModel | None = None
         self._states: list[tuple[Array, Array]] = []
         self._began = 0.0
-        self._kind, self._path = "mp4", Path()
+        self._kind, self._path, self._camera = "mp4", Path(), Camera()
         self._process: Any = None
         self._told: Any = None
         self._said = ""
@@ -47,12 +46,12 @@ class Recorder:
         """Whether a recording is being drawn."""
         return self._process is not None
 
-    def start(self, model: mujoco.MjModel, name: str, kind: str, now: float) -> None:
+    def start(self, model: mujoco.MjModel, spec: RobotSpec, kind: str, now: float) -> None:
         """Begins to keep states.
 
         Args:
             model: what to draw.
-            name: what the file's name begins with.
+            spec: the robot.
             kind: one of `KINDS`.
             now: time of the simulation [s].
 
@@ -60,8 +59,9 @@ class Recorder:
             OSError: if there is no place for the file.
         """
         FOLDER.mkdir(parents=True, exist_ok=True)
-        self._path = FOLDER / f"{name}_{time.strftime('%Y-%m-%d_%H-%M-%S')}.{kind}"
+        self._path = FOLDER / f"{spec.name}_{time.strftime('%Y-%m-%d_%H-%M-%S')}.{kind}"
         self._model, self._states, self._began, self._kind = model, [], now, kind
+        self._camera = robot_camera(model, spec)
 
     def take(self, now: float, qpos: Array, base_pos: Array) -> None:
         """Keeps a state [nq] with the place of its base [m] [3], if the next picture is due at this time [s]."""
@@ -71,7 +71,7 @@ class Recorder:
         if len(self._states) / fps > now - self._began + 1e-9:
             return
         lookat = self._states[-1][1] if self._states else base_pos
-        weight = 0.15 * FPS / fps
+        weight = LAG * FPS / fps
         self._states.append((qpos.copy(), lookat + weight * (base_pos - lookat)))
 
     def finish(self) -> None:
@@ -82,7 +82,7 @@ class Recorder:
         # A forked child would inherit the locks of the server's threads.
         context = multiprocessing.get_context("spawn")
         self._told, self._said = context.SimpleQueue(), f"drawing {len(self._states)} pictures"
-        arguments = (self._told, self._path, model, self._states, SIZES[self._kind])
+        arguments = (self._told, self._path, model, self._states, SIZES[self._kind], self._camera)
         self._process = context.Process(target=write, args=arguments, daemon=True)
         self._process.start()
         self._states = []
@@ -113,40 +113,25 @@ class Recorder:
 
 
 def write(
-    told: Any, path: Path, model: mujoco.MjModel, states: list[tuple[Array, Array]], size: tuple[int, int]
+    told: Any,
+    path: Path,
+    model: mujoco.MjModel,
+    states: list[tuple[Array, Array]],
+    size: tuple[int, int],
+    camera: Camera,
 ) -> None:
     """Draws states into a file, and tells how far it is; ends the process with 1 if it cannot."""
     # Who plays comes first.
     os.nice(5)
     try:
         data, began = mujoco.MjData(model), time.monotonic()
-        with FrameRenderer(model, *size) as renderer:
-            pictures = _drawn(told, model, data, renderer, states)
-            if path.suffix == ".gif":
-                write_gif(path, pictures)
-            else:
-                with VideoWriter(path, FPS) as video:
-                    for picture in pictures:
-                        video.append(picture)
+        with FrameRenderer(model, *size, camera) as renderer:
+            with open_video(path)[0] as video:
+                for number, (qpos, lookat) in enumerate(states):
+                    told.put(f"drawing picture {number + 1} of {len(states)}")
+                    video.append(draw(renderer, model, data, qpos, lookat))
         seconds = time.monotonic() - began
         told.put(f"saved {path} ({path.stat().st_size / 1e6:.1f} MB, drawn by {renderer.backend} in {seconds:.0f} s)")
     except (ValueError, OSError, RuntimeError) as error:
         told.put(f"not saved: {' '.join(str(error).split())}")
         raise SystemExit(1) from error
-
-
-def write_gif(path: Path, pictures: Any) -> None:
-    """Writes pictures, uint8 [height, width, 3], as an animation that goes on and on, in the colours of the first."""
-    images: list[Image.Image] = []
-    for picture in pictures:
-        image = Image.fromarray(np.ascontiguousarray(picture))
-        images.append(image.quantize(128, palette=images[0] if images else None, dither=Image.Dither.NONE))
-    images[0].save(path, save_all=True, append_images=images[1:], duration=round(1000 / GIF_FPS), loop=0)
-
-
-def _drawn(
-    told: Any, model: mujoco.MjModel, data: mujoco.MjData, renderer: FrameRenderer, states: list[tuple[Array, Array]]
-) -> Any:
-    for number, (qpos, lookat) in enumerate(states):
-        told.put(f"drawing picture {number + 1} of {len(states)}")
-        yield draw(renderer, model, data, qpos, lookat)

@@ -7,6 +7,7 @@ import numpy as np
 import viser
 
 from legged_cts.deploy.robot import Array
+from legged_cts.viewer.poses import Poses, relative
 from legged_cts.viewer.shapes import CHECKER, GROUND_TYPES, Mesh, geom_mesh, ground_geom, ground_height, ground_patch
 
 DARK, LIGHT = (88, 98, 108), (124, 135, 146)
@@ -32,10 +33,13 @@ class RobotNodes:
         self._server, self._model, self._name = server, model, f"/world/{name}"
         self._data = mujoco.MjData(model)
         server.scene.add_frame(self._name, show_axes=False)
-        self.bodies = {
-            body: server.scene.add_frame(f"{self._name}/{body}", show_axes=False) for body in range(1, model.nbody)
-        }
-        """Node of each body, by the body's index."""
+        self.bodies: dict[int, viser.FrameHandle] = {}
+        """Node of each body below that of its parent, by the body's index."""
+        for body in range(1, model.nbody):
+            above = self.bodies.get(int(model.body_parentid[body]))
+            name = f"{above.name if above else self._name}/{body}"
+            self.bodies[body] = server.scene.add_frame(name, show_axes=False)
+        self._poses = Poses(server, list(self.bodies.values()))
         self.geoms: dict[int, viser.MeshHandle] = {}
         """Node of each of the robot's geoms, by the geom's index, fixed to its body's node."""
         drawn = drawn_geoms(model)
@@ -50,7 +54,7 @@ class RobotNodes:
         material = model.geom_matid[geom]
         rgba = model.geom_rgba[geom] if material < 0 else model.mat_rgba[material]
         return self._server.scene.add_mesh_simple(
-            f"{self._name}/{model.geom_bodyid[geom]}/{geom}",
+            f"{self.bodies[int(model.geom_bodyid[geom])].name}/geom{geom}",
             mesh.vertices,
             mesh.faces,
             color=_color(rgba),
@@ -77,9 +81,8 @@ class RobotNodes:
         """
         self._data.qpos[:] = qpos
         mujoco.mj_kinematics(self._model, self._data)
-        for body, node in self.bodies.items():
-            node.position = self._data.xpos[body]
-            node.wxyz = self._data.xquat[body]
+        position, wxyz = relative(self._model, self._data.xpos, self._data.xquat)
+        self._poses.move(position[1:], wxyz[1:])
         return self._data.xpos
 
 
@@ -104,6 +107,7 @@ class Scene:
         self._height = 0.0
         self.follow = True
         self._world = server.scene.add_frame("/world", show_axes=False)
+        self._shift = Poses(server, [self._world])
         self.robot = RobotNodes(server, model)
 
     def update(self, qpos: Array) -> None:
@@ -115,7 +119,8 @@ class Scene:
         with self._server.atomic():
             base = self.robot.update(qpos)[self._base]
             if self.follow:
-                self._world.position = np.array([-base[0], -base[1], -self._smooth_height(base[2])])
+                shift = (-base[0], -base[1], -self._smooth_height(base[2]))
+                self._shift.move(np.array([shift]), np.array([[1.0, 0.0, 0.0, 0.0]]))
             self._update_ground(base[:2])
         self._server.flush()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,11 +18,14 @@ from legged_cts.deploy.mujoco_robot import MujocoRobot
 from legged_cts.deploy.policy import OnnxPolicy
 from legged_cts.deploy.robot import Array
 from legged_cts.robots.spec import RobotSpec, load_robot
+from legged_cts.terrain.courses import COURSES
 from legged_cts.terrain.grid import rough_terrain
 from legged_cts.terrain.kinds import KINDS
 
 TERRAINS = ("flat", "rough", *(kind for kind in KINDS if kind != "flat"))
 """Level ground, all kinds of rough ground side by side, or one of them."""
+GROUNDS = (*TERRAINS, *(name for name in COURSES if name not in TERRAINS))
+"""These, and the courses of the benchmark, which are as difficult as their names say."""
 FRICTION = 0.8
 """Of the ground at first, as `MujocoRobot` has it."""
 UPRIGHT = 1.0
@@ -60,12 +65,25 @@ class Signals:
 
 
 @dataclass(frozen=True)
+class Insight:
+    """What only the task and the networks of a training know.
+
+    Attributes:
+        rewards: by term, its weighted part of the reward of the last control period [1/s].
+        latents: by role, what its encoder makes of the present observation [n].
+    """
+
+    rewards: Mapping[str, float]
+    latents: Mapping[str, Array]
+
+
+@dataclass(frozen=True)
 class World:
     """The ground and the load of a simulation.
 
     Attributes:
         terrain: one of the session's `terrains`.
-        difficulty: of rough terrain, 0 to 1.
+        difficulty: of rough terrain that is no course, 0 to 1.
         friction: sliding friction coefficient of the ground.
         payload: mass added to the base [kg].
     """
@@ -74,6 +92,16 @@ class World:
     difficulty: float = 0.5
     friction: float = FRICTION
     payload: float = 0.0
+
+    @property
+    def graded(self) -> bool:
+        """Whether the difficulty matters."""
+        return self.terrain != "flat" and not self.is_course
+
+    @property
+    def is_course(self) -> bool:
+        """Whether the robot shall go to the end of a course."""
+        return self.terrain in COURSES and self.terrain not in TERRAINS
 
 
 class Simulation(Protocol):
@@ -98,6 +126,10 @@ class Simulation(Protocol):
 
     def signals(self) -> Signals:
         """What else is measured of the present state."""
+        ...
+
+    def insight(self) -> Insight | None:
+        """What the training's task and networks say of the present state; None where they are not at hand."""
         ...
 
     def step(self, command: Array) -> State:
@@ -138,7 +170,7 @@ class MujocoSession:
     """
 
     roles: tuple[str, ...] = ("student",)
-    terrains: tuple[str, ...] = TERRAINS
+    terrains: tuple[str, ...] = GROUNDS
     role: str = "student"
 
     def __init__(
@@ -161,7 +193,7 @@ class MujocoSession:
 
     def set_world(self, world: World) -> None:
         """See `Simulation.set_world`."""
-        ground = (world.terrain, world.difficulty if world.terrain != "flat" else self.world.difficulty)
+        ground = (world.terrain, world.difficulty if world.graded else self.world.difficulty)
         if ground != (self.world.terrain, self.world.difficulty):
             self._build(world)
         else:
@@ -171,7 +203,9 @@ class MujocoSession:
         """Builds the robot anew on another ground."""
         require("terrain", world.terrain, self.terrains)
         contract, ground = self._policy.contract, None
-        if world.terrain != "flat":
+        if world.is_course:
+            ground = COURSES[world.terrain].heights(self._seed)
+        elif world.terrain != "flat":
             kinds = None if world.terrain == "rough" else [world.terrain]
             ground = rough_terrain(world.difficulty, self._seed, kinds, tiles=3)
         self._robot = MujocoRobot(self.spec, contract.control_dt, contract.physics_dt, terrain=ground)
@@ -203,6 +237,10 @@ class MujocoSession:
         robot = self._robot
         return Signals(robot.joint_pos, robot.torque_share, robot.foot_contact)
 
+    def insight(self) -> Insight | None:
+        """None: an ONNX file holds neither its task nor its teacher."""
+        return None
+
     def step(self, command: Array) -> State:
         """One control period, see `Simulation.step`."""
         self._controller.step(command)
@@ -222,4 +260,6 @@ class MujocoSession:
 def require(name: str, value: str, allowed: tuple[str, ...]) -> None:
     """Raises a ValueError unless the value is an allowed one."""
     if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got '{value}'")
+        close = difflib.get_close_matches(value, allowed, n=1)
+        hint = f"; did you mean '{close[0]}'?" if close else ""
+        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got '{value}'{hint}")

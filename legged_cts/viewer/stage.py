@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import viser
 
-from legged_cts.deploy.robot import Array, yaw_of
+from legged_cts.deploy.robot import Array
 from legged_cts.viewer.marks import Marks
 from legged_cts.viewer.player import Player
 from legged_cts.viewer.scene import RobotNodes, Scene
@@ -32,15 +32,12 @@ class Figure:
     ) -> None:
         self.player, self.robot, self._update = player, robot, update
         self.marks = Marks(server, name)
-        spec, model = player.session.spec, player.session.model
-        root = model.jnt_qposadr[model.body(spec.base).jntadr[0]]
-        self._quat = slice(root + 3, root + 7)
 
     def draw(self) -> None:
         """Moves the robot and its arrows to the present state."""
         state = self.player.state
         self._update(state.qpos)
-        self.marks.move(state.base_pos, state.qpos[self._quat])
+        self.marks.move(state.base_pos, self.player.yaw)
 
     def tell(self, ground_height: Callable[[Array], float]) -> None:
         """Sets the arrows' lengths and makes the trail longer."""
@@ -51,11 +48,6 @@ class Figure:
         self.marks.point(player.command, player.velocity)
         x, y, _ = player.state.base_pos
         self.marks.trace(np.array([x, y, ground_height(player.state.base_pos[:2])]))
-
-    @property
-    def yaw(self) -> float:
-        """Heading of the base [rad]."""
-        return yaw_of(self.player.state.qpos[self._quat])
 
 
 class Stage:

@@ -9,7 +9,7 @@ import pytest
 from legged_cts.deploy import video
 from legged_cts.deploy.camera import Camera
 from legged_cts.deploy.mujoco_robot import MujocoRobot
-from legged_cts.deploy.video import FrameRenderer, VideoWriter, write_video
+from legged_cts.deploy.video import FrameRenderer, VideoWriter, robot_camera, write_video
 from legged_cts.robots.spec import load_robot
 from legged_cts.terrain.grid import rough_terrain
 
@@ -17,6 +17,17 @@ from legged_cts.terrain.grid import rough_terrain
 @pytest.fixture(scope="module")
 def robot() -> MujocoRobot:
     return MujocoRobot(load_robot("go2"), 0.02, 0.005)
+
+
+@pytest.mark.parametrize("name", ["go1", "go2", "tron1", "g1_12", "g1"])
+def test_all_of_every_robot_is_in_the_picture(name: str) -> None:
+    robot = MujocoRobot(load_robot(name), 0.02, 0.005)
+    camera = robot_camera(robot.model, robot.spec)
+    # A camera that lags behind a walking robot, too.
+    for behind in ([0.0, 0.0, 0.0], [0.15, 0.0, 0.03]):
+        feet = np.append(robot.foot_pos, [robot.data.geom_xpos[robot.model.geom_bodyid > 0].max(axis=0)], axis=0)
+        column, row = camera.project(feet, robot.base_pos - behind, 640, 360).T
+        assert (column > 20).all() and (column < 620).all() and (row > 10).all() and (row < 345).all()
 
 
 def test_projection_inverts_rays() -> None:

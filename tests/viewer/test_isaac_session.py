@@ -173,3 +173,55 @@ def test_a_recurrent_policy_begins_anew_after_a_fall_a_reset_and_a_change_of_rol
     # The student was not asked for a while: what it remembers is of another time.
     session.set_role("student")
     assert run(2) == [1, 2]
+
+
+def trained_policies(scale: float = 1.0, width: int = 12) -> dict[str, Any]:
+    return {"student": LinearPolicy(scale, width)}
+
+
+class LinearPolicy(torch.nn.Linear):
+    """A policy with weights that are all alike."""
+
+    def __init__(self, weight: float, width: int) -> None:
+        super().__init__(width, 12)
+        torch.nn.init.constant_(self.weight, weight)
+
+    def reset(self, dones: torch.Tensor | None = None) -> None:
+        pass
+
+
+def later(trained: dict[str, Any], **info: Any) -> dict[str, Any]:
+    ranges = {name: (-2.0, 2.0) for name in ("lin_vel_x", "lin_vel_y", "ang_vel_z")}
+    return {"env_info": {"command_ranges": ranges, **info}, "total_steps": 500, "iter": 7, "config": trained}
+
+
+def test_a_later_checkpoint_takes_over_and_the_robot_stays_where_it_is(trained: dict[str, Any]) -> None:
+    env, policies = OneRobot(falls=set()), trained_policies()
+    session = session_of(env, policies, trained)
+    before = session.state()
+    session.take(later(trained), trained_policies(3.0))
+    assert policies["student"].weight[0, 0].item() == 3.0
+    np.testing.assert_array_equal(session.state().qpos, before.qpos)
+    assert session.title == "go2, CTS, 500 steps"
+    assert session.command_ranges["lin_vel_x"] == (-2.0, 2.0)
+
+
+def test_a_stage_that_the_training_reached_counts_with_its_weights(trained: dict[str, Any]) -> None:
+    env = OneRobot(falls=set())
+    weights = {"action_rate": SimpleNamespace(weight=0.0)}
+    env.reward_manager = SimpleNamespace(get_term_cfg=weights.__getitem__)  # type: ignore[attr-defined]
+    session = session_of(env, trained_policies(), trained)
+    stage = {"when": {"falls": 0.1}, "set": {"env": {"rewards": {"action_rate": -0.5}}}}
+    content = later({**trained, "stages": {"smooth": stage}}) | {"stages": {"reached": ["smooth"], "since": 3}}
+    session.take(content, trained_policies())
+    assert weights["action_rate"].weight == -0.5
+
+
+def test_a_checkpoint_of_another_training_is_refused_and_changes_nothing(trained: dict[str, Any]) -> None:
+    policies = trained_policies()
+    session = session_of(OneRobot(falls=set()), policies, trained)
+    with pytest.raises(ValueError, match="of another task"):
+        session.take(later(trained, robot="tron1"), trained_policies(3.0))
+    with pytest.raises(ValueError, match="other sizes"):
+        session.take(later(trained), trained_policies(3.0, width=13))
+    assert policies["student"].weight[0, 0].item() == 1.0 and session.title == "go2, CTS, 0 steps"

@@ -5,16 +5,15 @@ Set SCREENSHOTS to a folder to keep the pictures.
 
 from __future__ import annotations
 
-import os
-import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from viewer_browser import PATIENCE, Browser, Page, plotted, until
 
 from legged_cts.deploy.policy_file import policy_file
 from legged_cts.viewer import app as viewer_app
@@ -22,19 +21,6 @@ from legged_cts.viewer import choices, recorder
 from legged_cts.viewer.app import App
 from legged_cts.viewer.choices import Choices
 from legged_cts.viewer.session import World
-
-try:
-    from playwright.sync_api import Browser, Page, sync_playwright
-except ImportError:
-    pytest.skip("the page's tests need playwright: it is in the dev group of pyproject.toml", allow_module_level=True)
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-if CHROMIUM is None:
-    pytest.skip("the page's tests need a Chromium: apt-get install chromium", allow_module_level=True)
-# A machine without a GPU draws WebGL on its CPU; root has no sandbox.
-ARGUMENTS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
-PATIENCE = 120.0
-"""Seconds; a busy machine may take that long for what takes one."""
 
 
 @pytest.fixture(scope="module")
@@ -56,21 +42,6 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def shots(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = Path(os.environ.get("SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def errors() -> list[str]:
     return []
 
@@ -88,14 +59,6 @@ def open_page(browser: Browser, app: App, errors: list[str], width: int = 800, h
 @pytest.fixture(scope="module")
 def page(browser: Browser, app: App, errors: list[str]) -> Page:
     return open_page(browser, app, errors)
-
-
-def until(true: Callable[[], Any], what: str) -> None:
-    """Waits for something to become true."""
-    end = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < end, f"never saw {what}"
-        time.sleep(0.05)
 
 
 def control(page: Page, handle: Any) -> Any:
@@ -152,16 +115,6 @@ def test_a_push_reaches_the_robot_on_the_side_that_was_clicked(app: App, page: P
     page.get_by_role("button", name="left", exact=True).click()
     until(lambda: pushes, "the push")
     assert np.linalg.norm(pushes[0]) == pytest.approx(0.8)
-
-
-def plotted(page: Page) -> list[list[list[float]]]:
-    """The data of each plot that can be seen."""
-    return page.evaluate(
-        """Object.values(window.__viserTestpoints?.uplots ?? {})
-            .map((plot) => plot.chart)
-            .filter((chart) => chart.root.offsetWidth > 200 && chart.width > 200)
-            .map((chart) => [...chart.data].map((row) => [...row]))"""
-    )
 
 
 def test_the_plots_fill_when_they_are_asked_for(app: App, page: Page, shots: Path) -> None:
@@ -245,6 +198,16 @@ def test_the_ground_and_its_difficulty_change(app: App, page: Page, shots: Path)
     shoot(app, page, shots / "stairs_1280.png")
     choose(page, app._world.terrain, "flat")
     until(lambda: app._session.world.terrain == "flat", "level ground")
+
+
+def test_a_course_sends_the_robot_to_its_end(app: App, page: Page, shots: Path) -> None:
+    choose(page, app._world.terrain, "stairs_up_5")
+    page.get_by_text("0 late; ").wait_for()
+    until(lambda: app._player.crossing.way > 0.2, "the robot under way")
+    shoot(app, page, shots / "course_1280.png")
+    choose(page, app._world.terrain, "flat")
+    until(lambda: app._session.world.terrain == "flat", "level ground")
+    page.get_by_text("Stand still").click()
 
 
 def test_another_robot_takes_over_and_what_cannot_be_played_is_told(app: App, page: Page, shots: Path) -> None:

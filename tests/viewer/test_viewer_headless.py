@@ -8,9 +8,19 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 from deploy_policies import write_counting_policy
+from PIL import Image
 
-from legged_cts.viewer.headless import FPS, SCRIPT, Segment, record, table, within, write_text
+from legged_cts.deploy.video import FPS
+from legged_cts.viewer.headless import SCRIPT, Segment, record, table, within, write_text
 from legged_cts.viewer.session import MujocoSession, State
+
+
+def test_a_gif_has_every_fourth_period_and_goes_on_and_on(standing_policy: Path, tmp_path: Path) -> None:
+    path = tmp_path / "walk.gif"
+    record(MujocoSession(standing_policy), path, seconds=0.42, width=64, height=48, renderer="cpu")
+    with Image.open(path) as image:
+        assert (image.format, image.n_frames, image.size) == ("GIF", 6, (64, 48))
+        assert (image.info["loop"], image.info["duration"]) == (0, 80)
 
 
 def test_the_video_has_the_right_number_of_frames_and_size(standing_policy: Path, tmp_path: Path) -> None:

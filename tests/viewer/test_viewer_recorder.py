@@ -36,7 +36,7 @@ def drawn(recorder: Recorder) -> tuple[str, Path | None]:
 @pytest.mark.parametrize(("kind", "pictures"), [("mp4", 6), ("gif", 3)])
 def test_what_was_played_is_drawn(standing_policy: Path, folder: Path, kind: str, pictures: int) -> None:
     session, recorder = MujocoSession(standing_policy), Recorder()
-    recorder.start(session.model, "go2", kind, 5.0)
+    recorder.start(session.model, session.spec, kind, 5.0)
     state = session.state()
     # Eleven periods of 20 ms: a picture at 0, 40, ..., 200 ms, or every 80 ms.
     for step in range(11):
@@ -62,11 +62,11 @@ def test_a_recording_ends_by_itself_and_nothing_makes_no_file(standing_policy: P
     session, recorder = MujocoSession(standing_policy), Recorder()
     state = session.state()
     recorder.take(0.0, state.qpos, state.base_pos)  # nobody asked for one
-    recorder.start(session.model, "go2", "mp4", 0.0)
+    recorder.start(session.model, session.spec, "mp4", 0.0)
     for now in np.arange(0.0, 100.0, 0.5):
         recorder.take(float(now), state.qpos, state.base_pos)
     assert len(recorder._states) == 121
-    recorder.start(session.model, "go2", "mp4", 0.0)
+    recorder.start(session.model, session.spec, "mp4", 0.0)
     recorder.finish()
     assert not recorder.busy and not list(folder.iterdir())
 
@@ -74,7 +74,7 @@ def test_a_recording_ends_by_itself_and_nothing_makes_no_file(standing_policy: P
 def test_what_cannot_be_written_is_told_in_one_line(standing_policy: Path, folder: Path) -> None:
     session, recorder = MujocoSession(standing_policy), Recorder()
     state = session.state()
-    recorder.start(session.model, "go2", "mp4", 0.0)
+    recorder.start(session.model, session.spec, "mp4", 0.0)
     recorder.take(0.0, state.qpos, state.base_pos)
     folder.rmdir()
     recorder.finish()

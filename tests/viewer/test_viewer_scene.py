@@ -40,14 +40,32 @@ def test_every_geom_of_the_robot_stands_where_mujoco_has_it(server: viser.ViserS
     assert set(scene.robot.geoms) == {geom for geom in range(model.ngeom) if model.geom_bodyid[geom] > 0}
     assert len(scene.robot.geoms) == model.ngeom - 1 > 50
     for geom, node in scene.robot.geoms.items():
-        body = scene.robot.bodies[model.geom_bodyid[geom]]
-        assert node.name.startswith(body.name + "/")
-        place, rotation, matrix = np.empty(3), np.empty(4), np.empty(9)
-        mujoco.mju_rotVecQuat(place, node.position, body.wxyz)
-        mujoco.mju_mulQuat(rotation, body.wxyz, node.wxyz)
+        place, rotation, matrix = node.position, node.wxyz, np.empty(9)
+        # As the browser does it: from the shape up to the world.
+        for body in reversed([body for body in scene.robot.bodies.values() if node.name.startswith(body.name + "/")]):
+            turned, product = np.empty(3), np.empty(4)
+            mujoco.mju_rotVecQuat(turned, place, body.wxyz)
+            mujoco.mju_mulQuat(product, body.wxyz, rotation)
+            place, rotation = body.position + turned, product
         mujoco.mju_quat2Mat(matrix, rotation)
-        np.testing.assert_allclose(body.position + place, data.geom_xpos[geom], atol=1e-6)
-        np.testing.assert_allclose(matrix, data.geom_xmat[geom], atol=1e-6)
+        np.testing.assert_allclose(place, data.geom_xpos[geom], atol=1e-4)
+        np.testing.assert_allclose(matrix, data.geom_xmat[geom], atol=1e-4)
+    scene.remove()
+
+
+def test_only_what_moved_is_sent(server: viser.ViserServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build_model(load_robot("go2"), 0.005, None, 0.8)
+    scene, qpos = Scene(server, model, "base"), tilted(model).qpos
+    scene.update(qpos)
+    sent: list[str] = []
+    monkeypatch.setattr(server.scene, "_queue_scene_message", lambda message: sent.append(message.name))
+    scene.robot.update(qpos)
+    assert sent == []
+    qpos[7] += 0.1
+    scene.robot.update(qpos)
+    joint = model.body(model.jnt_bodyid[1]).id
+    assert sent == [scene.robot.bodies[joint].name]
+    monkeypatch.undo()
     scene.remove()
 
 

@@ -17,7 +17,7 @@ from legged_cts.deploy.onboard.simulated import SimulatedBody
 from legged_cts.deploy.policy import OnnxPolicy
 from legged_cts.deploy.policy_file import policy_file
 from legged_cts.deploy.robot import Array, RobotState, yaw_of
-from legged_cts.deploy.video import write_video
+from legged_cts.deploy.video import robot_camera, write_video
 from legged_cts.robots.spec import RobotSpec, load_robot
 
 ANSWER = 1e-2
@@ -119,7 +119,8 @@ def replay(options: ReplayOptions) -> dict[str, float | None]:
     if options.video:
         frames = [(qpos, pos) for qpos, pos in poses(record)][::2]
         model = MujocoRobot(record.spec, 0.02, 0.02).model
-        backend = write_video(options.video, model, frames, 0.5 / record.control_dt, total=len(frames))
+        camera, fps = robot_camera(model, record.spec), 0.5 / record.control_dt
+        backend = write_video(options.video, model, frames, fps, total=len(frames), camera=camera)
         print(f"video: {options.video} (drawn by {backend})")
     return first
 
