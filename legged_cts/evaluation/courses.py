@@ -42,11 +42,14 @@ def courses_config(
     privileged = env["observations"]["privileged"]
     if privileged["height_scan"] == "auto":  # as it was in training
         privileged["height_scan"] = config["terrain"].get("type") == "grid"
+    layouts = max(course.layouts for course in courses)
     env["scene"]["num_envs"] = len(courses) * max(1, min(episodes, MAX_ENVS // len(courses)))
     ground = plain(compose_task(["terrain=rough"]))["terrain"]
     kinds = {course.name: {"kind": course.entry.kind, "proportion": 1, **course.entry.values} for course in courses}
     config["terrain"] = ground | {
-        "name": "courses", "kinds": kinds, "columns": len(courses), "levels": 1, "initial_level": 0, "size": SIZE,
+        # Robots are spread evenly over the rows, whose boxes and stones lie otherwise.
+        "name": "courses", "kinds": kinds, "columns": len(courses), "levels": layouts, "initial_level": layouts - 1,
+        "size": SIZE,
         "resolution": CELL, "seed": config["seed"],
     }  # fmt: skip
     hold_levels(env)

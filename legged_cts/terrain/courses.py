@@ -43,6 +43,11 @@ class Course:
         return f"{self.group}_{self.size:g}" if self.group.startswith("slope") else f"{self.group}_{self.size * 100:g}"
 
     @property
+    def layouts(self) -> int:
+        """How many grounds one should try, because they lie at random: one layout of boxes may have a way through."""
+        return 8 if self.group in ("obstacles", "gravel", "curbs") else 1
+
+    @property
     def axis(self) -> str:
         """What the size is, with its unit."""
         return "slope [deg]" if self.group.startswith("slope") else "height [cm]"
