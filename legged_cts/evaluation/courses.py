@@ -18,7 +18,7 @@ from legged_cts.mdp.terrain_columns import terrain_kinds
 from legged_cts.terrain.courses import WAY, Course, limit
 from legged_cts.terrain.grid import CELL, SIZE
 from legged_cts.training.compose import compose_task, plain
-from legged_cts.training.statistics import fell
+from legged_cts.training.statistics import fall_terms, fell
 
 MAX_ENVS = 512
 
@@ -49,8 +49,7 @@ def courses_config(
     config["terrain"] = ground | {
         # Robots are spread evenly over the rows, whose boxes and stones lie otherwise.
         "name": "courses", "kinds": kinds, "columns": len(courses), "levels": layouts, "initial_level": layouts - 1,
-        "size": SIZE,
-        "resolution": CELL, "seed": config["seed"],
+        "size": SIZE, "resolution": CELL, "seed": config["seed"],
     }  # fmt: skip
     hold_levels(env)
     env["commands"].update(heading=False, across=0.0, zero_probability=0.0)
@@ -124,6 +123,7 @@ def _round(
     policy.reset()
     state, term = inner.state, inner.command_manager.get_term("velocity")
     n, device, direction = env.num_envs, inner.device, math.copysign(1.0, speed)
+    falls = fall_terms(inner.termination_manager)
     start = inner.scene.env_origins[:, 0].clone()
     under_way = torch.ones(n, dtype=torch.bool, device=device)
     arrived, fallen = torch.zeros_like(under_way), torch.zeros_like(under_way)
@@ -138,7 +138,7 @@ def _round(
         obs, _, dones, _ = env.step(policy(obs))
         policy.reset(dones)
         done = dones > 0
-        fallen |= under_way & fell(inner.termination_manager)
+        fallen |= under_way & fell(inner.termination_manager, falls)
         # Whose episode ended stands at its start again.
         going = under_way & ~done
         ahead = direction * (state.root_pos_w[:, 0] - start)

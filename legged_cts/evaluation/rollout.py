@@ -15,7 +15,7 @@ from legged_cts.deploy.protocol import COMMAND_PERIOD, GRAVITY, SETTLING, ZERO_C
 from legged_cts.envs.freeze import hold_levels
 from legged_cts.evaluation.metrics import EpisodeAccumulator, Episodes, Sample, heading_velocity
 from legged_cts.mdp.terrain_columns import terrain_kinds
-from legged_cts.training.statistics import fell
+from legged_cts.training.statistics import fall_terms, fell
 
 
 class Policy(Protocol):
@@ -107,13 +107,14 @@ def _round(env: Any, policy: Policy, seed: int, step_done: Callable[[int], None]
     sums = EpisodeAccumulator(n, weight, inner.step_dt, device)
     active = torch.ones(n, dtype=torch.bool, device=device)
     passed = torch.zeros(n, dtype=torch.bool, device=device)
+    falls = fall_terms(inner.termination_manager)
     settled_below = commands.cfg.resampling_time_range[0] - SETTLING
     for step in range(int(inner.max_episode_length)):
         command, settled = inner.command.clone(), commands.time_left <= settled_below
         obs, _, dones, _ = env.step(policy(obs))
         policy.reset(dones)
         done = dones > 0
-        sums.count_step(active, fell(inner.termination_manager))
+        sums.count_step(active, fell(inner.termination_manager, falls))
         active = active & ~done
         sums.add(
             Sample(

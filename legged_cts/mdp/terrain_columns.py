@@ -35,7 +35,8 @@ def left_out(terrain: Any) -> str:
     generator = terrain.cfg.terrain_generator
     if terrain.cfg.terrain_type != "generator" or generator is None:
         return ""
-    missing = [name for name in generator.sub_terrains if name not in column_names(generator)]
+    present = column_names(generator)
+    missing = [name for name in generator.sub_terrains if name not in present]
     if not missing:
         return ""
     shares = [kind.proportion for kind in generator.sub_terrains.values()]

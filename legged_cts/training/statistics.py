@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -27,13 +27,13 @@ GAPS = ("return", "reward", "tracking")
 """Metrics whose difference between teachers and students is reported."""
 
 
-def fell(manager: Any) -> torch.Tensor:
-    """Return whose episode a fall has just ended, bool [N]: neither a time out nor an explosion of the simulator.
+def fall_terms(manager: Any) -> list[str]:
+    """Return the terminations of a task's manager that are falls: neither time outs nor explosions of the simulator."""
+    return [name for name in manager.active_terms if name != "nan_state" and not manager.get_term_cfg(name).time_out]
 
-    Args:
-        manager: A task's termination manager.
-    """
-    falls = [name for name in manager.active_terms if name != "nan_state" and not manager.get_term_cfg(name).time_out]
+
+def fell(manager: Any, falls: Sequence[str]) -> torch.Tensor:
+    """Return whose episode one of the ``falls`` of :func:`fall_terms` has just ended, bool [N]."""
     found = torch.zeros(manager.num_envs, dtype=torch.bool, device=manager.device)
     for name in falls:
         found |= manager.get_term(name)
@@ -246,6 +246,7 @@ class _Probe:
         self._tracking = [self.terms.index(name) for name in TRACKING_TERMS if name in self.terms]
         weights = [unwrapped.reward_manager.get_term_cfg(self.terms[i]).weight for i in self._tracking]
         self._best = sum(weights) or 1.0
+        self._falls = fall_terms(unwrapped.termination_manager)
         self._settled_below = _resampling(unwrapped) - SETTLING
         self._command = unwrapped.command.clone()
         self._settled = torch.zeros(unwrapped.num_envs, dtype=torch.bool, device=unwrapped.device)
@@ -264,7 +265,7 @@ class _Probe:
         measured = self._settled & ~done
         velocity = heading_velocity(state.root_quat_w, state.lin_vel_b, state.ang_vel_b)
         lin, yaw = tracking_errors(self._command, velocity)
-        fallen = fell(env.termination_manager)
+        fallen = fell(env.termination_manager, self._falls)
         return fallen, tracking, measured.float(), torch.where(measured, lin, 0.0), torch.where(measured, yaw, 0.0)
 
 
