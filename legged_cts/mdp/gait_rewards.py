@@ -32,14 +32,26 @@ def gait_contact(env: LeggedEnv, force: float = 0.1, speed: float = 0.3) -> torc
     return torch.lerp(free, rest * (1.0 - free), stance).mean(dim=1)
 
 
-def swing_height(env: LeggedEnv) -> torch.Tensor:
+def swing_height(env: LeggedEnv, around: float = 0.0) -> torch.Tensor:
     """Penalise feet that swing higher or lower than they should, their apex being the gait's ``foot_height``.
 
-    sum over feet in swing of ((h - h_clock) / foot_height)^2, h the foot's clearance; dimensionless. Nothing counts
-    while the clock rests.
+    sum over feet in swing of ((h - h_clock) / apex)^2, h the foot's clearance; dimensionless. Nothing counts while the
+    clock rests.
+
+    With ``around`` the apex lies that high above the highest ground around the foot, as Lee et al. 2020
+    (arXiv 2010.11251) reward clearance: feet swing low on level ground and over the next step before a stair, which a
+    robot that sees nothing has to feel.
+
+    Args:
+        env: The environment.
+        around: Radius [m] of what counts as ground around a foot; 0: what is beneath it.
     """
-    clock = _clock(env)
-    error = (env.state.current().foot_height - clock.swing_height) / clock.gait.foot_height
+    clock, state = _clock(env), env.state.current()
+    apex, target = clock.gait.foot_height, clock.swing_height
+    if around > 0.0 and not state.heights.is_flat:
+        rise = state.rise_around_feet(around)
+        apex, target = apex + rise, target * (1.0 + rise / apex)
+    error = (state.foot_height - target) / apex
     swings = (clock.foot_phase >= clock.gait.duty) & ~clock.rests(env.command)
     return (error.square() * swings).sum(dim=1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -134,6 +135,16 @@ class RobotState:
     def foot_height(self) -> torch.Tensor:
         """Clearance [N, F] between the soles and the ground beneath them [m]."""
         return self.foot_pos_w[:, :, 2] - self.foot_radius - self.foot_ground
+
+    def rise_around_feet(self, radius: float) -> torch.Tensor:
+        """How far the ground around each foot rises above the ground beneath it [N, F], in m; at least 0.
+
+        The highest of eight points on a circle of ``radius`` [m] counts.
+        """
+        angle = (0.25 * math.pi) * torch.arange(8, device=self.foot_pos_w.device)
+        circle = radius * torch.stack((torch.cos(angle), torch.sin(angle)), dim=1)
+        ground = self.heights.sample(self.foot_pos_w[:, :, None, :2] + circle)
+        return (ground.amax(dim=2) - self.foot_ground).clamp(min=0.0)
 
     @property
     def foot_contact(self) -> torch.Tensor:

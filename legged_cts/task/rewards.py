@@ -56,7 +56,7 @@ _PARAMS: dict[str, dict[str, Any]] = {
     "hip_default": {"joints": _Joints},
     "feet_air_time": {"threshold": NotNegative, "still": NotNegative},
     "gait_contact": {"force": Positive, "speed": Positive},
-    "swing_height": {},
+    "swing_height": {"around": NotNegative},
     "feet_distance": {"minimum": _PositiveOrNull},
     "feet_clearance": {"height": Positive},
     "feet_landing_vel": {"height": NotNegative},

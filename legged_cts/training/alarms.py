@@ -1,4 +1,4 @@
-"""The known failures of concurrent teacher-student training, recognised in the course of its metrics."""
+"""The known failures of concurrent teacher-student training, and of its machine, recognised in its metrics."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 
 from legged_cts.roles import ROLES
+from legged_cts.training.machine import GPU_MEMORY, MEMORY, WAITING, shortages
 
 BLOCK = 100
 """Iterations that are averaged before two times are compared. Ours: with 64 students less is mostly noise."""
@@ -41,7 +42,7 @@ EXPERT = "loss/expert_use_"
 _BY_ROLE = ("value/explained_variance", "latent/dimension", "policy/clip_fraction")
 _WATCHED = {
     "gap/return", "latent/error", "latent/explained_variance", "loss/reconstruction", "student/reward",
-    "loss/reward_student", *(f"{role}/return" for role in ROLES), *(f"{n}_{role}" for n in _BY_ROLE for role in ROLES),
+    "loss/reward_student", WAITING, MEMORY, GPU_MEMORY, *(f"{role}/return" for role in ROLES), *(f"{n}_{role}" for n in _BY_ROLE for role in ROLES),
 }  # fmt: skip
 
 History = Sequence[Mapping[str, float]]
@@ -80,6 +81,8 @@ def alarms_of(history: History) -> dict[str, str]:
             found[f"clip_fraction_{role}"] = (
                 f"PPO clips {clipped:.0%} of the {role} samples: lower algorithm.learning_rate or algorithm.desired_kl"
             )
+    short = shortages({key: _recent(history, key) for key in (WAITING, MEMORY, GPU_MEMORY)})
+    found |= {f"short_of_{name}": f"short of {text}" for name, text in short.items()}
     return {name: text for name, text in found.items() if text is not None}
 
 

@@ -19,7 +19,15 @@ from rich.text import Text
 
 from legged_cts.training.alarms import Alarms
 from legged_cts.training.progress import Clock, Phases
-from legged_cts.training.tables import duration, number, rewards_table, roles_table, state_table, terrain_table
+from legged_cts.training.tables import (
+    duration,
+    number,
+    rewards_table,
+    roles_table,
+    shortage_lines,
+    state_table,
+    terrain_table,
+)
 
 WIDE = 110
 """Columns of a terminal from which on the reward's terms fit beside the other tables."""
@@ -195,7 +203,7 @@ class LiveDisplay:
             beside.add_column(ratio=2)
             beside.add_row(roles, rewards)
             roles = Group(beside)
-        self._tables = Group(roles, state_table(metrics))
+        self._tables = Group(roles, state_table(metrics), *shortage_lines(metrics))
 
     def phase(self, name: str, done: int = 0, total: int = 0) -> None:
         """Show the part of the iteration that is under way."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from legged_cts.training.alarms import MAX_CLIP_FRACTION, MAX_EXPERT_USE, MIN_DIMENSION, MIN_EXPLAINED_VARIANCE
+from legged_cts.training.machine import GPU_MEMORY, MAX_WAITING, MEMORY, MIN_MEMORY, WAITING
 
 ROLE_COLORS = {"student": "tab:blue", "teacher": "tab:orange"}
 """The same in every panel of every picture."""
@@ -140,6 +141,10 @@ PAGES: dict[str, tuple[Panel, ...]] = {
         Panel("stages reached", "count", _one("stage", color="black"), limits=(0.0, None)),
         Panel("skipped updates", "mini-batches", _one("loss/skipped_updates"), limits=(0.0, None)),
         Panel("faults since the start", "count", _each("faults/.+"), limits=(0.0, None)),
+        Panel("waiting for a core", "share of the time", _one(WAITING), above=MAX_WAITING, limits=(0.0, None)),
+        Panel("memory left", "share", (
+            Series(MEMORY, "memory", "tab:blue"), Series(GPU_MEMORY, "GPU", "tab:green"),
+        ), below=MIN_MEMORY, limits=(0.0, 1.0)),
     ),
     "Distillation": (
         Panel("distance to the target", "divergence", _one("loss/distillation", "all", "black")),

@@ -39,6 +39,7 @@ from legged_cts.training.env_state import capture_env, has_own_state, restore_en
 from legged_cts.training.faults import FaultGuard, NetworkFault
 from legged_cts.training.foreign import check_weights
 from legged_cts.training.interrupt import GracefulStop
+from legged_cts.training.machine import Machine
 from legged_cts.training.random_state import random_state, seed_everything, set_random_state
 from legged_cts.training.rates import apply_new_rates
 from legged_cts.training.revision import git_revision
@@ -47,7 +48,7 @@ from legged_cts.training.run_folder import FolderError, FolderGone, FolderWatch,
 from legged_cts.training.stages import Stages
 from legged_cts.training.statistics import RoleStatistics, student_score
 from legged_cts.training.teachers import supply_teachers
-from legged_cts.training.widen import widen_inputs
+from legged_cts.training.widen import let_statistics_follow, widen_inputs
 from legged_cts.training.writers import CsvWriter, Writer, make_writer
 from legged_cts.trust.plain import building
 
@@ -133,6 +134,7 @@ class Runner(OnPolicyRunner):
         self._best_is_due = False
         self._wandb_run_id: str | None = None
         self._stages = Stages(self.config, self.env_info, env.unwrapped, self.alg)
+        self._machine = Machine(self.device)
         self._source: Path | None = None
         """Folder of the run that this one goes on with."""
         self.processes.check_equal("env.scene.num_envs", env.num_envs)
@@ -287,7 +289,7 @@ class Runner(OnPolicyRunner):
         content = load_checkpoint(path, map_location or self.device)
         check_weights(content)
         if load_cfg is not None:
-            content = self._with_new_inputs(content)
+            content = self._with_new_inputs(let_statistics_follow(content))
         try:
             take_iteration = self.alg.load(content, load_cfg, strict)
         except (RuntimeError, KeyError) as error:
@@ -406,6 +408,7 @@ class Runner(OnPolicyRunner):
             **{f"loss/{name}": float(value) for name, value in losses.items()},
             **self._diagnostics(),
             **self._guard.metrics(),
+            **self._machine.metrics(),
         }
         metrics = self.processes.mean({**metrics, "score": math.nan, "best_score": math.nan, **_mean_log(log)})
         for name in metrics:

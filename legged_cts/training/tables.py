@@ -7,8 +7,10 @@ from collections.abc import Mapping
 
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from legged_cts.roles import ROLES
+from legged_cts.training.machine import shortages
 
 REWARD_ROWS = 14
 """Most terms that fit beside the other tables."""
@@ -101,6 +103,11 @@ def state_table(metrics: Mapping[str, float]) -> Table:
     for start in range(0, len(entries), 5):
         table.add_row(*(f"[dim]{label}[/dim] {value}" for label, value in entries[start : start + 5]))
     return table
+
+
+def shortage_lines(metrics: Mapping[str, float]) -> list[Text]:
+    """What the machine is short of, a line each; none while there is enough."""
+    return [Text(f"short of {text}", style="yellow") for text in shortages(metrics).values()]
 
 
 def number(value: float | None, digits: int = 2) -> str:

@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from legged_cts.mdp import rewards
+from legged_cts.mdp.state import RobotState
+from legged_cts.mdp.terrain_heights import TerrainHeights
 from legged_cts.robots.gait import Gait
 
 REWARDS: dict[str, Any] = rewards.REWARDS
@@ -115,6 +117,28 @@ def test_no_term_goes_untested():
 def test_value(name):
     params, expected = CASES[name]
     torch.testing.assert_close(REWARDS[name](ENV, **params), torch.tensor(expected), atol=1e-6, rtol=1e-5)
+
+
+def test_feet_swing_over_the_highest_ground_around_them(monkeypatch):
+    state = SimpleNamespace(**vars(STATE), heights=SimpleNamespace(is_flat=False))
+    state.current = lambda: state
+    # 15 cm higher ground beside foot 1 of robot 0: its apex lies at 20 cm, and it is at 10. 5 cm beside foot 0 of
+    # robot 1: it should be at 6 of 10 cm, and is at 1.
+    state.rise_around_feet = lambda radius: torch.tensor([[0.0, radius], [0.05, 0.0]])
+    monkeypatch.setattr(ENV, "state", state)
+    value = REWARDS["swing_height"](ENV, around=0.15)
+    torch.testing.assert_close(value, torch.tensor([0.25, 0.25]))
+
+
+def test_ground_around_feet():
+    grid = torch.zeros(41, 41)
+    grid[30:] = 0.2  # from x = 1 m on
+    grid[:10] = -0.3
+    feet = torch.tensor([[[0.85, 0.0, 0.5], [1.5, 0.0, 0.5], [0.0, 0.0, 0.5], [-0.9, 0.0, 0.0]]])
+    heights = TerrainHeights(grid, (-2.0, -2.0), 0.1)
+    state = SimpleNamespace(foot_pos_w=feet, heights=heights, foot_ground=heights.sample(feet[..., :2]))
+    rise = RobotState.rise_around_feet(state, 0.15)
+    torch.testing.assert_close(rise, torch.tensor([[0.2, 0.0, 0.0, 0.0]]))
 
 
 def test_a_robot_told_to_stand_may_keep_all_feet_down(monkeypatch):

@@ -61,6 +61,20 @@ def test_terminal_shows_both_roles_and_the_state():
     assert "to go" in text and "6,400" in text
 
 
+def test_the_terminal_says_what_the_machine_is_short_of():
+    stream = io.StringIO()
+    display = LiveDisplay(Console(file=stream, force_terminal=True, width=120))
+    display.start(0, 10)
+    display.update(1, METRICS | {"machine/waiting": 0.02, "machine/memory_left": 0.6})
+    display.stop()
+    assert "short of" not in stream.getvalue()
+    display = LiveDisplay(Console(file=stream, force_terminal=True, width=120))
+    display.start(0, 10)
+    display.update(1, METRICS | {"machine/waiting": 0.4, "machine/memory_left": 0.6})
+    display.stop()
+    assert "short of cores: a thread waits for one 40% of the time" in stream.getvalue()
+
+
 def test_climbs_stand_in_the_line_and_by_kind_of_terrain_in_the_table():
     metrics = METRICS | {
         "student/climb": 0.25, "student/terrain_level/stairs_up": 2.5, "student/climb/stairs_up": 0.75,

@@ -20,8 +20,9 @@ ROBOT = {
     "passed",
     "expert_use",
     "error/(?!",
+    "gpu",
 }
-"""Parts of names that only a legged robot's environment, terrain with levels, stages or a mixture has."""
+"""Parts of names that only a legged robot's environment, terrain with levels, stages, a mixture or a GPU has."""
 
 
 def test_every_panel_finds_its_metrics_in_a_training(tmp_path):

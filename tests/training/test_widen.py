@@ -4,10 +4,11 @@ import pytest
 import torch
 from build import make_runner
 from line_env import LineEnv
+from rsl_rl.modules import EmpiricalNormalization
 from tensordict import TensorDict
 
 from legged_cts.training.checkpoint import CheckpointError
-from legged_cts.training.widen import widen_inputs
+from legged_cts.training.widen import SAMPLES_KEPT, let_statistics_follow, widen_inputs
 
 PARTS = {"actor": True, "critic": True}
 SETS = {"critic": ["privileged", "scan"], "teacher": ["privileged", "scan"]}
@@ -111,3 +112,26 @@ def _sets(algorithm):
     if algorithm == "cts":
         sets |= {"teacher": ["privileged"], "student": ["history"]}
     return sets
+
+
+def test_statistics_of_a_checkpoint_follow_a_new_training():
+    normalizer = EmpiricalNormalization(2)
+    normalizer.update(torch.randn(1000, 2))
+    normalizer.count.fill_(11_000_000)
+    state = {f"obs_normalizer.{name}": value for name, value in normalizer.state_dict().items()}
+    content = {"critic_state_dict": state | {"mlp.0.weight": torch.ones(2)}, "iter": 7}
+    followed = let_statistics_follow(content)
+    assert int(followed["critic_state_dict"]["obs_normalizer.count"]) == SAMPLES_KEPT
+    assert int(state["obs_normalizer.count"]) == 11_000_000, "the checkpoint itself stays as it was"
+    assert followed["iter"] == 7 and torch.equal(followed["critic_state_dict"]["mlp.0.weight"], torch.ones(2))
+    # Of a tenth of the spread, as many samples again halve the variance that is too large.
+    normalizer.load_state_dict({k.removeprefix("obs_normalizer."): v for k, v in followed["critic_state_dict"].items()
+                                if "normalizer" in k})  # fmt: skip
+    for _ in range(SAMPLES_KEPT // 2**16):
+        normalizer.update(0.1 * torch.randn(2**16, 2))
+    assert 0.69 < float(normalizer.std.mean()) < 0.73
+
+
+def test_counts_below_that_stay():
+    content = {"actor_state_dict": {"teacher_encoder.normalizer.count": torch.tensor(5)}}
+    assert int(let_statistics_follow(content)["actor_state_dict"]["teacher_encoder.normalizer.count"]) == 5
