@@ -17,7 +17,7 @@ ALLOWED = {
     "gym": {"envs"},
     "roles": set(),
     "trust": set(),
-    "task": {"terrain", "algorithms", "distillation"},
+    "task": {"terrain", "robots", "algorithms", "distillation"},
     "robots": set(),
     "terrain": set(),
     "physics": {"robots", "task"},
@@ -80,4 +80,4 @@ def test_deploy_needs_only_the_spec_and_model_of_robots():
     """The rest of ``robots`` needs OpenUSD."""
     for path in (PACKAGE / "deploy").rglob("*.py"):
         robots = {name for name in imports(path) if name.startswith("legged_cts.robots")}
-        assert {name.rpartition(".")[2] for name in robots} <= {"spec", "mjcf", "gait", "posed"}, path
+        assert {name.rpartition(".")[2] for name in robots} <= {"spec", "mjcf", "gait", "posed", "proprioception"}, path

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from legged_cts.robots.gait import RESTING, Gait
+from legged_cts.robots.proprioception import GAIT_PHASE, term_sizes
 from legged_cts.trust.plain import check_identifier, check_plain, show
 
 if TYPE_CHECKING:
@@ -44,9 +45,6 @@ MAX_TEXT = 10**6
 LARGEST = 1.0e6
 """No quantity of a contract is larger, in SI units."""
 
-GAIT_PHASE = "gait_phase"
-"""The observation term of the gait's clock, sine and cosine of its phase; it goes with a gait and only with one."""
-
 COMMANDS = ("lin_vel_x", "lin_vel_y", "ang_vel_z")
 """The entries of the command, in order: [m/s], [m/s] and [rad/s] in the base frame."""
 
@@ -61,19 +59,6 @@ class ObservationTerm(NamedTuple):
     name: str
     size: int
     scale: float
-
-
-def term_sizes(joints: int, gait: bool = False) -> dict[str, int]:
-    """The observation terms a robot with this many joints can offer, with a gait or without, and the size of each."""
-    sizes = {
-        "base_ang_vel": 3,
-        "projected_gravity": 3,
-        "command": 3,
-        "joint_pos": joints,
-        "joint_vel": joints,
-        "last_action": joints,
-    }
-    return sizes | {GAIT_PHASE: 2} if gait else sizes
 
 
 @dataclass(frozen=True)

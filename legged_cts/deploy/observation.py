@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
-from legged_cts.deploy.contract import GAIT_PHASE, PolicyContract
+from legged_cts.deploy.contract import PolicyContract
 from legged_cts.deploy.robot import Array, RobotState, projected_gravity
+from legged_cts.robots.proprioception import Reading, terms_of
 
 
 def build_observation(
@@ -28,18 +29,20 @@ def build_observation(
     Raises:
         ValueError: naming the term whose size is not the contract's.
     """
-    values = {
-        "base_ang_vel": state.ang_vel,
-        "projected_gravity": projected_gravity(state.quat),
-        "command": command,
-        "joint_pos": np.asarray(state.joint_pos) - np.asarray(contract.default_joint_pos),
-        "joint_vel": state.joint_vel,
-        "last_action": last_action,
-        GAIT_PHASE: (0.0, 0.0) if phase is None else (math.sin(2.0 * math.pi * phase), math.cos(2.0 * math.pi * phase)),
-    }
-    parts = []
+    angle = None if phase is None else 2.0 * math.pi * phase
+    reading = Reading(
+        ang_vel=state.ang_vel,
+        gravity=projected_gravity(state.quat),
+        command=command,
+        joint_pos=np.asarray(state.joint_pos),
+        joint_vel=state.joint_vel,
+        last_action=last_action,
+        default_joint_pos=np.asarray(contract.default_joint_pos),
+        clock=(0.0, 0.0) if angle is None else (math.sin(angle), math.cos(angle)),
+    )
+    terms, parts = terms_of(contract.gait is not None), []
     for term in contract.observations:
-        value = np.asarray(values[term.name], dtype=np.float64)
+        value = np.asarray(terms[term.name].read(reading), dtype=np.float64)
         if value.shape != (term.size,):
             raise ValueError(f"observation term '{term.name}': expected shape ({term.size},), got {value.shape}")
         parts.append(term.scale * value)

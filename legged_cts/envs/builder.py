@@ -42,6 +42,7 @@ from legged_cts.mdp.commands import AcrossVelocityCommandCfg
 from legged_cts.mdp.curriculum import TerrainLevels
 from legged_cts.mdp.terminations import TERMINATIONS, TIME_OUTS
 from legged_cts.physics import physics_cfg
+from legged_cts.robots.proprioception import layout
 from legged_cts.robots.spec import RobotSpec, load_robot
 from legged_cts.robots.usd import usd_path
 from legged_cts.task.stages import staged_rewards
@@ -332,7 +333,7 @@ def proprioception_terms(cfg: DictConfig | Mapping[str, Any]) -> list[tuple[str,
     """
     spec = load_robot(cfg["robot"])
     gait = task_gait(cfg["env"], spec) is not None
-    return obs.proprioception_layout(len(spec.joints), cfg["env"]["observations"]["scales"], gait)
+    return layout(len(spec.joints), cfg["env"]["observations"]["scales"], gait)
 
 
 def tasks_dir() -> Path:

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from legged_cts.algorithms.interface import RoleAware
-from legged_cts.deploy.contract import GAIT_PHASE, ContractError, PolicyContract
+from legged_cts.deploy.contract import ContractError, PolicyContract
 from legged_cts.evaluation.rollout import Policy
+from legged_cts.robots.proprioception import GAIT_PHASE
 from legged_cts.training.checkpoint import CheckpointError
 
 

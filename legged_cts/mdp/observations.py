@@ -13,17 +13,16 @@ import numpy as np
 import torch
 from isaaclab.managers import ManagerTermBase
 
-from legged_cts.mdp.mirrors import Rule, mirrors_as, term_mirror
+from legged_cts.mdp.mirrors import mirrors_as, term_mirror
 from legged_cts.mdp.state import RobotState
+from legged_cts.robots.proprioception import Reading, frame_mirror, layout, terms_of
 from legged_cts.robots.symmetry import (
     Mirror,
     foot_mirror,
     joined,
     joint_gain_mirror,
     joint_mirror,
-    phase_mirror,
     planar_velocity_mirror,
-    pseudovector_mirror,
     scalar_mirror,
     vector_mirror,
 )
@@ -35,38 +34,8 @@ if TYPE_CHECKING:
     from legged_cts.robots.gait import Gait
     from legged_cts.robots.spec import RobotSpec
 
-PROPRIOCEPTION: dict[str, Rule] = {
-    "base_ang_vel": pseudovector_mirror,
-    "projected_gravity": vector_mirror,
-    "command": planar_velocity_mirror,
-    "joint_pos": joint_mirror,
-    "joint_vel": joint_mirror,
-    "last_action": joint_mirror,
-}
-"""Terms of o_t in their order, each with its mirror; a task with a gait appends :data:`GAIT_PHASE`."""
-GAIT_PHASE = ("gait_phase", 2, 1.0)
-"""Name, size and scale of the gait's clock in o_t: sine and cosine of its phase."""
-NOISY = ("base_ang_vel", "projected_gravity", "joint_pos", "joint_vel")
-"""Terms that sensors measure, and so carry noise."""
 SCAN_SHAPE = (17, 11)
 """Points of the height scan along x, the slow axis, and y."""
-
-
-def proprioception_layout(num_joints: int, scales: Mapping[str, float], gait: bool) -> list[tuple[str, int, float]]:
-    """Return (name, size, scale) of the terms of o_t in order, with the clock if there is a gait."""
-    sizes = dict.fromkeys(PROPRIOCEPTION, 3) | dict.fromkeys(("joint_pos", "joint_vel", "last_action"), num_joints)
-    terms = [(name, sizes[name], float(scales[name])) for name in PROPRIOCEPTION]
-    return [*terms, GAIT_PHASE] if gait else terms
-
-
-def frame_mirror(spec: RobotSpec, gait: Gait | None) -> Mirror:
-    """Return the mirror of o_t [n]; scales do not matter, for they are the same on both sides.
-
-    Raises:
-        ValueError: If a mirrored robot would need another clock than that of ``gait``.
-    """
-    terms = [rule(spec) for rule in PROPRIOCEPTION.values()]
-    return joined(terms if gait is None else [*terms, phase_mirror(spec, gait)])
 
 
 class ProprioceptiveFrame(ManagerTermBase):
@@ -82,31 +51,34 @@ class ProprioceptiveFrame(ManagerTermBase):
     def __init__(self, cfg: ObservationTermCfg, env: LeggedEnv):
         super().__init__(cfg, env)
         params: dict[str, Any] = cfg.params
-        layout = proprioception_layout(len(env.robot_spec.joints), params["scales"], env.gait is not None)
+        gait, joints = env.gait is not None, len(env.robot_spec.joints)
+        terms = layout(joints, params["scales"], gait)
         noise = params["noise"]
-        scale = [factor for _, size, factor in layout for _ in range(size)]
-        width = [factor * noise.get(name, 0.0) for name, size, factor in layout for _ in range(size)]
+        scale = [factor for _, size, factor in terms for _ in range(size)]
+        width = [factor * noise.get(name, 0.0) for name, size, factor in terms for _ in range(size)]
         self._scale = torch.tensor(scale, device=env.device)
         self._width = torch.tensor(width, device=env.device) if any(width) else None
         self._default = torch.tensor(env.robot_spec.nominal_pose, device=env.device)
+        self._terms = [term.read for term in terms_of(gait).values()]
         # Noise, delays and the encoders' zero error are what the robot measures; the clean frame has none of them.
-        self._zero_error = slice(9, 9 + len(env.robot_spec.joints))
+        names = [name for name, size, _ in terms for _ in range(size)]
+        first = names.index("joint_pos")
+        self._zero_error = slice(first, first + joints)
 
     def __call__(self, env: LeggedEnv, scales: Mapping[str, float], noise: Mapping[str, float]) -> torch.Tensor:
         """Return the frame [N, n]; ``env.clean_frame`` gets it without noise."""
         state = env.state.refresh()
-        frame = torch.cat(
-            (
-                state.ang_vel_b,
-                state.gravity_b,
-                env.command,
-                state.joint_pos - self._default,
-                state.joint_vel,
-                env.joint_action.action,
-                *(() if env.gait is None else (env.gait.signal(env.command),)),
-            ),
-            dim=1,
+        reading = Reading(
+            ang_vel=state.ang_vel_b,
+            gravity=state.gravity_b,
+            command=env.command,
+            joint_pos=state.joint_pos,
+            joint_vel=state.joint_vel,
+            last_action=env.joint_action.action,
+            default_joint_pos=self._default,
+            clock=None if env.gait is None else env.gait.signal(env.command),
         )
+        frame = torch.cat([read(reading) for read in self._terms], dim=1)
         measured = frame.clone()
         frame *= self._scale
         env.clean_frame = frame

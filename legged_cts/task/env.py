@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import model_validator
+from pydantic import create_model, model_validator
 
+from legged_cts.robots.proprioception import TERMS
 from legged_cts.task.delays import delay_ticks
 from legged_cts.task.fields import (
     Delays,
@@ -90,25 +91,17 @@ class Sim(Node):
     dt: Annotated[float, leaf("a number of seconds above 0 and at most 0.1", number_in(1e-6, 0.1))]
 
 
-class Scales(Node):
-    """Factors on the terms of o_t."""
-
-    base_ang_vel: Number
-    projected_gravity: Number
-    command: Number
-    joint_pos: Number
-    joint_vel: Number
-    last_action: Number
+Scales: Any = create_model("Scales", __base__=Node, **dict.fromkeys(TERMS, (Number, ...)))  # type: ignore[call-overload]
+"""Factors on the terms of o_t."""
 
 
-class Noise(Node):
-    """Half widths of uniform noise."""
-
+class _Noise(Node):
     enabled: Flag = True
-    base_ang_vel: NotNegative = 0.0
-    projected_gravity: NotNegative = 0.0
-    joint_pos: NotNegative = 0.0
-    joint_vel: NotNegative = 0.0
+
+
+_MEASURED = [name for name, term in TERMS.items() if term.measured]
+Noise: Any = create_model("Noise", __base__=_Noise, **dict.fromkeys(_MEASURED, (NotNegative, 0.0)))  # type: ignore[call-overload]
+"""Half widths of uniform noise."""
 
 
 class Privileged(OwnGroup):

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 
 from legged_cts.roles import ROLES
-from legged_cts.training.machine import GPU_MEMORY, MEMORY, WAITING, shortages
+from legged_cts.training.machine import SHORT, shortages
 
 BLOCK = 100
 """Iterations that are averaged before two times are compared. Ours: with 64 students less is mostly noise."""
@@ -42,7 +42,8 @@ EXPERT = "loss/expert_use_"
 _BY_ROLE = ("value/explained_variance", "latent/dimension", "policy/clip_fraction")
 _WATCHED = {
     "gap/return", "latent/error", "latent/explained_variance", "loss/reconstruction", "student/reward",
-    "loss/reward_student", WAITING, MEMORY, GPU_MEMORY, *(f"{role}/return" for role in ROLES), *(f"{n}_{role}" for n in _BY_ROLE for role in ROLES),
+    "loss/reward_student", *SHORT,
+    *(f"{role}/return" for role in ROLES), *(f"{n}_{role}" for n in _BY_ROLE for role in ROLES),
 }  # fmt: skip
 
 History = Sequence[Mapping[str, float]]
@@ -81,7 +82,7 @@ def alarms_of(history: History) -> dict[str, str]:
             found[f"clip_fraction_{role}"] = (
                 f"PPO clips {clipped:.0%} of the {role} samples: lower algorithm.learning_rate or algorithm.desired_kl"
             )
-    short = shortages({key: _recent(history, key) for key in (WAITING, MEMORY, GPU_MEMORY)})
+    short = shortages({key: _recent(history, key) for key in SHORT})
     found |= {f"short_of_{name}": f"short of {text}" for name, text in short.items()}
     return {name: text for name, text in found.items() if text is not None}
 

@@ -10,10 +10,12 @@ from pathlib import Path
 WAITING = "machine/waiting"
 MEMORY = "machine/memory_left"
 GPU_MEMORY = "machine/gpu_memory_left"
+SHORT = (WAITING, MEMORY, GPU_MEMORY)
+"""Metrics that tell of a shortage."""
 
 MAX_WAITING = 0.15
-"""Share of the time that a thread waits for a core from which on others take too much. Ours: alone on two cores a
-training waits for 1 to 3 %, beside a second program on both for 30 to 50 %."""
+"""Share of the time that a thread waits for a core from which on others take too much. Ours: with a core of its own a
+training waits for 2 to 4 %, beside one more program on that core for 50 %."""
 MIN_MEMORY = 0.05
 """Share of the memory that should be left: below it the system begins to throw out what it needs again. Ours."""
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 SAMPLES_KEPT = 2**20
-"""What the samples of a checkpoint count for at most in the statistics of its normalisers, once a new training begins."""
+"""What the samples of a checkpoint count for at most in the statistics of its normalisers in a new training."""
 
 # Prefix of parameter names -> observation set that they read; the first that fits counts.
 _SETS = {

@@ -7,10 +7,11 @@ import torch
 from task_files import algorithm_file
 from tensordict import TensorDict
 
-from legged_cts.deploy.contract import ContractError, check, term_sizes
+from legged_cts.deploy.contract import ContractError, check
 from legged_cts.deploy.policy import OnnxPolicy
 from legged_cts.envs.privileged import resolve_privileged
 from legged_cts.export.checkpoint import checkpoint_contract, construct_algorithm, export_checkpoint
+from legged_cts.robots.proprioception import term_sizes
 from legged_cts.robots.spec import load_robot
 from legged_cts.training.checkpoint import save_checkpoint
 

@@ -19,6 +19,7 @@ from legged_cts.mdp import observations as obs
 from legged_cts.mdp.mirrors import term_mirror
 from legged_cts.robots.feet import foot_frames
 from legged_cts.robots.posed import nominal
+from legged_cts.robots.proprioception import frame_mirror
 from legged_cts.robots.spec import RobotSpec, load_robot
 from legged_cts.robots.symmetry import joint_gain_mirror, joint_mirror, planar_velocity_mirror
 
@@ -170,7 +171,7 @@ def largest_difference(name: str, steps: int, symmetric: bool, seed: int) -> tup
     spec = load_robot(name)
     world = World.random(spec, steps, seed)
     here, there = (Simulation(spec, w, symmetric) for w in (world, world.mirrored(spec)))
-    joints, frame = joint_mirror(spec), obs.frame_mirror(spec, None)
+    joints, frame = joint_mirror(spec), frame_mirror(spec, None)
     command = np.array([0.7, 0.3, -0.5])
     pose, seen, size, contacts = 0.0, {}, {}, 0
     for step in range(steps):

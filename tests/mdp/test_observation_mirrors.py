@@ -10,6 +10,7 @@ from isaaclab.managers import ObservationTermCfg
 from legged_cts.mdp import observations as obs
 from legged_cts.mdp.mirrors import term_mirror
 from legged_cts.robots.gait import Gait
+from legged_cts.robots.proprioception import TERMS, frame_mirror, layout
 from legged_cts.robots.spec import load_robot
 
 GO2 = load_robot("go2")
@@ -20,16 +21,14 @@ def test_frame_by_hand():
     x = np.concatenate([[1, 2, 3], [4, 5, 6], [7, 8, 9], joints, 100 * joints, 10000 * joints])
     mirrored = np.array([-4, 5, 6, -1, 2, 3, -10, 11, 12, -7, 8, 9])
     expected = np.concatenate([[-1, 2, -3], [4, -5, 6], [7, -8, -9], mirrored, 100 * mirrored, 10000 * mirrored])
-    assert obs.frame_mirror(GO2, None)(x).tolist() == expected.tolist()
+    assert frame_mirror(GO2, None)(x).tolist() == expected.tolist()
 
 
 def test_frame_with_a_clock_has_it_at_the_end():
     tron1 = load_robot("tron1")
     gait = Gait(frequency=2.0, offsets=(0.0, 0.5), duty=0.5, foot_height=0.1)
-    mirror = obs.frame_mirror(tron1, gait)
-    assert len(mirror) == sum(
-        size for _, size, _ in obs.proprioception_layout(6, dict.fromkeys(obs.PROPRIOCEPTION, 1), True)
-    )
+    mirror = frame_mirror(tron1, gait)
+    assert len(mirror) == sum(size for _, size, _ in layout(6, dict.fromkeys(TERMS, 1), True))
     assert mirror.index[-2:].tolist() == [27, 28] and mirror.sign[-2:].tolist() == [-1, -1]
 
 
@@ -89,7 +88,7 @@ def test_a_state_is_its_frame_and_its_terms():
     term = ObservationTermCfg(func=obs.privileged, params={"terms": ("base_lin_vel", "foot_height")})
     mirror = obs.observation_mirror(term, GO2, None)
     x = np.arange(45.0 + 3 + 4)
-    expected = [*obs.frame_mirror(GO2, None)(x[:45]), 45, -46, 47, 49, 48, 51, 50]
+    expected = [*frame_mirror(GO2, None)(x[:45]), 45, -46, 47, 49, 48, 51, 50]
     assert mirror(x).tolist() == expected
 
 

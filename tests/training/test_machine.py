@@ -67,3 +67,6 @@ def test_a_shortage_that_lasts_is_told_once():
     told = [text for _ in range(4 * RECENT) for text in alarms.new({WAITING: 0.5})]
     assert len(told) == 1 and told[0].startswith("short of cores")
     assert Alarms().new({WAITING: 0.5}) == []  # one iteration is no shortage
+    alarms = Alarms()
+    told = [text for _ in range(2 * RECENT) for text in alarms.new({MEMORY: 0.01})]
+    assert len(told) == 1 and told[0].startswith("short of memory")

@@ -8,8 +8,9 @@ import torch
 from deploy_policies import make_contract
 from torch import nn
 
-from legged_cts.deploy.contract import CONTRACT_VERSION, ObservationTerm, term_sizes
+from legged_cts.deploy.contract import CONTRACT_VERSION, ObservationTerm
 from legged_cts.export.onnx import export_policy
+from legged_cts.robots.proprioception import term_sizes
 from legged_cts.robots.spec import load_robot
 
 
