@@ -12,6 +12,7 @@ from rsl_rl.utils import resolve_obs_groups
 from tensordict import TensorDict
 
 from legged_cts.algorithms.exact_symmetry import make_exact
+from legged_cts.algorithms.rollout import Parts
 from legged_cts.models.latent_model import LATENT, LatentActor, LatentModel, build_encoder
 from legged_cts.trust.names import resolve_node
 
@@ -53,10 +54,8 @@ def build_algorithm(obs: TensorDict, env: VecEnv, cfg: dict, device: str) -> Any
     stored = TensorDict(stored, batch_size=[env.num_envs])  # type: ignore[assignment]
     steps = cfg["num_steps_per_env"]
     storage = RolloutStorage("rl", env.num_envs, steps, stored, [env.num_actions], device)  # type: ignore[arg-type]
-    alg = alg_class(
-        actor, critic, storage, student_encoder, history_group, history_shape,
-        device=device, multi_gpu_cfg=cfg.get("multi_gpu"), **alg_cfg,
-    )  # fmt: skip
+    parts = Parts(actor, critic, storage, student_encoder, history_group, history_shape)
+    alg = alg_class(parts, device=device, multi_gpu_cfg=cfg.get("multi_gpu"), **alg_cfg)
     if cfg.get("exact_symmetry"):
         make_exact(alg, env, student_encoder, history_group)
     alg.compile(cfg.get("torch_compile_mode"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from rsl_rl.storage import RolloutStorage
 from torch import nn
 
 from legged_cts.algorithms.losses import latent_distance, ramp
@@ -13,10 +12,10 @@ from legged_cts.algorithms.minibatches import sample_batches
 from legged_cts.algorithms.options import check_options
 from legged_cts.algorithms.ppo import RolePPO
 from legged_cts.algorithms.reduce import joint_shares
+from legged_cts.algorithms.rollout import Parts
 from legged_cts.algorithms.symmetry import observation_images
 from legged_cts.algorithms.terms import Entropy, MirrorLoss, Seen, Surrogate, Term, Value
 from legged_cts.distillation.drivers import Driver
-from legged_cts.models.latent_model import LatentActor, LatentModel
 
 
 class CTS(RolePPO):
@@ -45,12 +44,7 @@ class CTS(RolePPO):
 
     def __init__(
         self,
-        actor: LatentActor,
-        critic: LatentModel,
-        storage: RolloutStorage,
-        student_encoder: nn.Module,
-        history_group: str,
-        history_shape: tuple[int, ...],
+        parts: Parts,
         teacher_fraction: float = 0.75,
         student_encoder_gradient: str = "auto",
         reconstruction_envs: str = "student",
@@ -65,7 +59,7 @@ class CTS(RolePPO):
         """Set up both groups.
 
         Args:
-            actor, critic, storage, student_encoder, history_group, history_shape: See ``RolePPO``.
+            parts: Networks and storage.
             teacher_fraction ... latent_pull_ramp: See the class.
             driver: Who acts; by default ``teacher_fraction`` of the environments, for good.
             **options: Of ``RolePPO``.
@@ -73,8 +67,8 @@ class CTS(RolePPO):
         Raises:
             ValueError: If an option is unknown or out of range, or the options contradict each other.
         """
-        steps, device = storage.num_transitions_per_env, options.get("device", "cpu")
-        driver = driver or Driver(storage.num_envs, "env", teacher_fraction, device, steps=steps)
+        envs, steps = parts.storage.num_envs, parts.storage.num_transitions_per_env
+        driver = driver or Driver(envs, "env", teacher_fraction, options.get("device", "cpu"), steps=steps)
         words = {
             "student_encoder_gradient": student_encoder_gradient, "reconstruction_envs": reconstruction_envs,
             "reconstruction_epochs": reconstruction_epochs, "reconstruction_mini_batches": reconstruction_mini_batches,
@@ -83,10 +77,7 @@ class CTS(RolePPO):
         check_options(words, *driver.sizes)
         if student_encoder_gradient == "auto":
             student_encoder_gradient = "reconstruction" if len(driver.teacher_ids) else "surrogate"
-        super().__init__(
-            actor, critic, storage, student_encoder, history_group, history_shape, driver,
-            trains_student=student_encoder_gradient == "surrogate", **options,
-        )  # fmt: skip
+        super().__init__(parts, driver, trains_student=student_encoder_gradient == "surrogate", **options)
         self.pull = LatentPull(self, latent_pull, latent_pull_start, latent_pull_ramp)
         self.terms = [Surrogate(self), Value(self), Entropy(self), MirrorLoss(self), self.pull]
         self.regression = Regression(self, reconstruction_epochs, reconstruction_mini_batches)

@@ -8,19 +8,18 @@ from typing import Any
 import torch
 from rsl_rl.storage import RolloutStorage
 from tensordict import TensorDict
-from torch import nn
 
 from legged_cts.algorithms.cts import CTS
 from legged_cts.algorithms.distilled_checks import check_plan
 from legged_cts.algorithms.distilled_terms import ActionMatch, AnchoredSurrogate, Importance
 from legged_cts.algorithms.estimate import Estimate
 from legged_cts.algorithms.exposed import ExposedEncoder, Exposure
+from legged_cts.algorithms.rollout import Parts
 from legged_cts.algorithms.teachers import TeacherPool
 from legged_cts.algorithms.terms import Entropy, MirrorLoss, Value
 from legged_cts.distillation.config import DistillationConfig, DistillationPlan
 from legged_cts.distillation.drivers import Driver
 from legged_cts.distillation.gaussians import DiagonalGaussian
-from legged_cts.models.latent_model import LatentActor, LatentModel
 
 STATES = ("all", "student")
 
@@ -42,12 +41,7 @@ class Distillation(CTS):
 
     def __init__(
         self,
-        actor: LatentActor,
-        critic: LatentModel,
-        storage: RolloutStorage,
-        student_encoder: nn.Module,
-        history_group: str,
-        history_shape: tuple[int, ...],
+        parts: Parts,
         teacher_fraction: float | None = None,
         student_encoder_gradient: str = "auto",
         distillation: Mapping[str, Any] | None = None,
@@ -58,7 +52,7 @@ class Distillation(CTS):
         """Set up the driver and the teachers.
 
         Args:
-            actor, critic, storage, student_encoder, history_group, history_shape: See ``RolePPO``.
+            parts: Networks and storage.
             teacher_fraction: Must be None; it is ``distillation.driver.share`` here.
             student_encoder_gradient: Must be ``auto``; it follows from ``distillation.match``.
             distillation: The axes, see ``DistillationConfig``; scalars may be schedules.
@@ -80,11 +74,9 @@ class Distillation(CTS):
         self.cfg = first = self.plan.at(0)
         self.distillation_states = distillation_states
         gradient = "reconstruction" if first.match == "latent" else "surrogate"
-        super().__init__(
-            actor, critic, storage, student_encoder, history_group, history_shape, student_encoder_gradient=gradient,
-            driver=_driver(self.plan, storage, options.get("device", "cpu")), **options,
-        )  # fmt: skip
-        widths = {key: value.shape[-1] for key, value in storage.observations.items()}
+        driver = _driver(self.plan, parts.storage, options.get("device", "cpu"))
+        super().__init__(parts, student_encoder_gradient=gradient, driver=driver, **options)
+        widths = {key: value.shape[-1] for key, value in parts.storage.observations.items()}
         own = {"teacher": self._teacher, "student": self._student}
         self.teachers = TeacherPool(teachers, own, widths, self.device)
         check_plan(self)
@@ -97,7 +89,7 @@ class Distillation(CTS):
         if self.estimate is not None:
             self.terms.append(self.estimate)
             self.student_optimizer.add_param_group({"params": self.estimate.module.parameters()})
-        self.exposure = Exposure(self) if isinstance(actor.teacher_encoder, ExposedEncoder) else None
+        self.exposure = Exposure(self) if isinstance(parts.actor.teacher_encoder, ExposedEncoder) else None
         if self.exposure is not None:
             self.terms.append(self.exposure)
         self._begun = False

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from rsl_rl.env import VecEnv
-from rsl_rl.storage import RolloutStorage
 from rsl_rl.utils import reduce_gradients_in_buckets
 from tensordict import TensorDict
 from torch import nn
@@ -22,13 +21,13 @@ from legged_cts.algorithms.losses import normalize_advantages
 from legged_cts.algorithms.minibatches import RoleBatch, role_batches
 from legged_cts.algorithms.options import check_options
 from legged_cts.algorithms.reduce import all_agree, joint_shares, joint_sum
-from legged_cts.algorithms.rollout import RoleRollout
+from legged_cts.algorithms.rollout import Parts, RoleRollout
 from legged_cts.algorithms.student import TrainingLatents
 from legged_cts.algorithms.symmetry import by_copy, by_role, check_student, group_images, mirror_loss, with_images
 from legged_cts.algorithms.terms import Seen, Term
 from legged_cts.distillation.drivers import Driver
 from legged_cts.distillation.gaussians import DiagonalGaussian
-from legged_cts.models.latent_model import LATENT, LatentActor, LatentModel
+from legged_cts.models.latent_model import LATENT
 from legged_cts.models.mirrored import ExactSymmetry
 
 
@@ -61,12 +60,7 @@ class RolePPO(RoleRollout):
 
     def __init__(
         self,
-        actor: LatentActor,
-        critic: LatentModel,
-        storage: RolloutStorage,
-        student_encoder: nn.Module,
-        history_group: str,
-        history_shape: tuple[int, ...],
+        parts: Parts,
         driver: Driver,
         trains_student: bool,
         surrogate: str = "sum_of_means",
@@ -77,7 +71,7 @@ class RolePPO(RoleRollout):
         """Set up what learns.
 
         Args:
-            actor, critic, storage, student_encoder, history_group, history_shape, driver: See ``RoleRollout``.
+            parts, driver: See ``RoleRollout``.
             trains_student: Whether the terms' losses train E^s, at PPO's rate.
             surrogate, kl_samples, student_learning_rate: See the class.
             **options: Of ``RoleRollout``.
@@ -85,19 +79,20 @@ class RolePPO(RoleRollout):
         Raises:
             ValueError: If an option is unknown or out of range, or the options contradict each other.
         """
-        super().__init__(actor, critic, storage, student_encoder, history_group, history_shape, driver, **options)
+        super().__init__(parts, driver, **options)
         self.trains_student, self.surrogate, self.kl_samples = trains_student, surrogate, kl_samples
         self.iteration = 0
         check_options(vars(self), *driver.sizes)
-        self.student_optimizer = torch.optim.Adam(student_encoder.parameters(), lr=student_learning_rate)
+        self.student_optimizer = torch.optim.Adam(parts.student_encoder.parameters(), lr=student_learning_rate)
         for group in self.optimizer.param_groups + self.student_optimizer.param_groups:
             group["fused"] = True  # all operations of a step in one kernel
         self.history_images = None
         if self.symmetry is not None:
             check_student(self._student)
-            self.history_images = partial(group_images, self.symmetry, history_group)
-        parts = {"policy": actor, "teacher_encoder": actor.teacher_encoder, "critic": critic}
-        self.diagnostics = Diagnostics({**parts, "student_encoder": student_encoder})
+            self.history_images = partial(group_images, self.symmetry, parts.history_group)
+        actor, student_encoder = parts.actor, parts.student_encoder
+        trained = {"policy": actor, "teacher_encoder": actor.teacher_encoder, "critic": parts.critic}
+        self.diagnostics = Diagnostics({**trained, "student_encoder": student_encoder})
 
     @classmethod
     def construct_algorithm(cls, obs: TensorDict, env: VecEnv, cfg: dict, device: str) -> Any:

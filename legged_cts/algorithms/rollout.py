@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,6 +19,24 @@ from legged_cts.distillation.drivers import Driver
 from legged_cts.distillation.gae import gae
 from legged_cts.models.latent_model import LATENT, LatentActor, LatentModel
 from legged_cts.models.policies import StudentPolicy, TeacherPolicy
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What an algorithm is built from."""
+
+    actor: LatentActor
+    """Policy and teacher encoder."""
+    critic: LatentModel
+    """Value function V(s, z)."""
+    storage: RolloutStorage
+    """With the groups of policy, critic and teacher, and ``latent`` [N, latent_dim]."""
+    student_encoder: nn.Module
+    """E^s, see ``legged_cts.models.encoders.Encoder``; it reads normalised histories [B, H, n]."""
+    history_group: str
+    """Observation group that holds the history."""
+    history_shape: tuple[int, ...]
+    """(H, n)."""
 
 
 class RoleRollout(PPO):
@@ -41,12 +60,7 @@ class RoleRollout(PPO):
 
     def __init__(
         self,
-        actor: LatentActor,
-        critic: LatentModel,
-        storage: RolloutStorage,
-        student_encoder: nn.Module,
-        history_group: str,
-        history_shape: tuple[int, ...],
+        parts: Parts,
         driver: Driver,
         advantage_normalization: str = "all",
         history_reset: str = "backfill",
@@ -55,12 +69,7 @@ class RoleRollout(PPO):
         """Set up both roles.
 
         Args:
-            actor: Policy and teacher encoder.
-            critic: Value function V(s, z).
-            storage: Rollout storage with the groups of policy, critic and teacher, and ``latent`` [N, latent_dim].
-            student_encoder: E^s, see ``legged_cts.models.encoders.Encoder``; it reads normalised histories [B, H, n].
-            history_group: Observation group that holds the history.
-            history_shape: (H, n).
+            parts: Networks and storage.
             driver: Who acts.
             advantage_normalization, history_reset: See the class.
             **ppo: Arguments of rsl_rl's ``PPO``. ``symmetry_cfg`` is that of rsl_rl's ``Symmetry``, environment
@@ -71,12 +80,12 @@ class RoleRollout(PPO):
         """
         if ppo.get("rnd_cfg"):
             raise ValueError("algorithm.rnd_cfg is not supported by CTS; set it to null")
-        super().__init__(actor, critic, storage, **ppo)
+        super().__init__(parts.actor, parts.critic, parts.storage, **ppo)
         self.driver = driver
         self.advantage_normalization, self.history_reset = advantage_normalization, history_reset
-        self._student_encoder = student_encoder.to(self.device)
-        self._student = StudentPolicy(actor, student_encoder, history_group, history_shape)
-        self._teacher = TeacherPolicy(actor)
+        self._student_encoder = parts.student_encoder.to(self.device)
+        self._student = StudentPolicy(parts.actor, parts.student_encoder, parts.history_group, parts.history_shape)
+        self._teacher = TeacherPolicy(parts.actor)
         self._reward_sums = torch.zeros(2, device=self.device)
 
     def store_histories(self, stored: torch.Tensor | range, acting: torch.Tensor | range) -> None:

@@ -127,8 +127,8 @@ class Observations(Node):
     """What networks read."""
 
     history_length: Annotated[int, whole(1, 1000)]
-    scales: Scales
-    noise: Noise
+    scales: Scales  # type: ignore[valid-type]
+    noise: Noise  # type: ignore[valid-type]
     privileged: Privileged
 
     @model_validator(mode="before")

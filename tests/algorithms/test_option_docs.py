@@ -15,10 +15,7 @@ from legged_cts.training.compose import compose_task, plain
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "cts_options.md").read_text()
 CONFIG = plain(compose_task([]))
-SUPPLIED = {
-    *("self", "actor", "critic", "storage", "student_encoder", "history_group", "history_shape"),
-    *("driver", "trains_student", "options", "ppo"),
-}
+SUPPLIED = {"self", "parts", "driver", "trains_student", "options", "ppo"}
 
 
 def rows() -> dict[str, str]:

@@ -11,7 +11,8 @@ import torch
 
 TIMINGS = ("train_time",)
 """Entries of a checkpoint that depend on the clock."""
-_CLOCK = ("train_time_s", "perf/env_steps_per_s", "perf/collect_s", "perf/learn_s")
+_CLOCK = ("train_time_s", "perf/", "machine/")
+"""Beginnings of the names of metrics that depend on the clock and on what else runs."""
 
 
 def differences(a: Any, b: Any, but: tuple[str, ...] = (), name: str = "") -> list[str]:
@@ -34,4 +35,4 @@ def differences(a: Any, b: Any, but: tuple[str, ...] = (), name: str = "") -> li
 def metrics_rows(folder: Path) -> list[dict[str, str]]:
     """Rows of ``metrics.csv`` without what depends on the clock."""
     with (folder / "metrics.csv").open(newline="") as file:
-        return [{key: value for key, value in row.items() if key not in _CLOCK} for row in csv.DictReader(file)]
+        return [{key: value for key, value in row.items() if not key.startswith(_CLOCK)} for row in csv.DictReader(file)]
