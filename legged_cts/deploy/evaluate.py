@@ -151,10 +151,7 @@ def run_episode(
     ranges = narrowed(policy.contract.command_ranges)
     dt = robot.control_dt
     period, settling, steps = round(COMMAND_PERIOD / dt), round(SETTLING / dt), round(duration / dt)
-    errors: list[tuple[float, float]] = []
-    rates: list[float] = []
-    slips: list[float] = []
-    power = distance_rate = 0.0
+    seen = _Seen()
     fell, step = False, 0
     last_action = np.zeros(len(spec.joints))
     command = np.zeros(3)
@@ -170,25 +167,44 @@ def run_episode(
         if fell or _left(robot):
             break
         if step % period >= settling:
-            velocity = robot.velocity
-            errors.append((float(np.linalg.norm(command[:2] - velocity[:2])), float(abs(command[2] - velocity[2]))))
-            rates.append(float(np.mean(np.abs(action - last_action))))
-            slips.extend(robot.foot_speeds())
-            # Standing still costs energy but covers no distance: the ratio means something only under way.
-            if np.linalg.norm(command[:2]) > 0.1:
-                power += float(np.abs(robot.torques * robot.joint_vel).sum())
-                distance_rate += float(np.linalg.norm(velocity[:2]))
+            seen.add(robot, command, action - last_action)
         last_action = action
-    linear, yaw = np.mean(errors, axis=0) if errors else (np.nan, np.nan)
-    return Episode(
-        linear_error=float(linear),
-        yaw_error=float(yaw),
-        falls=float(fell),
-        cost_of_transport=power / (robot.mass * GRAVITY * distance_rate) if distance_rate > 0 else np.nan,
-        action_rate=float(np.mean(rates)) if rates else np.nan,
-        slip=float(np.mean(slips)) if slips else np.nan,
-        duration=(step + 1) * dt,
-    )
+    return seen.episode(robot, fell, duration=(step + 1) * dt)
+
+
+class _Seen:
+    """What counts for the metrics of an episode."""
+
+    def __init__(self) -> None:
+        self._errors: list[tuple[float, float]] = []
+        self._rates: list[float] = []
+        self._slips: list[float] = []
+        self._power = self._distance_rate = 0.0
+
+    def add(self, robot: MujocoRobot, command: Array, change: Array) -> None:
+        """Counts a control step under a command, in which the action changed by so much."""
+        velocity = robot.velocity
+        self._errors.append((float(np.linalg.norm(command[:2] - velocity[:2])), float(abs(command[2] - velocity[2]))))
+        self._rates.append(float(np.mean(np.abs(change))))
+        self._slips.extend(robot.foot_speeds())
+        # Standing still costs energy but covers no distance: the ratio means something only under way.
+        if np.linalg.norm(command[:2]) > 0.1:
+            self._power += float(np.abs(robot.torques * robot.joint_vel).sum())
+            self._distance_rate += float(np.linalg.norm(velocity[:2]))
+
+    def episode(self, robot: MujocoRobot, fell: bool, duration: float) -> Episode:
+        """The metrics of an episode that ended after so many seconds."""
+        linear, yaw = np.mean(self._errors, axis=0) if self._errors else (np.nan, np.nan)
+        way = robot.mass * GRAVITY * self._distance_rate
+        return Episode(
+            linear_error=float(linear),
+            yaw_error=float(yaw),
+            falls=float(fell),
+            cost_of_transport=self._power / way if way > 0 else np.nan,
+            action_rate=float(np.mean(self._rates)) if self._rates else np.nan,
+            slip=float(np.mean(self._slips)) if self._slips else np.nan,
+            duration=duration,
+        )
 
 
 def evaluate(

@@ -54,24 +54,7 @@ def evaluate(options: EvaluateOptions, overrides: Sequence[str], console: Consol
     from legged_cts.robots.usd import cache_dir
 
     with building("the task cannot be built from what the file says"):
-        if options.policy:
-            source = policy_file(options.policy)
-            student = OnnxPolicy(source)
-            contract = student.contract
-            config = plain(compose_task([*contract_overrides(contract), *overrides]))
-            info = task_info(config)
-            check_task(info, contract)
-            policies: dict[str, Any] = {"student": student}
-        else:
-            source = latest_checkpoint(str(options.checkpoint))
-            checkpoint = load_checkpoint(source)
-            config = plain(apply_overrides(checkpoint["config"], overrides))
-            info = task_info(config)
-            contract = None
-            # `runner.average_iterations=0` asks for the newest weights in place of their mean.
-            asked_for = {**checkpoint["config"], "runner": config["runner"]}
-            policies = checkpoint_policies({**checkpoint, "config": asked_for}, info["device"])
-        policies = check_roles(policies, options.role)
+        source, config, info, contract, policies = _asked_for(options, overrides)
         asked = any(word.startswith("env.scene.num_envs=") for word in plain_words(overrides))
         num_envs = config["env"]["scene"]["num_envs"] if asked else min(options.episodes, MAX_ENVS)
         if options.courses is None:
@@ -105,6 +88,27 @@ def evaluate(options: EvaluateOptions, overrides: Sequence[str], console: Consol
     for path in measured.write(folder):
         console.print(f"written to {path}")
     return measured.rows()
+
+
+def _asked_for(options: EvaluateOptions, overrides: Sequence[str]) -> tuple[Path, Any, Any, Any, dict[str, Any]]:
+    """Return the file, its task as configuration and info, its contract if it is an ONNX file, and its policies."""
+    if options.policy:
+        source = policy_file(options.policy)
+        student = OnnxPolicy(source)
+        contract = student.contract
+        config = plain(compose_task([*contract_overrides(contract), *overrides]))
+        info = task_info(config)
+        check_task(info, contract)
+        policies: dict[str, Any] = {"student": student}
+    else:
+        source, contract = latest_checkpoint(str(options.checkpoint)), None
+        checkpoint = load_checkpoint(source)
+        config = plain(apply_overrides(checkpoint["config"], overrides))
+        info = task_info(config)
+        # `runner.average_iterations=0` asks for the newest weights in place of their mean.
+        asked_for = {**checkpoint["config"], "runner": config["runner"]}
+        policies = checkpoint_policies({**checkpoint, "config": asked_for}, info["device"])
+    return source, config, info, contract, check_roles(policies, options.role)
 
 
 def _cross_courses(

@@ -137,9 +137,7 @@ class Runner(OnPolicyRunner):
         self._machine = Machine(self.device)
         self._source: Path | None = None
         """Folder of the run that this one goes on with."""
-        self.processes.check_equal("env.scene.num_envs", env.num_envs)
-        self.processes.check_equal("runner.num_steps_per_env", self.cfg["num_steps_per_env"])
-        self.processes.check_equal("the number of teachers (algorithm.teacher_fraction)", int(self._teachers.sum()))
+        self._check_equal_sizes()
 
     def learn(
         self, num_learning_iterations: int, init_at_random_ep_len: bool = False, max_minutes: float | None = None
@@ -306,17 +304,8 @@ class Runner(OnPolicyRunner):
         states: list[dict[str, Any]] = content.get("rank_states") or [content]
         state, exact = own_state(states, self.processes)
         if take_iteration:
-            self.current_learning_iteration = content["iter"]
-            self.total_steps = content["total_steps"]
-            self.previous_steps = content.get("previous_steps", 0)
-            self.train_time = content.get("train_time", 0.0)
-            self.best_score = content.get("best_score", -math.inf)
-            self._wandb_run_id = content.get("wandb_run_id")
-            self._statistics.load_state_dict(state.get("statistics", {}))
-            self._guard.counts.update(state.get("faults") or {})
-            self._stages.load_state_dict(content.get("stages"))
+            self._take_counts(content, state)
             self._source = Path(path).resolve().parent
-            self._average.load(content)
         if load_cfg is not None:
             self.previous_steps = trained_steps(content)
             # From a robot that walks: what was to change once it does has changed.
@@ -326,6 +315,19 @@ class Runner(OnPolicyRunner):
             self._restore_own_state(state, exact)
             apply_new_rates(self.alg, content["config"].get("algorithm"), self.config.get("algorithm"))
         return content.get("infos") or {}
+
+    def _take_counts(self, content: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+        """Go on counting where a checkpoint stopped; ``state`` is this process's part of it."""
+        self.current_learning_iteration = content["iter"]
+        self.total_steps = content["total_steps"]
+        self.previous_steps = content.get("previous_steps", 0)
+        self.train_time = content.get("train_time", 0.0)
+        self.best_score = content.get("best_score", -math.inf)
+        self._wandb_run_id = content.get("wandb_run_id")
+        self._statistics.load_state_dict(state.get("statistics", {}))
+        self._guard.counts.update(state.get("faults") or {})
+        self._stages.load_state_dict(content.get("stages"))
+        self._average.load(content)
 
     def _with_new_inputs(self, content: Mapping[str, Any]) -> dict[str, Any]:
         stored = self.alg.storage.observations
@@ -500,6 +502,11 @@ class Runner(OnPolicyRunner):
             "iteration %d: the networks were not finite; went back to the last sound ones, learning rate %g",
             self.current_learning_iteration, self.alg.learning_rate,
         )  # fmt: skip
+
+    def _check_equal_sizes(self) -> None:
+        self.processes.check_equal("env.scene.num_envs", self.env.num_envs)
+        self.processes.check_equal("runner.num_steps_per_env", self.cfg["num_steps_per_env"])
+        self.processes.check_equal("the number of teachers (algorithm.teacher_fraction)", int(self._teachers.sum()))
 
     def _check_equal_networks(self) -> None:
         """Check that all processes hold the same bits, which unlike processors or libraries could prevent."""

@@ -82,11 +82,8 @@ def record(
 
     Args:
         session: what to play; it is reset first.
-        path: mp4 or GIF to write, see `open_video`.
-        seconds: length of the video.
-        width: of the video [pixels].
-        height: of the video [pixels].
-        renderer: see `FrameRenderer`.
+        path, renderer: see `open_video` and `FrameRenderer`.
+        seconds, width, height: of the video, in s and pixels.
         script: commands, cut to the policy's ranges.
         text: whether commanded and measured velocities are written into the picture.
 
@@ -103,18 +100,17 @@ def record(
     data = mujoco.MjData(session.model)
     lookat, shown = state.base_pos, np.zeros(3)
     results: list[Tracking] = []
-    ends = np.round(np.cumsum([part.share for part in script]) / sum(part.share for part in script) * seconds / dt)
     frames, step = 0, 0
     started = told = time.monotonic()
     camera = robot_camera(session.model, session.spec)
     writer, fps = open_video(path)
     with writer as video, FrameRenderer(session.model, width, height, camera, renderer) as frame:
-        for part, end in zip(script, ends, strict=True):
+        for part, end in zip(script, _ends(script, seconds / dt), strict=True):
             command = within(part.command, session.command_ranges)
             if state.fallen:
                 state = session.reset()
                 lookat, shown = state.base_pos, np.zeros(3)
-            begun, errors, falls, lay, upright = step, [], 0, False, 0.0
+            begun, errors, falls = step, [], _Falls()
             while step < end:
                 # A frame shows the state at its own time; at 50 Hz every second state is one.
                 if frames / fps <= step * dt + 1e-9:
@@ -126,15 +122,33 @@ def record(
                 state = session.step(command)
                 step += 1
                 shown = shown + min(1.0, dt / SMOOTHING) * (state.velocity - shown)
-                falls += state.fallen and not lay
-                upright = 0.0 if state.fallen else upright + dt
-                lay = state.fallen or (lay and upright < UPRIGHT)
+                falls.look(state.fallen, dt)
                 if (step - begun) * dt > SETTLING:
                     error = command - state.velocity
                     errors.append((np.linalg.norm(error[:2]), abs(error[2])))
             linear, yaw = np.mean(errors, axis=0) if errors else (np.nan, np.nan)
-            results.append(Tracking(part.name, command, float(linear), float(yaw), falls))
+            results.append(Tracking(part.name, command, float(linear), float(yaw), falls.count))
     return results
+
+
+class _Falls:
+    """Counts falls; a robot that lay must have been upright for a while before it can fall again."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._lay, self._upright = False, 0.0
+
+    def look(self, fallen: bool, dt: float) -> None:
+        """Notices whether the robot is fallen after another step of `dt` [s]."""
+        self.count += fallen and not self._lay
+        self._upright = 0.0 if fallen else self._upright + dt
+        self._lay = fallen or (self._lay and self._upright < UPRIGHT)
+
+
+def _ends(script: Sequence[Segment], steps: float) -> Array:
+    """The step at which each segment ends, when all together take so many."""
+    shares = np.array([part.share for part in script])
+    return np.round(np.cumsum(shares) / shares.sum() * steps)
 
 
 def _tell(done: int, total: int, started: float, told: float) -> float:

@@ -35,4 +35,6 @@ def differences(a: Any, b: Any, but: tuple[str, ...] = (), name: str = "") -> li
 def metrics_rows(folder: Path) -> list[dict[str, str]]:
     """Rows of ``metrics.csv`` without what depends on the clock."""
     with (folder / "metrics.csv").open(newline="") as file:
-        return [{key: value for key, value in row.items() if not key.startswith(_CLOCK)} for row in csv.DictReader(file)]
+        return [
+            {key: value for key, value in row.items() if not key.startswith(_CLOCK)} for row in csv.DictReader(file)
+        ]
