@@ -31,7 +31,7 @@ def job(cfg: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from legged_cts.training.app import resolve_task, run_job_apart, train
+    from legged_cts.train import resolve_task, run_job_apart, train
 
     hydra = HydraConfig.get()
     # Without the chosen pack: it is for composition, and must not replace what a checkpoint to resume was trained with.
@@ -59,7 +59,7 @@ if __name__ == "__main__":
         if GIVEN.shows_only:
             application()
             sys.exit()
-        from legged_cts.training.app import pack_word
+        from legged_cts.train import pack_word
         from legged_cts.training.distributed import rank_words, together
 
         CHOSEN += pack_word(GIVEN)

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from legged_cts.envs.privileged import resolve_privileged
-from legged_cts.export.checkpoint import construct_algorithm
 from legged_cts.robots.proprioception import term_sizes
 from legged_cts.robots.spec import load_robot
 from legged_cts.training.compose import compose_task, plain
+from legged_cts.training.trained import construct_algorithm
 
 PRIVILEGED = 50
 

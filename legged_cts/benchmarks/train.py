@@ -126,7 +126,7 @@ def measure(words: Sequence[str], iterations: int) -> dict[str, float]:
     """
     from legged_cts.algorithms.config import runner_cfg
     from legged_cts.envs.launch import make_env
-    from legged_cts.training.app import resolve_task
+    from legged_cts.train import resolve_task
     from legged_cts.training.compose import compose_task
     from legged_cts.training.display import NoDisplay
     from legged_cts.training.env_info import env_info

@@ -22,7 +22,7 @@ def checkpoint_policies(checkpoint: Mapping[str, Any], device: str) -> dict[str,
         checkpoint: From ``load_checkpoint``.
         device: Device to run on.
     """
-    from legged_cts.export.checkpoint import trained_algorithm
+    from legged_cts.training.trained import trained_algorithm
 
     algorithm = trained_algorithm(checkpoint)
     if not isinstance(algorithm, RoleAware):

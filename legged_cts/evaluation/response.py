@@ -12,8 +12,8 @@ import torch
 
 from legged_cts.deploy import response as plain
 from legged_cts.deploy.response import Response, Trace, probes, respond
-from legged_cts.evaluation.metrics import heading_velocity
 from legged_cts.evaluation.rollout import Policy
+from legged_cts.mdp.tracking import heading_velocity
 
 
 @torch.inference_mode()

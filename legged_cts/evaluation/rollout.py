@@ -13,8 +13,9 @@ from tensordict import TensorDict
 
 from legged_cts.deploy.protocol import COMMAND_PERIOD, GRAVITY, SETTLING, ZERO_COMMANDS, narrowed
 from legged_cts.envs.freeze import hold_levels
-from legged_cts.evaluation.metrics import EpisodeAccumulator, Episodes, Sample, heading_velocity
+from legged_cts.evaluation.metrics import EpisodeAccumulator, Episodes, Sample
 from legged_cts.mdp.terrain_columns import terrain_kinds
+from legged_cts.mdp.tracking import heading_velocity
 from legged_cts.training.statistics import fall_terms, fell
 
 

@@ -8,7 +8,7 @@ from typing import IO, Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from legged_cts.training.app import user_errors
+from legged_cts.deploy.words import user_errors
 from legged_cts.training.distributed import from_environment
 from legged_cts.training.run_folder import FolderError, hold, new_folder
 

@@ -12,8 +12,8 @@ from rsl_rl.env import VecEnv
 
 from legged_cts.algorithms.reduce import joint_sum
 from legged_cts.deploy.protocol import SETTLING
-from legged_cts.evaluation.metrics import heading_velocity, tracking_errors
 from legged_cts.mdp.terrain_columns import terrain_kinds
+from legged_cts.mdp.tracking import heading_velocity, tracking_errors
 from legged_cts.roles import ROLES
 from legged_cts.training.climbs import ClimbStatistics
 

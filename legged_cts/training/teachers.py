@@ -10,6 +10,7 @@ from torch import nn
 from legged_cts.algorithms.interface import RoleAware
 from legged_cts.mdp.terrain_columns import terrain_kinds
 from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint
+from legged_cts.training.trained import trained_algorithm
 
 
 def supply_teachers(alg: Any, env: VecEnv) -> None:
@@ -30,8 +31,6 @@ def supply_teachers(alg: Any, env: VecEnv) -> None:
 
 def checkpoint_policy(path: str, role: str) -> nn.Module:
     """Rebuild the policy of a role from a checkpoint or run folder; without roles there is only one."""
-    from legged_cts.export.checkpoint import trained_algorithm  # which imports training.checkpoint
-
     algorithm = trained_algorithm(load_checkpoint(latest_checkpoint(path)))
     if not isinstance(algorithm, RoleAware):
         return algorithm.get_policy()

@@ -99,8 +99,7 @@ def record(
     state = session.reset()
     data = mujoco.MjData(session.model)
     lookat, shown = state.base_pos, np.zeros(3)
-    results: list[Tracking] = []
-    frames, step = 0, 0
+    results, frames, step = list[Tracking](), 0, 0
     started = told = time.monotonic()
     camera = robot_camera(session.model, session.spec)
     writer, fps = open_video(path)

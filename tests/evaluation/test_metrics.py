@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from legged_cts.evaluation.metrics import EpisodeAccumulator, Episodes, Sample, heading_velocity, tracking_errors
+from legged_cts.evaluation.metrics import EpisodeAccumulator, Episodes, Sample
+from legged_cts.mdp.tracking import heading_velocity, tracking_errors
 
 
 def quaternion(axis, angle):

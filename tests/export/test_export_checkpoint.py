@@ -10,10 +10,11 @@ from tensordict import TensorDict
 from legged_cts.deploy.contract import ContractError, check
 from legged_cts.deploy.policy import OnnxPolicy
 from legged_cts.envs.privileged import resolve_privileged
-from legged_cts.export.checkpoint import checkpoint_contract, construct_algorithm, export_checkpoint
+from legged_cts.export.checkpoint import checkpoint_contract, export_checkpoint
 from legged_cts.robots.proprioception import term_sizes
 from legged_cts.robots.spec import load_robot
 from legged_cts.training.checkpoint import save_checkpoint
+from legged_cts.training.trained import construct_algorithm
 
 ROOT = Path(__file__).resolve().parents[2]
 PRIVILEGED = 50

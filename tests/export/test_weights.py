@@ -10,11 +10,12 @@ import pytest
 from test_export_checkpoint import ROOT, _trained
 
 from legged_cts.deploy.policy import OnnxPolicy
-from legged_cts.export.checkpoint import export_checkpoint, trained_algorithm
+from legged_cts.export.checkpoint import export_checkpoint
 from legged_cts.export.weights import export_weights
 from legged_cts.robots.spec import assets_dir
-from legged_cts.training.app import resumed_config
+from legged_cts.train import resumed_config
 from legged_cts.training.checkpoint import CheckpointError, latest_checkpoint, load_checkpoint
+from legged_cts.training.trained import trained_algorithm
 
 SHIPPED = sorted(path.parent for path in (assets_dir() / "policies").glob("*/model.pt"))
 

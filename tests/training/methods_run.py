@@ -8,7 +8,7 @@ from pathlib import Path
 from legged_cts.algorithms.config import runner_cfg
 from legged_cts.envs.launch import make_env
 from legged_cts.export.checkpoint import export_checkpoint
-from legged_cts.training.app import resolve_task
+from legged_cts.train import resolve_task
 from legged_cts.training.compose import TASKS, compose_task
 from legged_cts.training.env_info import env_info
 from legged_cts.training.runner import Runner

@@ -15,7 +15,7 @@ import torch
 
 from legged_cts.algorithms.config import runner_cfg
 from legged_cts.envs.launch import make_env
-from legged_cts.training.app import resolve_task
+from legged_cts.train import resolve_task
 from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint, write_whole
 from legged_cts.training.compose import compose_task
 from legged_cts.training.env_info import env_info

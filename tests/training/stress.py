@@ -310,7 +310,7 @@ def real_runner(folder: Path, words: list[str]) -> Iterator[Runner]:
     """A runner on the real environment."""
     from legged_cts.algorithms.config import runner_cfg
     from legged_cts.envs.launch import make_env
-    from legged_cts.training.app import resolve_task
+    from legged_cts.train import resolve_task
     from legged_cts.training.compose import compose_task
     from legged_cts.training.env_info import env_info
 

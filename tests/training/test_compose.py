@@ -9,7 +9,7 @@ import pytest
 
 from legged_cts.robots.spec import load_robot
 from legged_cts.task.schema import Solver
-from legged_cts.training.app import (
+from legged_cts.train import (
     check_robot_unchanged,
     evaluation_episodes,
     pack_word,

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from legged_cts.train import process_config, run_job_apart
 from legged_cts.training import distributed
-from legged_cts.training.app import process_config, run_job_apart
 from legged_cts.training.command_line import CommandLine
 from legged_cts.training.distributed import Processes, from_environment, join, own_state, rank_words, time_limit, to_cpu
 

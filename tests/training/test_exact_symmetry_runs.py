@@ -7,10 +7,10 @@ from line_env import LineEnv
 from tensordict import TensorDict
 
 from legged_cts.envs.symmetry import EnvironmentMirror
-from legged_cts.export.checkpoint import trained_algorithm
 from legged_cts.robots.symmetry import signs
 from legged_cts.training.average import PolicyAverage
 from legged_cts.training.checkpoint import CheckpointError, load_checkpoint
+from legged_cts.training.trained import trained_algorithm
 
 PARTS = {"actor": True, "critic": True}
 GROUPS = {"proprioception": signs(-1.0), "history": signs(-1.0), "privileged": signs(-1.0, -1.0)}

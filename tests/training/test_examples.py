@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from legged_cts.export.checkpoint import export_checkpoint
-from legged_cts.training.app import resolve_task, train
+from legged_cts.train import resolve_task, train
 from legged_cts.training.checkpoint import load_checkpoint
 from legged_cts.training.command_line import check, read
 from legged_cts.training.compose import apply_overrides, compose_task, plain

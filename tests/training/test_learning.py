@@ -23,7 +23,7 @@ So of tracking the test asks no more than that it rises.
 import csv
 import math
 
-from legged_cts.training.app import resolve_task, train
+from legged_cts.train import resolve_task, train
 from legged_cts.training.compose import compose_task
 
 WORDS = [

@@ -12,7 +12,7 @@ from legged_cts.deploy.words import parse_words
 from legged_cts.envs.morphology import morphology_override
 from legged_cts.robots.feet import foot_pairs
 from legged_cts.robots.spec import load_robot
-from legged_cts.training.app import resolve_task, train
+from legged_cts.train import resolve_task, train
 from legged_cts.training.checkpoint import load_checkpoint
 from legged_cts.training.compose import compose_task
 

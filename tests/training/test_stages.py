@@ -15,7 +15,7 @@ from legged_cts.envs.reward_params import weighted_terms
 from legged_cts.robots.spec import load_robot
 from legged_cts.task.check import check_task
 from legged_cts.task.stages import changes, stages_of, with_stage
-from legged_cts.training.app import resumed_config
+from legged_cts.train import resumed_config
 from legged_cts.training.checkpoint import REQUIRED, save_checkpoint
 from legged_cts.training.compose import apply_overrides, compose_task, plain
 from legged_cts.training.stages import SETTLING, Stages
