@@ -14,7 +14,6 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from legged_cts import beside
-from legged_cts.deploy.words import user_errors
 from legged_cts.envs.fit import check_task_and_robot
 from legged_cts.envs.morphology import morphology_override
 from legged_cts.envs.privileged import resolve_privileged
@@ -30,8 +29,6 @@ from legged_cts.training.interrupt import STOPPED, on_interrupt, run_child
 from legged_cts.training.random_state import seed_everything
 from legged_cts.training.writers import check_wandb, read_metrics_rows
 from legged_cts.trust.plain import building
-
-__all__ = ["check_networks", "finish", "pack_word", "resolve_task", "resumed_config", "train", "user_errors"]
 
 SCRIPTS = beside("scripts")
 

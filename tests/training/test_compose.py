@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from legged_cts.deploy.words import user_errors
 from legged_cts.robots.spec import load_robot
 from legged_cts.task.schema import Solver
 from legged_cts.train import (
@@ -15,7 +16,6 @@ from legged_cts.train import (
     pack_word,
     resolve_task,
     robot_name,
-    user_errors,
 )
 from legged_cts.training.checkpoint import REQUIRED, save_checkpoint
 from legged_cts.training.command_line import check, composed, in_run_dir, read
