@@ -279,10 +279,11 @@ class RolePPO(RoleRollout):
 
     def step(self, seen: Seen) -> bool:
         """Adapt the learning rate and step policy, E^t and critic, and E^s if the terms train it; whether it did."""
-        if not self._all_finite([seen.total]):
+        kl, finite = self._joint_kl(seen)
+        if not finite:  # all ranks step, or none
             return False
         modules, optimizers = self._trained()
-        self._adapt_learning_rate(seen.kl, optimizers)
+        self._adapt_learning_rate(kl, optimizers)
         for optimizer in optimizers:
             optimizer.zero_grad()
         seen.total.backward()
@@ -293,7 +294,7 @@ class RolePPO(RoleRollout):
 
     def step_student(self, loss: torch.Tensor) -> bool:
         """Step E^s alone, by its own rate; returns whether it did."""
-        if not self._all_finite([loss]):
+        if not all_agree(bool(loss.detach().isfinite()), self.device):
             return False
         self.student_optimizer.zero_grad()
         loss.backward()
@@ -301,37 +302,39 @@ class RolePPO(RoleRollout):
 
     def _clip_and_step(self, modules: list[nn.Module], optimizers: list[torch.optim.Optimizer]) -> bool:
         if self.is_multi_gpu:
-            for module in modules:
-                self._reduce(module)
+            self._reduce([parameter for module in modules for parameter in module.parameters()])
         gradients = self.diagnostics.gradient_norms(modules)
         norms = [nn.utils.clip_grad_norm_(module.parameters(), self.max_grad_norm) for module in modules]
-        if not self._all_finite(norms):
+        # The same on all ranks, for the gradients are. The norm of a network without gradients is on the CPU.
+        if not bool(torch.stack([norm.float().to(self.device) for norm in norms]).isfinite().all()):
             return False
         for optimizer in optimizers:
             optimizer.step()
         self.diagnostics.add(gradients)
         return True
 
-    def _reduce(self, module: nn.Module) -> None:
-        for parameter in module.parameters():
+    def _reduce(self, parameters: list[nn.Parameter]) -> None:
+        for parameter in parameters:
             # A rank whose mini-batch lacks a group has no gradient there, but every rank must send the same shapes.
             if parameter.grad is None and parameter.requires_grad:
                 parameter.grad = torch.zeros_like(parameter)
-        reduce_gradients_in_buckets(module.parameters(), self.gpu_world_size, self.grad_reduce_bucket_mb)
+        reduce_gradients_in_buckets(parameters, self.gpu_world_size, self.grad_reduce_bucket_mb)
 
-    def _all_finite(self, scalars: list[torch.Tensor]) -> bool:
-        # The norm of a network without gradients is on the CPU.
-        finite = torch.stack([scalar.detach().float().to(self.device) for scalar in scalars]).isfinite().all()
-        return all_agree(bool(finite), self.device)  # all ranks step, or none
+    def _joint_kl(self, seen: Seen) -> tuple[float, bool]:
+        """Mean of the KL divergence that steers, NaN without a sample, and whether no loss is otherwise than finite.
 
-    def _adapt_learning_rate(self, kl: torch.Tensor, optimizers: list[torch.optim.Optimizer]) -> None:
+        Of all processes, in one exchange.
+        """
+        count = torch.tensor(float(len(seen.kl)), device=seen.kl.device)
+        wrong = (~seen.total.detach().isfinite()).float()
+        total, count, wrong = joint_sum(torch.stack([seen.kl.sum(), count, wrong])).unbind()
+        mean, wrong = torch.stack([total / count, wrong]).tolist()
+        return mean, not wrong
+
+    def _adapt_learning_rate(self, mean: float, optimizers: list[torch.optim.Optimizer]) -> None:
         """Apply rsl_rl's KL rule: rate / 1.5 above twice the desired KL, * 1.5 below half of it, in [1e-5, 1e-2]."""
-        if self.schedule != "adaptive" or self.desired_kl is None:
+        if self.schedule != "adaptive" or self.desired_kl is None or math.isnan(mean):
             return
-        total = joint_sum(torch.stack([kl.sum(), torch.tensor(float(len(kl)), device=kl.device)]))
-        if total[1] == 0:  # no sample of the group that steers
-            return
-        mean = (total[0] / total[1]).item()
         if mean > self.desired_kl * 2.0:
             self.learning_rate = max(1e-5, self.learning_rate / 1.5)
         elif 0.0 < mean < self.desired_kl / 2.0:
