@@ -172,6 +172,7 @@ def test_the_description_knows_every_term_of_the_environment() -> None:
     from legged_cts.mdp.observations import PRIVILEGED
     from legged_cts.mdp.rewards import REWARDS
     from legged_cts.mdp.terminations import TERMINATIONS
+    from legged_cts.robots.proprioception import TERMS
     from legged_cts.task import schema
 
     def below(path: str) -> set[str]:
@@ -184,6 +185,8 @@ def test_the_description_knows_every_term_of_the_environment() -> None:
             assert below(f"env.rewards.{name}.params") == set(list(inspect.signature(function).parameters)[1:]), name
     assert set(reward_params.GAIT_TERMS) == {term.__name__ for term in GAIT_TERMS}
     assert below("env.terminations") == set(TERMINATIONS)
+    assert below("env.observations.scales") == set(TERMS)
+    assert below("env.observations.noise") == {*(name for name, term in TERMS.items() if term.measured), "enabled"}
     assert below("env.observations.privileged") == {*PRIVILEGED, "height_scan"}
     for name in schema.ACTIVATIONS:
         resolve_nn_activation(name)
