@@ -17,7 +17,7 @@ from legged_cts.deploy.contract import COMMANDS
 from legged_cts.deploy.protocol import SETTLING
 from legged_cts.deploy.robot import Array
 from legged_cts.deploy.video import FPS, FrameRenderer, open_video, robot_camera
-from legged_cts.viewer.session import UPRIGHT, Simulation
+from legged_cts.viewer.session import Falls, Simulation
 
 SMOOTHING = 0.2
 LAG = 0.15
@@ -109,7 +109,7 @@ def record(
             if state.fallen:
                 state = session.reset()
                 lookat, shown = state.base_pos, np.zeros(3)
-            begun, errors, falls = step, [], _Falls()
+            begun, errors, falls = step, [], Falls()
             while step < end:
                 # A frame shows the state at its own time; at 50 Hz every second state is one.
                 if frames / fps <= step * dt + 1e-9:
@@ -128,20 +128,6 @@ def record(
             linear, yaw = np.mean(errors, axis=0) if errors else (np.nan, np.nan)
             results.append(Tracking(part.name, command, float(linear), float(yaw), falls.count))
     return results
-
-
-class _Falls:
-    """Counts falls; a robot that lay must have been upright for a while before it can fall again."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._lay, self._upright = False, 0.0
-
-    def look(self, fallen: bool, dt: float) -> None:
-        """Notices whether the robot is fallen after another step of `dt` [s]."""
-        self.count += fallen and not self._lay
-        self._upright = 0.0 if fallen else self._upright + dt
-        self._lay = fallen or (self._lay and self._upright < UPRIGHT)
 
 
 def _ends(script: Sequence[Segment], steps: float) -> Array:

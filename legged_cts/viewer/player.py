@@ -7,7 +7,7 @@ import numpy as np
 from legged_cts.deploy.robot import Array, yaw_of
 from legged_cts.viewer.crossing import Crossing
 from legged_cts.viewer.headless import within
-from legged_cts.viewer.session import UPRIGHT, Simulation, State
+from legged_cts.viewer.session import Falls, Simulation, State
 
 SMOOTHING = 0.4
 """Time constant of the velocities shown [s]: a gait sways the base with every step."""
@@ -35,8 +35,8 @@ class Player:
         self.session, self.name = session, name
         self.state = session.state()
         self.command, self.velocity = np.zeros(3), np.zeros(3)
-        self.falls, self.fresh = 0, True
-        self._lying = self._upright = 0.0
+        self.fresh = True
+        self._falls = Falls()
         self.crossing = Crossing()
         root = session.model.jnt_qposadr[session.model.body(session.spec.base).jntadr[0]]
         self._quat = slice(root + 3, root + 7)
@@ -54,7 +54,7 @@ class Player:
             self.command = self.crossing.steer(self.command, self.yaw, session.command_ranges["ang_vel_z"])
         self.state = session.step(self.command)
         self.follow(self.state, session.control_dt)
-        on_its_way = session.world.is_course and not self._lying
+        on_its_way = session.world.is_course and not self.lying
         if on_its_way and self.crossing.follow(self.state.base_pos[0], self.command[0], session.control_dt):
             self.reset()
         return self.state
@@ -62,29 +62,28 @@ class Player:
     def follow(self, state: State, dt: float) -> None:
         """Takes notice of a state, `dt` seconds after the last."""
         self.velocity += min(1.0, dt / SMOOTHING) * (state.velocity - self.velocity)
-        self._upright = 0.0 if state.fallen else self._upright + dt
-        if not state.fallen:
-            if self._upright >= UPRIGHT:
-                self._lying = 0.0
-            return
-        if self._lying == 0.0:
-            self.falls += 1
-        self._lying += dt
-        if self._lying > LYING:
+        self._falls.look(state.fallen, dt)
+        if state.fallen and self.lying > LYING:
             self.reset()
 
     @property
     def lying(self) -> float:
         """For how long the robot has been lying there [s]."""
-        return self._lying
+        return self._falls.lying
+
+    @property
+    def falls(self) -> int:
+        """How often the robot fell."""
+        return self._falls.count
 
     def reset(self) -> None:
         """Puts the robot back to where it started."""
         self.state = self.session.reset()
-        self.velocity, self._lying, self._upright, self.fresh = np.zeros(3), 0.0, 0.0, True
+        self.velocity, self.fresh = np.zeros(3), True
+        self._falls.rise()
         self.crossing.begin()
 
     def begin(self) -> None:
         """Puts the robot back, and forgets how it fared."""
-        self.falls, self.crossing = 0, Crossing()
+        self._falls, self.crossing = Falls(), Crossing()
         self.reset()

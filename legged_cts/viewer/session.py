@@ -32,6 +32,32 @@ UPRIGHT = 1.0
 """How long a robot must be up without a break to end a fall [s]: one that tumbles may rise for moments."""
 
 
+class Falls:
+    """Counts falls; a robot that lay must have been upright for a while before it can fall again.
+
+    Attributes:
+        count: how often it fell.
+        lying: for how long it has been down in the present fall [s]; 0 for a robot that is up.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.lying = self._upright = 0.0
+
+    def look(self, fallen: bool, dt: float) -> None:
+        """Notices whether the robot is fallen after another `dt` [s]."""
+        self._upright = 0.0 if fallen else self._upright + dt
+        if fallen:
+            self.count += self.lying == 0.0
+            self.lying += dt
+        elif self._upright >= UPRIGHT:
+            self.lying = 0.0
+
+    def rise(self) -> None:
+        """Ends the present fall: the robot was put on its feet."""
+        self.lying = self._upright = 0.0
+
+
 @dataclass(frozen=True)
 class State:
     """What can be seen of a robot.
