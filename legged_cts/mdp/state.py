@@ -141,9 +141,8 @@ class RobotState:
 
         The highest of eight points on a circle of ``radius`` [m] counts.
         """
-        angle = (0.25 * math.pi) * torch.arange(8, device=self.foot_pos_w.device)
-        circle = radius * torch.stack((torch.cos(angle), torch.sin(angle)), dim=1)
-        ground = self.heights.sample(self.foot_pos_w[:, :, None, :2] + circle)
+        around = [radius * f(0.25 * math.pi * k) for k in range(8) for f in (math.cos, math.sin)]
+        ground = self.heights.sample(self.foot_pos_w[:, :, None, :2] + self._env.constant(around).view(8, 2))
         return (ground.amax(dim=2) - self.foot_ground).clamp(min=0.0)
 
     @property

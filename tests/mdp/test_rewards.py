@@ -136,7 +136,7 @@ def test_ground_around_feet():
     grid[:10] = -0.3
     feet = torch.tensor([[[0.85, 0.0, 0.5], [1.5, 0.0, 0.5], [0.0, 0.0, 0.5], [-0.9, 0.0, 0.0]]])
     heights = TerrainHeights(grid, (-2.0, -2.0), 0.1)
-    state = SimpleNamespace(foot_pos_w=feet, heights=heights, foot_ground=heights.sample(feet[..., :2]))
+    state = SimpleNamespace(_env=ENV, foot_pos_w=feet, heights=heights, foot_ground=heights.sample(feet[..., :2]))
     rise = RobotState.rise_around_feet(state, 0.15)
     torch.testing.assert_close(rise, torch.tensor([[0.2, 0.0, 0.0, 0.0]]))
 
