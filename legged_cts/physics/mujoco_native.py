@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import mujoco
@@ -84,6 +86,12 @@ class NativeMujocoSolver(SolverMuJoCo):
         base = self._worlds.base
         self._threads = threads or len(os.sched_getaffinity(0))
         self._pool = rollout.Rollout(nthread=self._threads)
+        self._contacts: Callable[[], AbstractContextManager[None]] = nullcontext
+        if base.nhfield:
+            # Only here: Numba takes half a second to import.
+            from legged_cts.physics.height_contacts import height_contacts
+
+            self._contacts = height_contacts
         self._thread_data = [mujoco.MjData(base) for _ in range(self._threads)]
         self._num_state = mujoco.mj_stateSize(base, mujoco.mjtState.mjSTATE_FULLPHYSICS)
         self._state_in = np.zeros((num_worlds, self._num_state))
@@ -235,17 +243,18 @@ class NativeMujocoSolver(SolverMuJoCo):
         sensordata: np.ndarray,
     ) -> None:
         """Fill ``states`` and ``sensordata`` [num_worlds, ticks, n] from ``first`` on all threads."""
-        self._pool.rollout(
-            models,
-            self._thread_data,
-            first,
-            commands,
-            control_spec=spec,
-            skip_checks=True,
-            nstep=states.shape[1],
-            state=states,
-            sensordata=sensordata,
-        )
+        with self._contacts():
+            self._pool.rollout(
+                models,
+                self._thread_data,
+                first,
+                commands,
+                control_spec=spec,
+                skip_checks=True,
+                nstep=states.shape[1],
+                state=states,
+                sensordata=sensordata,
+            )
 
 
 class NewtonNativeMujocoManager(NewtonMJWarpManager):
