@@ -14,6 +14,11 @@ def hold_levels(env: dict[str, Any]) -> None:
     env["terminations"]["passed"] = False
 
 
+def tick_finely(task: dict[str, Any]) -> None:
+    """Take every tick of the physics for itself, as a robot is measured; changes the task."""
+    task["solver"] = {**(task.get("solver") or {}), "merge_ticks": 1}
+
+
 def undisturb(task: dict[str, Any], seed: int) -> None:
     """Make a plain task one of a single robot to which nothing happens by chance; changes it.
 
@@ -21,6 +26,7 @@ def undisturb(task: dict[str, Any], seed: int) -> None:
     outside. The delays of actions and how episodes begin and end are the caller's.
     """
     task["seed"] = seed
+    tick_finely(task)
     env = task["env"]
     env["scene"] |= {"num_envs": 1}
     env["observations"]["noise"]["enabled"] = False

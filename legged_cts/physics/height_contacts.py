@@ -251,8 +251,8 @@ def sphere_contacts(heights, columns, size, centre, radius, margin, contacts):
     low_r, high_r = _cells(at[1], reach, step_y, rows)
     if at[2] - reach > _highest(heights, columns, low_r, high_r, low_c, high_c) * size[2]:
         return 0
-    # Of each triangle in reach: corners, nearest point, distance, whether that point is on the rim.
-    near = np.empty((_CANDIDATES, 14))
+    # Of each triangle in reach: corners, nearest point, distance.
+    near = np.empty((_CANDIDATES, 13))
     found, first, inside = 0, 0, False
     for row in range(low_r, high_r + 1):
         for column in range(low_c, high_c + 1):
@@ -262,11 +262,11 @@ def sphere_contacts(heights, columns, size, centre, radius, margin, contacts):
                 b = _corner(heights, columns, size, step_x, step_y, row + 1, column + 1)
                 c = _corner(heights, columns, size, step_x, step_y, row + 1 - half, column + half)
                 below = _is_below(at, a, b, c)
-                point, rim = _nearest(at, a, b, c)
+                point = _nearest(at, a, b, c)
                 distance = _length(_minus(at, point))
                 inside |= below
                 if (distance <= reach or below) and found < _CANDIDATES:
-                    _keep(near[found], a, b, c, point, distance, rim)
+                    _keep(near[found], a, b, c, point, distance)
                     if distance < near[first, 12]:
                         first = found
                     found += 1
@@ -282,7 +282,7 @@ def sphere_contacts(heights, columns, size, centre, radius, margin, contacts):
         return 1
     count = 0
     for one in range(found):
-        if count < MOST and (near[one, 13] == 0.0 or _is_minimum(near, one, found, at)):
+        if count < MOST and _is_minimum(near, one, found, at):
             point, distance = _point(near[one], 9), near[one, 12]
             _write(contacts[count], point, _times(1.0 / distance, _minus(at, point)), distance - radius, size)
             count += 1
@@ -335,30 +335,30 @@ def _is_below(p, a, b, c):
 
 @njit(cache=True)
 def _nearest(p, a, b, c):
-    """Point of a triangle that is nearest to ``p``, and whether it lies on the rim (Ericson 2005, 5.1.5)."""
+    """Point of a triangle that is nearest to ``p`` (Ericson 2005, Real-Time Collision Detection, 5.1.5)."""
     ab, ac, ap = _minus(b, a), _minus(c, a), _minus(p, a)
     d1, d2 = _dot(ab, ap), _dot(ac, ap)
     if d1 <= 0.0 and d2 <= 0.0:
-        return a, True
+        return a
     bp = _minus(p, b)
     d3, d4 = _dot(ab, bp), _dot(ac, bp)
     if d3 >= 0.0 and d4 <= d3:
-        return b, True
+        return b
     vc = d1 * d4 - d3 * d2
     if vc <= 0.0 and d1 >= 0.0 and d3 <= 0.0:
-        return _plus(a, _times(d1 / (d1 - d3), ab)), True
+        return _plus(a, _times(d1 / (d1 - d3), ab))
     cp = _minus(p, c)
     d5, d6 = _dot(ab, cp), _dot(ac, cp)
     if d6 >= 0.0 and d5 <= d6:
-        return c, True
+        return c
     vb = d5 * d2 - d1 * d6
     if vb <= 0.0 and d2 >= 0.0 and d6 <= 0.0:
-        return _plus(a, _times(d2 / (d2 - d6), ac)), True
+        return _plus(a, _times(d2 / (d2 - d6), ac))
     va = d3 * d6 - d5 * d4
     if va <= 0.0 and d4 - d3 >= 0.0 and d5 - d6 >= 0.0:
-        return _plus(b, _times((d4 - d3) / ((d4 - d3) + (d5 - d6)), _minus(c, b))), True
+        return _plus(b, _times((d4 - d3) / ((d4 - d3) + (d5 - d6)), _minus(c, b)))
     total = va + vb + vc
-    return _plus(a, _plus(_times(vb / total, ab), _times(vc / total, ac))), False
+    return _plus(a, _plus(_times(vb / total, ab), _times(vc / total, ac)))
 
 
 @njit(cache=True)
@@ -367,11 +367,10 @@ def _is_minimum(near, one, found, at):
     point = _point(near[one], 9)
     towards = _minus(at, point)
     for other in range(found):
-        if other < one and near[other, 13] != 0.0 and _length(_minus(_point(near[other], 9), point)) < _SAME:
+        if other < one and _length(_minus(_point(near[other], 9), point)) < _SAME:
             return False
         a, b, c = _point(near[other], 0), _point(near[other], 3), _point(near[other], 6)
-        touching, _ = _nearest(point, a, b, c)
-        if _length(_minus(touching, point)) < _SAME:
+        if _length(_minus(_nearest(point, a, b, c), point)) < _SAME:
             for corner in (a, b, c):
                 if _dot(_minus(corner, point), towards) > _SAME:
                     return False
@@ -379,10 +378,10 @@ def _is_minimum(near, one, found, at):
 
 
 @njit(cache=True)
-def _keep(row, a, b, c, point, distance, rim):
+def _keep(row, a, b, c, point, distance):
     for i in range(3):
         row[i], row[3 + i], row[6 + i], row[9 + i] = a[i], b[i], c[i], point[i]
-    row[12], row[13] = distance, 1.0 if rim else 0.0
+    row[12] = distance
 
 
 @njit(cache=True)

@@ -58,6 +58,7 @@ class NativeMujocoSolver(SolverMuJoCo):
     Args:
         model: The Newton model, on the CPU.
         threads: Number of threads, 0 for every core.
+        merge_ticks: See :attr:`merge_ticks`.
         **kwargs: Passed to :class:`newton.solvers.SolverMuJoCo`.
 
     Raises:
@@ -72,7 +73,9 @@ class NativeMujocoSolver(SolverMuJoCo):
         _, mujoco_warp = SolverMuJoCo.import_mujoco()
         return cls._recorder, mujoco_warp
 
-    def __init__(self, model: Model, threads: int = 0, **kwargs: Any) -> None:
+    def __init__(self, model: Model, threads: int = 0, merge_ticks: int = 1, **kwargs: Any) -> None:
+        self.merge_ticks = merge_ticks
+        """How many ticks are taken as one, as long; it divides the ticks of a control step, and may change any time."""
         if str(model.device) != "cpu":
             raise ValueError(f"physics=mujoco_cpu needs device=cpu, got '{model.device}'")
         self._worlds: WorldModels | None = None
@@ -122,8 +125,11 @@ class NativeMujocoSolver(SolverMuJoCo):
             ticks: Number of ticks.
             previous_targets: Flat joint position targets (layout of ``control.joint_target_q``) that still hold
                 during the first ticks.
-            delay_ticks: Int [num_worlds]; for how many ticks they hold.
+            delay_ticks: Int [num_worlds]; for how many ticks they hold, rounded up to merged ones.
         """
+        dt, ticks = dt * self.merge_ticks, ticks // self.merge_ticks
+        if delay_ticks is not None:
+            delay_ticks = -(-delay_ticks // self.merge_ticks)
         assert self._worlds is not None
         if self._models_dirty:
             self._worlds.mirror(self.mjw_model)
@@ -269,7 +275,7 @@ class NewtonNativeMujocoManager(NewtonMJWarpManager):
         kwargs = cls._filter_solver_kwargs(SolverMuJoCo, solver_cfg)
         kwargs.pop("ls_parallel", None)
         cls._solver_specific_clear()
-        return NativeMujocoSolver(model, threads=solver_cfg.threads, **kwargs)
+        return NativeMujocoSolver(model, threads=solver_cfg.threads, merge_ticks=solver_cfg.merge_ticks, **kwargs)
 
     @classmethod
     def _solver_specific_clear(cls) -> None:
@@ -296,6 +302,11 @@ class NewtonNativeMujocoManager(NewtonMJWarpManager):
             delay_ticks: Int [num_worlds].
         """
         cls._previous_targets, cls._delay_ticks = previous, delay_ticks
+
+    @classmethod
+    def set_merge_ticks(cls, merged: int) -> None:
+        """Take so many ticks as one from the next control step on."""
+        cls._native().merge_ticks = merged
 
     @classmethod
     def actuator_force(cls) -> torch.Tensor:
@@ -353,9 +364,12 @@ class NewtonNativeMujocoManager(NewtonMJWarpManager):
 
 @configclass
 class NativeMujocoSolverCfg(MJWarpSolverCfg):
-    """Settings of the native solver: those of MJWarp, and the number of threads."""
+    """Settings of the native solver: those of MJWarp, and two of its own."""
 
     class_type: type[NewtonManager] | str = "legged_cts.physics.mujoco_native:NewtonNativeMujocoManager"
 
     threads: int = 0
     """Number of threads; 0 takes every core."""
+
+    merge_ticks: int = 1
+    """How many ticks are taken as one."""

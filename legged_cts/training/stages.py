@@ -132,6 +132,10 @@ def apply(env: Any, alg: Any, key: str, value: Any) -> None:
     section, *rest = key.split(".")
     if section == "algorithm":
         _apply_to_algorithm(alg, rest[0], value)
+    elif section == "solver":
+        # Other engines take their ticks as they are.
+        if hasattr(env.sim.physics_manager, "set_merge_ticks"):
+            env.sim.physics_manager.set_merge_ticks(value)
     elif rest[0] == "rewards":
         if rest[2] == "weight":
             env.reward_manager.get_term_cfg(rest[1]).weight = float(value)

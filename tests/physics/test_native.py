@@ -25,6 +25,11 @@ def test_a_changed_parameter_reaches_its_world_and_no_other(record):
     assert record["equal_after"]
 
 
+def test_ticks_can_be_merged_and_delays_are_rounded_up(record):
+    assert record["ticks"][1] == (4, pytest.approx(0.005), [0, 1, 2, 3, 4, 0])
+    assert record["ticks"][2] == (2, pytest.approx(0.01), [0, 1, 1, 2, 2, 0])
+
+
 def test_actuator_force_is_the_pd_law(record):
     # Half a newton metre: the implicit integrator damps within the tick, and gravity accelerates the joint meanwhile.
     assert record["torque"] < 0.5
