@@ -99,8 +99,7 @@ class NativeMujocoSolver(SolverMuJoCo):
         self._num_state = mujoco.mj_stateSize(base, mujoco.mjtState.mjSTATE_FULLPHYSICS)
         self._state_in = np.zeros((num_worlds, self._num_state))
         self._map_actuators()
-        self._states = np.zeros((num_worlds, 0, self._num_state))
-        self._sensordata = np.zeros((num_worlds, 1, base.nsensordata))
+        self._sensordata = np.zeros((num_worlds, base.nsensordata))
 
     def notify_model_changed(self, flags: ModelFlags | int) -> None:
         """Take over changed model parameters; the worlds' own models follow before the next step."""
@@ -149,7 +148,8 @@ class NativeMujocoSolver(SolverMuJoCo):
         first = self._state_in
         first[:, 1 : 1 + nq] = qpos
         first[:, 1 + nq : 1 + nq + nv] = qvel
-        last = self._roll(first, commands, spec, ticks)[:, -1]
+        self._last_commands = commands, spec
+        last, self._sensordata = self._roll(self._worlds.models, first, commands, spec)
         # MuJoCo stops a world that diverges; NaN is what the environment looks for.
         coordinates = last[:, 1 : 1 + nq + nv]
         bad = ~(np.abs(coordinates).max(1) < DIVERGED)
@@ -163,12 +163,12 @@ class NativeMujocoSolver(SolverMuJoCo):
     def body_contact_force(self) -> np.ndarray:
         """Net contact force on each MuJoCo body in the last tick, world frame [N], float64 [num_worlds, nbody, 3]."""
         assert self._worlds is not None
-        return self._worlds.contact_forces(self._sensordata[:, -1])
+        return self._worlds.contact_forces(self._sensordata)
 
     def actuator_force(self) -> np.ndarray:
         """Torque of all actuators at each degree of freedom in the last tick [N m], float64 [num_worlds, nv]."""
         assert self._worlds is not None
-        return self._worlds.actuator_forces(self._sensordata[:, -1])
+        return self._worlds.actuator_forces(self._sensordata)
 
     def bare_speed(self, shared: bool = False, repeats: int = 20) -> float:
         """Measure the rollout alone on the states and commands of the last control step.
@@ -182,14 +182,13 @@ class NativeMujocoSolver(SolverMuJoCo):
         """
         assert self._worlds is not None
         commands, spec = self._last_commands
-        states, sensordata = np.zeros_like(self._states), np.zeros_like(self._sensordata)
-        models = [self._worlds.models[0]] * len(states) if shared else self._worlds.models
+        models = [self._worlds.models[0]] * len(commands) if shared else self._worlds.models
         seconds = []
         for _ in range(repeats):
             start = time.perf_counter()
-            self._rollout(models, self._state_in, commands, spec, states, sensordata)
+            self._roll(models, self._state_in, commands, spec)
             seconds.append(time.perf_counter() - start)
-        return len(states) / float(np.median(seconds))
+        return len(commands) / float(np.median(seconds))
 
     def _positions(self, targets: wp.array) -> np.ndarray:
         """Position targets [num_worlds, actuators] of the position actuators from Newton's flat array."""
@@ -229,38 +228,33 @@ class NativeMujocoSolver(SolverMuJoCo):
             commands[:, :, base.nu :] = np.concatenate(forces, 1)[:, None]
         return commands, spec
 
-    def _roll(self, first: np.ndarray, commands: np.ndarray, spec: int, ticks: int) -> np.ndarray:
-        """Return states [num_worlds, ticks, n] from ``first`` and leave the sensors' readings in ``_sensordata``."""
+    def _roll(
+        self, models: list[mujoco.MjModel], first: np.ndarray, commands: np.ndarray, spec: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return states and sensors' readings [num_worlds, n] after the ticks of ``commands``, on all threads."""
         assert self._worlds is not None
-        self._last_commands = commands, spec
-        if self._states.shape[1] != ticks:
-            self._states = np.zeros((len(first), ticks, self._num_state))
-            self._sensordata = np.zeros((len(first), ticks, self._sensordata.shape[2]))
-        self._rollout(self._worlds.models, first, commands, spec, self._states, self._sensordata)
-        return self._states
+        if commands.shape[1] > 1:
+            # Nobody reads the sensors before the last tick, and contact sensors are a tenth of one.
+            with self._worlds.without_sensors():
+                first, _ = self._rollout(models, first, commands[:, :-1], spec)
+        return self._rollout(models, first, commands[:, -1:], spec)
 
     def _rollout(
-        self,
-        models: list[mujoco.MjModel],
-        first: np.ndarray,
-        commands: np.ndarray,
-        spec: int,
-        states: np.ndarray,
-        sensordata: np.ndarray,
-    ) -> None:
-        """Fill ``states`` and ``sensordata`` [num_worlds, ticks, n] from ``first`` on all threads."""
+        self, models: list[mujoco.MjModel], first: np.ndarray, commands: np.ndarray, spec: int
+    ) -> tuple[np.ndarray, np.ndarray]:
         with self._contacts():
-            self._pool.rollout(
+            states, sensordata = self._pool.rollout(
                 models,
                 self._thread_data,
                 first,
-                commands,
+                np.ascontiguousarray(commands),
                 control_spec=spec,
                 skip_checks=True,
-                nstep=states.shape[1],
-                state=states,
-                sensordata=sensordata,
+                nstep=commands.shape[1],
+                state=np.empty((len(first), commands.shape[1], self._num_state)),
+                sensordata=np.zeros((len(first), commands.shape[1], self._sensordata.shape[1])),
             )
+        return np.ascontiguousarray(states[:, -1]), sensordata[:, -1]
 
 
 class NewtonNativeMujocoManager(NewtonMJWarpManager):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import mujoco
@@ -146,6 +148,19 @@ class WorldModels:
             for option in self._options:
                 option.timestep = dt
             self._timestep = dt
+
+    @contextlib.contextmanager
+    def without_sensors(self) -> Iterator[None]:
+        """Compute no sensor while the context lasts."""
+        flag = int(mujoco.mjtDisableBit.mjDSBL_SENSOR)
+        flags = self.base.opt.disableflags
+        for option in self._options:
+            option.disableflags = flags | flag
+        try:
+            yield
+        finally:
+            for option in self._options:
+                option.disableflags = flags
 
     def contact_forces(self, sensordata: np.ndarray) -> np.ndarray:
         """Net contact force on each body, world frame [N], float64 [num_worlds, nbody, 3], from the sensors' output."""

@@ -33,6 +33,7 @@ def record_of_checks() -> dict[str, Any]:
         record["equal_after"] = _mirrored(solver)
 
         record["torque"] = _torque_error(env)
+        record["in_one_piece"] = _in_one_piece(env, solver)
         record |= _poison(env)
         record["separate_reset"] = _reset_one(env)
         record["lifted_worlds"] = _lift(env)
@@ -97,14 +98,42 @@ def _spread(worlds) -> dict[str, float]:
     return result
 
 
+class _Recorded:
+    """Puts itself before a method of an object and remembers the arguments of its calls."""
+
+    def __init__(self, owner, name: str) -> None:
+        self.calls: list[tuple] = []
+        self._method = getattr(owner, name)
+        setattr(owner, name, self)
+
+    def __call__(self, *arguments):
+        self.calls.append(arguments)
+        return self._method(*arguments)
+
+
+def _in_one_piece(env, solver) -> bool:
+    """Whether ticks without sensors before the last one lead where all ticks with sensors lead, bit by bit."""
+    rolled = _Recorded(solver, "_roll")
+    env.step(0.2 * torch.ones(NUM_ENVS, 12))
+    models, first, commands, spec = rolled.calls[-1]
+    del solver._roll
+    states, readings = solver._roll(models, first, commands, spec)
+    all_states, all_readings = solver._rollout(models, first, commands, spec)
+    flags = {model.opt.disableflags for model in models}
+    alone = flags == {solver._worlds.base.opt.disableflags}
+    return alone and np.array_equal(states, all_states) and np.array_equal(readings, all_readings)
+
+
 def _torque_error(env) -> float:
     """Largest difference between the measured torque and kp (target - q) - kd qd at the start of the last tick."""
     unwrapped = env.unwrapped
     from isaaclab_newton.physics import NewtonManager
 
     solver = NewtonManager._solver
+    rolled = _Recorded(solver, "_rollout")
     env.step(0.2 * torch.ones(NUM_ENVS, 12))
-    states = solver._states[:, -2]
+    _, states, *_ = rolled.calls[-1]  # the last tick is a call of its own
+    del solver._rollout
     base = solver._worlds.base
     q, qd = states[:, 8 : 1 + base.nq], states[:, 1 + base.nq + 6 : 1 + base.nq + base.nv]
     robot = unwrapped.scene["robot"].data

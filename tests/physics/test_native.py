@@ -25,6 +25,10 @@ def test_a_changed_parameter_reaches_its_world_and_no_other(record):
     assert record["equal_after"]
 
 
+def test_sensors_of_the_last_tick_alone_change_nothing(record):
+    assert record["in_one_piece"]
+
+
 def test_ticks_can_be_merged_and_delays_are_rounded_up(record):
     assert record["ticks"][1] == (4, pytest.approx(0.005), [0, 1, 2, 3, 4, 0])
     assert record["ticks"][2] == (2, pytest.approx(0.01), [0, 1, 1, 2, 2, 0])
