@@ -48,7 +48,7 @@ from legged_cts.training.run_folder import FolderError, FolderGone, FolderWatch,
 from legged_cts.training.stages import Stages
 from legged_cts.training.statistics import RoleStatistics, student_score
 from legged_cts.training.teachers import supply_teachers
-from legged_cts.training.widen import let_statistics_follow, widen_inputs
+from legged_cts.training.widen import let_statistics_follow, widen_inputs, with_fitting_student
 from legged_cts.training.writers import CsvWriter, Writer, make_writer
 from legged_cts.trust.plain import building
 
@@ -333,10 +333,14 @@ class Runner(OnPolicyRunner):
         stored = self.alg.storage.observations
         groups: dict[str, list[str]] = self.cfg["obs_groups"]
         widths = {name: stored[name].shape[-1] for members in groups.values() for name in members if name in stored}
-        widened, new = widen_inputs(content, self.alg.save(), groups, widths)
+        now = self.alg.save()
+        widened, new = widen_inputs(content, now, groups, widths)
+        fitting, is_new = with_fitting_student(widened, now)
         if new and self.processes.is_main:
             print(f"checkpoint: its networks did not see {', '.join(new)}; weights for that start at zero")
-        return widened
+        if is_new and self.processes.is_main:
+            print("checkpoint: its student encoder is another; this one begins anew and learns from the teachers")
+        return fitting
 
     def _restore_own_state(self, state: Mapping[str, Any], exact: bool) -> None:
         """Continue this process's environments and random numbers, or those of one like it.

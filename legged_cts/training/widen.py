@@ -62,6 +62,23 @@ def widen_inputs(
     return widened, list(dict.fromkeys(new))
 
 
+def with_fitting_student(content: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
+    """Let a student encoder of another kind or size begin anew; it learns from the teachers that a checkpoint has.
+
+    Args:
+        content: The checkpoint.
+        now: What the algorithm that shall load it would save.
+
+    Returns:
+        The checkpoint, with the student encoder of ``now`` where its own does not fit, and whether that is so.
+    """
+    part = "student_encoder_state_dict"
+    if part not in content or part not in now:
+        return dict(content), False
+    old, new = ({name: value.shape for name, value in owner[part].items()} for owner in (content, now))
+    return ({**content, part: now[part]}, True) if old != new else (dict(content), False)
+
+
 def let_statistics_follow(content: Mapping[str, Any]) -> dict[str, Any]:
     """Let the normalisers of a checkpoint follow what a new training sees.
 
