@@ -131,7 +131,7 @@ def resolve_task(cfg: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def check_networks(config: Mapping[str, Any], stored: Mapping[str, Any]) -> None:
-    """Check that networks to begin with have the widths of this configuration.
+    """Check that networks to begin with have the widths of this configuration; a student encoder may be another.
 
     Args:
         config: The configuration.
@@ -141,10 +141,7 @@ def check_networks(config: Mapping[str, Any], stored: Mapping[str, Any]) -> None
         ValueError: Naming the first key that differs.
     """
     keys = [f"networks.{name}.{key}" for name in ("actor", "critic") for key in ("hidden_dims", "latent_dim")]
-    keys += [f"networks.{name}.hidden_dims" for name in ("teacher_encoder", "student_encoder")]
-    if "Recurrent" not in str(OmegaConf.select(OmegaConf.create(dict(config)), "networks.student_encoder.class_name")):
-        keys.append("env.observations.history_length")
-    for key in keys:
+    for key in [*keys, "networks.teacher_encoder.hidden_dims"]:
         here, there = (OmegaConf.select(OmegaConf.create(dict(one)), key) for one in (config, stored))
         if here is not None and there is not None and here != there:
             raise ValueError(f"checkpoint: its networks were trained with {key}={there}, this run has {here}")
