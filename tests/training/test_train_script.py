@@ -69,7 +69,7 @@ def test_the_exported_policy_fits_the_robot(finished):
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["checkpoint={}", "env.observations.history_length=8"], "env.observations.history_length=5, this run has 8"),
+        (["checkpoint={}", "networks.actor.latent_dim=8"], "networks.actor.latent_dim=32, this run has 8"),
         (["checkpoint={}", "size.policy=[32]"], "networks.actor.hidden_dims=[128, 128, 128], this run has [32]"),
         (["resume={}", "max_iterations=3"], "already has 3 iterations; give more to continue"),
     ],

@@ -107,6 +107,35 @@ def test_a_run_that_is_resumed_keeps_its_observations(tmp_path):
         rough.load(str(tmp_path / "model_2.pt"))
 
 
+@pytest.mark.parametrize(
+    "student",
+    [
+        {"class_name": "legged_cts.models.recurrent:RecurrentEncoder", "cell": "gru", "hidden_size": 8, "layers": 1},
+        {"class_name": "legged_cts.models.encoders:LatentEncoder", "hidden_dims": [12]},
+    ],
+)
+def test_another_student_begins_anew_and_learns_from_the_teachers(tmp_path, capsys, student):
+    before = make_runner(tmp_path / "before")
+    before.learn(2)
+    after = make_runner(tmp_path / "after", seed=1, student={"hidden_dims": [], **student})
+    fresh = {name: value.clone() for name, value in after.alg.save()["student_encoder_state_dict"].items()}
+    after.load(str(tmp_path / "before" / "model_2.pt"), PARTS)
+    assert "its student encoder is another" in capsys.readouterr().out
+    saved, now = before.alg.save(), after.alg.save()
+    assert all(torch.equal(value, now["actor_state_dict"][name]) for name, value in saved["actor_state_dict"].items())
+    assert all(torch.equal(value, fresh[name]) for name, value in now["student_encoder_state_dict"].items())
+    after.learn(2)
+    learned = after.alg.save()["student_encoder_state_dict"]
+    assert any(not torch.equal(value, fresh[name]) for name, value in learned.items())
+
+
+def test_a_student_that_fits_is_taken_over_silently(tmp_path, capsys):
+    make_runner(tmp_path / "before").learn(2)
+    after = make_runner(tmp_path / "after", seed=1)
+    after.load(str(tmp_path / "before" / "model_2.pt"), PARTS)
+    assert "student encoder" not in capsys.readouterr().out
+
+
 def _sets(algorithm):
     sets = {"actor": ["proprioception"], "critic": ["privileged"]}
     if algorithm == "cts":
