@@ -2,7 +2,8 @@
 
 The file names arms, seeds and what is measured. Every arm is trained with every seed, its student and teacher are
 measured, and results.csv, summary.csv, contrasts.csv, summary.md and summary.png say how they differ and how sure that
-is. The same command goes on after an interruption; `report_only=true` reports what there is.
+is. The same command goes on after an interruption; `report_only=true` reports what there is. Where runs take place is up
+to one of Hydra's launchers, if one is chosen: `hydra/launcher=joblib hydra.launcher.n_jobs=2`.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ def main(argv: list[str]) -> int:
         print(f"{__doc__}\n{describe(CompareOptions)}")
         return 0 if argv else 2
     with user_errors():
-        path, options = split_words(take_trust(argv))
+        path, options, launcher = split_words(take_trust(argv))
         # Late, because a wrong word should be answered before torch is imported.
         from legged_cts.evaluation.compare.app import compare
 
         try:
-            return compare(path, options)
+            return compare(path, options, launcher=launcher)
         except KeyboardInterrupt:
             print("ended at once; the same command goes on from the last checkpoints", file=sys.stderr)
     return 130

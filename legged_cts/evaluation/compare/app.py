@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from legged_cts.evaluation.compare.comparison import load_comparison
 from legged_cts.evaluation.compare.jobs import Commands, lock, run_all
+from legged_cts.evaluation.compare.launched import launch_all
 from legged_cts.evaluation.compare.options import CompareOptions
 from legged_cts.evaluation.compare.report import budget_note, write_report
 from legged_cts.evaluation.compare.runs import check_record, plan
 
 
-def compare(path: Path, options: CompareOptions, commands: Commands | None = None) -> int:
+def compare(
+    path: Path, options: CompareOptions, commands: Commands | None = None, launcher: Sequence[str] = ()
+) -> int:
     """Run what a comparison lacks, then report.
 
     Args:
         path: The comparison's file.
         options: The script's words.
         commands: How to train and evaluate; the scripts by default.
+        launcher: Hydra's words, which choose one of its launchers; none is a few runs at a time on this machine.
 
     Returns:
         Exit status: 1 if a run failed, 130 if it was interrupted.
@@ -39,10 +45,14 @@ def compare(path: Path, options: CompareOptions, commands: Commands | None = Non
         write_report(comparison, runs, folder)
         return 0
     with lock(folder):
-        outcome = run_all(runs, options.jobs, commands)
+        if launcher:
+            cores = len(os.sched_getaffinity(0))
+            outcome = launch_all(runs, launcher, max(1, cores // options.jobs), commands)
+        else:
+            outcome = run_all(runs, options.jobs, commands)
     write_report(comparison, runs, folder)
     if outcome.stopped or outcome.failed:
-        words = [str(path), f"jobs={options.jobs}", f"output={folder}"]
+        words = [str(path), f"jobs={options.jobs}", f"output={folder}", *launcher]
         print(f"go on with: python scripts/compare.py {shlex.join(words)}")
     if outcome.stopped:
         return 130

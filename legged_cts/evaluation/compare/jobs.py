@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from legged_cts import beside
 from legged_cts.evaluation.compare.comparison import ComparisonError
@@ -127,7 +127,7 @@ def run_all(
                     active.remove(job)
                     if stop.requested:
                         continue
-                    advanced = _advance(job)
+                    advanced = take_over(job.run, job.stage, job.process.returncode)
                     if advanced and not job.run.finished:
                         active.append(_start(job.run, job.cores, commands, job.began))
                         continue
@@ -182,40 +182,61 @@ def lock(folder: Path) -> Iterator[None]:
         yield
 
 
-def _start(run: Run, cores: list[int], commands: Commands, began: float) -> Job:
+def start_stage(run: Run, threads: int, commands: Commands, **options: Any) -> tuple[Stage, subprocess.Popen[bytes]]:
+    """Start the process of the next stage of a run, with its output in the run's log.
+
+    Args:
+        run: The run.
+        threads: Of the solver and of torch.
+        commands: How to train and evaluate.
+        **options: Of ``subprocess.Popen``.
+    """
     stage = Stage.EVALUATE if run.trained else Stage.TRAIN
-    command = command_of(run, stage, len(cores), commands)
+    command = command_of(run, stage, threads, commands)
     write_record(run)
-    environment = {**os.environ, "OMP_NUM_THREADS": str(len(cores))}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     with (run.folder / LOG).open("ab") as log:
         log.write(f"$ {shlex.join(command)}\n".encode())
         log.flush()
         process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            close_fds=False,  # the lock
-            # In a group of its own it gets a Ctrl-C from here alone, once.
-            start_new_session=True,
-            # There is one thread, so code between fork and exec is safe; from inside, every thread inherits it.
-            preexec_fn=lambda: os.sched_setaffinity(0, cores),
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment, **options
         )
-    return Job(run, stage, cores, process, began)
+    return stage, process
 
 
-def _advance(job: Job) -> bool:
-    """Take over what an ended process left; returns whether it did its stage."""
-    if job.process.returncode:
+def take_over(run: Run, stage: Stage, status: int) -> bool:
+    """Take over what a process left that ended with ``status``; returns whether it did its stage."""
+    if status:
         return False
-    if job.stage is Stage.TRAIN:
-        return job.run.trained
-    table = job.run.folder / UNFINISHED / EVALUATION
+    if stage is Stage.TRAIN:
+        return run.trained
+    table = run.folder / UNFINISHED / EVALUATION
     if table.is_file():
-        os.replace(table, job.run.folder / EVALUATION)
+        os.replace(table, run.folder / EVALUATION)
         shutil.rmtree(table.parent)
-    return job.run.finished
+    return run.finished
+
+
+def failure(run: Run, stage: Stage, status: int) -> str:
+    """Return what became of a run, with the end of its log."""
+    log = run.folder / LOG
+    what = f"ended with status {status}" if status else "ended before it was done"
+    lines = log.read_text(errors="replace").splitlines()[-TAIL:]
+    return "\n".join([f"{run.name}: {stage.value} {what}; the end of {log}:", *(f"    {line}" for line in lines)])
+
+
+def _start(run: Run, cores: list[int], commands: Commands, began: float) -> Job:
+    stage, process = start_stage(
+        run,
+        len(cores),
+        commands,
+        close_fds=False,  # the lock
+        # In a group of its own it gets a Ctrl-C from here alone, once.
+        start_new_session=True,
+        # There is one thread, so code between fork and exec is safe; from inside, every thread inherits it.
+        preexec_fn=lambda: os.sched_setaffinity(0, cores),
+    )
+    return Job(run, stage, cores, process, began)
 
 
 def _end(active: Sequence[Job]) -> None:
@@ -251,12 +272,7 @@ class _Progress:
 
     def failed(self, job: Job) -> None:
         self._done += 1
-        log = job.run.folder / LOG
-        status = job.process.returncode
-        what = f"ended with status {status}" if status else "ended before it was done"
-        lines = log.read_text(errors="replace").splitlines()[-TAIL:]
-        self._print(f"{job.run.name}: {job.stage.value} {what}; the end of {log}:")
-        print(*(f"    {line}" for line in lines), sep="\n", file=self._stream, flush=True)
+        self._print(failure(job.run, job.stage, job.process.returncode))
 
     def _print(self, text: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} [{self._done}/{self._total}] {text}", file=self._stream, flush=True)

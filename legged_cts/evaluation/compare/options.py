@@ -18,8 +18,8 @@ class CompareOptions:
     report_only: bool = option(False, "true: report what is there, train nothing")
 
 
-def split_words(argv: Sequence[str]) -> tuple[Path, CompareOptions]:
-    """Split the command line into the comparison's file and the options.
+def split_words(argv: Sequence[str]) -> tuple[Path, CompareOptions, list[str]]:
+    """Split the command line into the comparison's file, the options, and Hydra's own words, which choose a launcher.
 
     Raises:
         WordError: If a word is malformed, or there is not exactly one file.
@@ -28,4 +28,6 @@ def split_words(argv: Sequence[str]) -> tuple[Path, CompareOptions]:
     if len(files) != 1:
         raise WordError("give one comparison file, such as tasks/compare/cts_ablation.yaml")
     need_file("comparison", files[0])
-    return Path(files[0]), parse_words([word for word in argv if "=" in word], CompareOptions)
+    hydras = [word for word in argv if word.lstrip("+").startswith(("hydra/", "hydra."))]
+    words = [word for word in argv if "=" in word and word not in hydras]
+    return Path(files[0]), parse_words(words, CompareOptions), hydras

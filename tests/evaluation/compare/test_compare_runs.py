@@ -210,8 +210,8 @@ def test_the_exit_status_tells_of_failures(tmp_path, capsys):
 
 def test_words_of_the_script():
     file = str(Path(__file__).parents[3] / "tasks" / "compare" / "distillation.yaml")
-    path, options = split_words([file, "jobs=2", "report_only=true"])
-    assert path == Path(file) and options.jobs == 2 and options.report_only
+    path, options, launcher = split_words([file, "jobs=2", "report_only=true", "hydra/launcher=joblib"])
+    assert path == Path(file) and options.jobs == 2 and options.report_only and launcher == ["hydra/launcher=joblib"]
     for argv, message in [([], "give one comparison file"), (["a", "b"], "give one"), ([file, "job=2"], "unknown key")]:
         with pytest.raises(ValueError, match=message):
             split_words(argv)
