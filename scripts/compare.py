@@ -2,8 +2,8 @@
 
 The file names arms, seeds and what is measured. Every arm is trained with every seed, its student and teacher are
 measured, and results.csv, summary.csv, contrasts.csv, summary.md and summary.png say how they differ and how sure that
-is. The same command goes on after an interruption; `report_only=true` reports what there is. Where runs take place is up
-to one of Hydra's launchers, if one is chosen: `hydra/launcher=joblib hydra.launcher.n_jobs=2`.
+is. The same command goes on after an interruption; `report_only=true` reports what there is. Runs can also be jobs of
+one of Hydra's launchers: `hydra/launcher=joblib hydra.launcher.n_jobs=2`.
 """
 
 from __future__ import annotations

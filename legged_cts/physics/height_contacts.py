@@ -1,9 +1,9 @@
 """Contacts with height fields for MuJoCo's C engine: once for every place that is nearest, not for every triangle.
 
-MuJoCo takes a height field for prisms and collides each with a geom: a foot of 2 cm on level ground of 5 cm cells stands
-on three of them, and every contact more makes the constraint solver slower. Here a contact of a sphere is a local
-minimum of the distance from its centre to the surface: one on level ground and on an edge, two in the corner below a
-step.
+MuJoCo takes a height field for prisms and collides each with a geom: a foot of 2 cm on level ground of 5 cm cells
+stands on three of them, and every contact more makes the constraint solver slower. Here a contact of a sphere is a
+local minimum of the distance from its centre to the surface: one on level ground and on an edge, two in the corner
+below a step.
 """
 # Numba compiles these functions. They are in one file because its cache looks no further; points are tuples, because
 # arrays would be allocated.
@@ -147,7 +147,7 @@ def _box(model, data, result, field, box, margin):
 
 
 @njit(cache=True)
-def _field(model, data, geom):
+def _field(model, data, geom) -> Any:
     """Heights [points], number of columns, size, place [3] and turn [9] of a geom that is a height field."""
     which = _ints(_array(model, _WHICH))[geom]
     columns, points = _ints(_array(model, _COLUMNS))[which], _ints(_array(model, _ROWS))[which]
@@ -189,7 +189,7 @@ def _turned(a, turn):
 @njit(cache=True)
 def _array(struct, which):
     """Address of one of the arrays of a C struct."""
-    return _words(struct + _offset_of(which))[0]
+    return _words(struct + _offset_of(which))[0]  # type: ignore[call-arg]  # Numba gives the first argument
 
 
 @intrinsic
@@ -251,25 +251,9 @@ def sphere_contacts(heights, columns, size, centre, radius, margin, contacts):
     low_r, high_r = _cells(at[1], reach, step_y, rows)
     if at[2] - reach > _highest(heights, columns, low_r, high_r, low_c, high_c) * size[2]:
         return 0
-    # Of each triangle in reach: corners, nearest point, distance.
     near = np.empty((_CANDIDATES, 13))
-    found, first, inside = 0, 0, False
-    for row in range(low_r, high_r + 1):
-        for column in range(low_c, high_c + 1):
-            for half in range(2):
-                # Two corners of the diagonal, and the corner on either side of it.
-                a = _corner(heights, columns, size, step_x, step_y, row, column)
-                b = _corner(heights, columns, size, step_x, step_y, row + 1, column + 1)
-                c = _corner(heights, columns, size, step_x, step_y, row + 1 - half, column + half)
-                below = _is_below(at, a, b, c)
-                point = _nearest(at, a, b, c)
-                distance = _length(_minus(at, point))
-                inside |= below
-                if (distance <= reach or below) and found < _CANDIDATES:
-                    _keep(near[found], a, b, c, point, distance)
-                    if distance < near[first, 12]:
-                        first = found
-                    found += 1
+    cells = (low_r, high_r, low_c, high_c)
+    found, first, inside = _triangles_near(near, heights, columns, size, (step_x, step_y), cells, at, reach)
     if found == 0:
         return 0
     if inside or near[first, 12] < _SAME:
@@ -287,6 +271,29 @@ def sphere_contacts(heights, columns, size, centre, radius, margin, contacts):
             _write(contacts[count], point, _times(1.0 / distance, _minus(at, point)), distance - radius, size)
             count += 1
     return count
+
+
+@njit(cache=True)
+def _triangles_near(near, heights, columns, size, steps, cells, at, reach):
+    """Write corners, nearest point, distance of each triangle in reach; how many, the nearest, if ``at`` is below."""
+    found, first, inside = 0, 0, False
+    for row in range(cells[0], cells[1] + 1):
+        for column in range(cells[2], cells[3] + 1):
+            for half in range(2):
+                # Two corners of the diagonal, and the corner on either side of it.
+                a = _corner(heights, columns, size, steps[0], steps[1], row, column)
+                b = _corner(heights, columns, size, steps[0], steps[1], row + 1, column + 1)
+                c = _corner(heights, columns, size, steps[0], steps[1], row + 1 - half, column + half)
+                below = _is_below(at, a, b, c)
+                point = _nearest(at, a, b, c)
+                distance = _length(_minus(at, point))
+                inside |= below
+                if (distance <= reach or below) and found < _CANDIDATES:
+                    _keep(near[found], a, b, c, point, distance)
+                    if distance < near[first, 12]:
+                        first = found
+                    found += 1
+    return found, first, inside
 
 
 @njit(cache=True)

@@ -31,6 +31,21 @@ DIVERGED = 1e6
 """A coordinate or velocity above this magnitude has diverged; its world is handed to the environment as NaN."""
 
 
+def merged_ticks(ticks: int, dt: float, longest: float | None) -> int:
+    """Return how many ticks of ``dt`` [s] are taken as one.
+
+    Args:
+        ticks: Ticks of a control step, which what is returned divides.
+        dt: Length of a tick [s].
+        longest: How long they may be together [s]; None takes each for itself.
+    """
+    if longest is None:
+        return 1
+    return max(
+        count for count in range(1, ticks + 1) if ticks % count == 0 and (count == 1 or count * dt <= 1.001 * longest)
+    )
+
+
 class _RecordingMujoco:
     """The ``mujoco`` module, except that it remembers the last ``MjSpec`` made through it.
 
@@ -58,7 +73,7 @@ class NativeMujocoSolver(SolverMuJoCo):
     Args:
         model: The Newton model, on the CPU.
         threads: Number of threads, 0 for every core.
-        merge_ticks: See :attr:`merge_ticks`.
+        longest_tick: See :attr:`longest_tick`.
         **kwargs: Passed to :class:`newton.solvers.SolverMuJoCo`.
 
     Raises:
@@ -73,9 +88,9 @@ class NativeMujocoSolver(SolverMuJoCo):
         _, mujoco_warp = SolverMuJoCo.import_mujoco()
         return cls._recorder, mujoco_warp
 
-    def __init__(self, model: Model, threads: int = 0, merge_ticks: int = 1, **kwargs: Any) -> None:
-        self.merge_ticks = merge_ticks
-        """How many ticks are taken as one, as long; it divides the ticks of a control step, and may change any time."""
+    def __init__(self, model: Model, threads: int = 0, longest_tick: float | None = None, **kwargs: Any) -> None:
+        self.longest_tick = longest_tick
+        """Ticks are taken as one up to this length [s], where they divide a control step; it may change any time."""
         if str(model.device) != "cpu":
             raise ValueError(f"physics=mujoco_cpu needs device=cpu, got '{model.device}'")
         self._worlds: WorldModels | None = None
@@ -126,9 +141,10 @@ class NativeMujocoSolver(SolverMuJoCo):
                 during the first ticks.
             delay_ticks: Int [num_worlds]; for how many ticks they hold, rounded up to merged ones.
         """
-        dt, ticks = dt * self.merge_ticks, ticks // self.merge_ticks
+        merged = merged_ticks(ticks, dt, self.longest_tick)
+        dt, ticks = dt * merged, ticks // merged
         if delay_ticks is not None:
-            delay_ticks = -(-delay_ticks // self.merge_ticks)
+            delay_ticks = -(-delay_ticks // merged)
         assert self._worlds is not None
         if self._models_dirty:
             self._worlds.mirror(self.mjw_model)
@@ -242,17 +258,20 @@ class NativeMujocoSolver(SolverMuJoCo):
     def _rollout(
         self, models: list[mujoco.MjModel], first: np.ndarray, commands: np.ndarray, spec: int
     ) -> tuple[np.ndarray, np.ndarray]:
+        ticks = commands.shape[1]
+        states = np.empty((len(first), ticks, self._num_state))
+        sensordata = np.zeros((len(first), ticks, self._sensordata.shape[1]))
         with self._contacts():
-            states, sensordata = self._pool.rollout(
+            self._pool.rollout(
                 models,
                 self._thread_data,
                 first,
                 np.ascontiguousarray(commands),
                 control_spec=spec,
                 skip_checks=True,
-                nstep=commands.shape[1],
-                state=np.empty((len(first), commands.shape[1], self._num_state)),
-                sensordata=np.zeros((len(first), commands.shape[1], self._sensordata.shape[1])),
+                nstep=ticks,
+                state=states,
+                sensordata=sensordata,
             )
         return np.ascontiguousarray(states[:, -1]), sensordata[:, -1]
 
@@ -269,7 +288,7 @@ class NewtonNativeMujocoManager(NewtonMJWarpManager):
         kwargs = cls._filter_solver_kwargs(SolverMuJoCo, solver_cfg)
         kwargs.pop("ls_parallel", None)
         cls._solver_specific_clear()
-        return NativeMujocoSolver(model, threads=solver_cfg.threads, merge_ticks=solver_cfg.merge_ticks, **kwargs)
+        return NativeMujocoSolver(model, threads=solver_cfg.threads, longest_tick=solver_cfg.longest_tick, **kwargs)
 
     @classmethod
     def _solver_specific_clear(cls) -> None:
@@ -298,9 +317,9 @@ class NewtonNativeMujocoManager(NewtonMJWarpManager):
         cls._previous_targets, cls._delay_ticks = previous, delay_ticks
 
     @classmethod
-    def set_merge_ticks(cls, merged: int) -> None:
-        """Take so many ticks as one from the next control step on."""
-        cls._native().merge_ticks = merged
+    def set_longest_tick(cls, longest: float | None) -> None:
+        """Take ticks as one up to this length [s] from the next control step on."""
+        cls._native().longest_tick = longest
 
     @classmethod
     def actuator_force(cls) -> torch.Tensor:
@@ -365,5 +384,5 @@ class NativeMujocoSolverCfg(MJWarpSolverCfg):
     threads: int = 0
     """Number of threads; 0 takes every core."""
 
-    merge_ticks: int = 1
-    """How many ticks are taken as one."""
+    longest_tick: float | None = None
+    """Ticks are taken as one up to this length [s]; None takes each for itself."""

@@ -30,7 +30,7 @@ def physics_cfg(name: str, device: str, options: Mapping[str, Any] | None = None
         device: ``"cpu"`` or ``"cuda:N"``.
         options: Fields of the task's ``solver``; PhysX ignores them. Both MuJoCo back ends share them, so that they
             solve the same problem; ``njmax`` and ``nconmax`` bound MJWarp's buffers per world, native MuJoCo sizes its
-            own, and ``threads`` and ``merge_ticks`` are native MuJoCo's.
+            own, and ``threads`` and ``longest_tick`` are native MuJoCo's.
 
     Raises:
         ValueError: If the preset cannot run on the device.
@@ -64,5 +64,5 @@ def physics_cfg(name: str, device: str, options: Mapping[str, Any] | None = None
         return NewtonCfg(solver_cfg=MJWarpSolverCfg(**shared), default_shape_cfg=shape)
     from legged_cts.physics.mujoco_native import NativeMujocoSolverCfg
 
-    native = NativeMujocoSolverCfg(threads=solver.threads, merge_ticks=solver.merge_ticks, **shared)
+    native = NativeMujocoSolverCfg(threads=solver.threads, longest_tick=solver.longest_tick, **shared)
     return NewtonCfg(solver_cfg=native, default_shape_cfg=shape)

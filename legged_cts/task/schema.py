@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import PlainValidator, create_model, model_validator
+from pydantic import PlainValidator, create_model
 
 from legged_cts.algorithms.options import AT_LEAST, CHOICES
 from legged_cts.distillation.config import DistillationPlan
@@ -68,7 +68,7 @@ class Solver(Node):
     njmax: Count = 240
     nconmax: Count = 60
     threads: Annotated[int, whole(0, 4096)] = 0
-    merge_ticks: Count = 1
+    longest_tick: Positive | None = None
 
 
 class Ppo(Node):
@@ -212,11 +212,3 @@ class Task(Node):
     algorithm: Algorithm
     networks: Networks
     runner: Runner
-
-    @model_validator(mode="after")
-    def whole_merged_ticks(self) -> Task:
-        """Refuse merged ticks that do not fill a control step."""
-        merged, ticks = (self.solver or Solver()).merge_ticks, self.env.decimation
-        if ticks % merged:
-            raise Rule(f"solver.merge_ticks={merged} does not divide the {ticks} ticks of env.decimation")
-        return self

@@ -18,7 +18,7 @@ CHANGEABLE = (
     r"env\.pushes\.(lin_vel|ang_vel)",
     r"algorithm\.(entropy_coef|desired_kl|clip_param|schedule|learning_rate|student_learning_rate)",
     r"algorithm\.(surrogate|teacher_fraction)",
-    r"solver\.merge_ticks",
+    r"solver\.longest_tick",
 )
 """What may change while a training runs, as patterns of keys."""
 
@@ -101,7 +101,7 @@ def check_stages(config: Config) -> Iterator[tuple[str, dict[str, Any]]]:
                 raise ValueError(
                     f"stages.{name}.set.{key} cannot change while a training runs; rewards' weights can, sigma of "
                     "track_lin_vel and track_yaw_rate, ranges of commands, pushes, and of the algorithm rates, "
-                    "entropy_coef, desired_kl, clip_param, surrogate and teacher_fraction, and solver.merge_ticks"
+                    "entropy_coef, desired_kl, clip_param, surrogate and teacher_fraction, and solver.longest_tick"
                 )
         config = with_stage(config, name)
         yield name, {**config, "stages": {}}

@@ -134,8 +134,8 @@ def apply(env: Any, alg: Any, key: str, value: Any) -> None:
         _apply_to_algorithm(alg, rest[0], value)
     elif section == "solver":
         # Other engines take their ticks as they are.
-        if hasattr(env.sim.physics_manager, "set_merge_ticks"):
-            env.sim.physics_manager.set_merge_ticks(value)
+        if hasattr(env.sim.physics_manager, "set_longest_tick"):
+            env.sim.physics_manager.set_longest_tick(value)
     elif rest[0] == "rewards":
         if rest[2] == "weight":
             env.reward_manager.get_term_cfg(rest[1]).weight = float(value)

@@ -41,12 +41,12 @@ def record_of_checks() -> dict[str, Any]:
     return record
 
 
-def _merged_ticks(env, solver) -> dict[int, tuple[int, float, list[int]]]:
-    """Number and length of ticks, and for how many of them each world had its last targets, by how many are merged."""
+def _merged_ticks(env, solver) -> dict[float | None, tuple[int, float, list[int]]]:
+    """Number and length of ticks, and for how many of them each world had its last targets, by the longest tick."""
     delays = torch.tensor([0, 1, 2, 3, 4, 0], dtype=torch.int32)
     result = {}
-    for merged in (2, 1):
-        env.unwrapped.sim.physics_manager.set_merge_ticks(merged)
+    for longest in (0.01, None):
+        env.unwrapped.sim.physics_manager.set_longest_tick(longest)
         for _ in range(2):
             env.step(torch.zeros(NUM_ENVS, 12))
         before = solver._last_commands[0][:, -1:, solver._position_actuators]
@@ -54,7 +54,7 @@ def _merged_ticks(env, solver) -> dict[int, tuple[int, float, list[int]]]:
         env.step(torch.ones(NUM_ENVS, 12))
         commands = solver._last_commands[0][:, :, solver._position_actuators]
         late = (commands == before).all(2).sum(1)
-        result[merged] = commands.shape[1], solver._worlds.models[0].opt.timestep, late.tolist()
+        result[longest] = commands.shape[1], solver._worlds.models[0].opt.timestep, late.tolist()
     return result
 
 

@@ -29,9 +29,22 @@ def test_sensors_of_the_last_tick_alone_change_nothing(record):
     assert record["in_one_piece"]
 
 
+@pytest.mark.parametrize(
+    ("ticks", "dt", "longest", "merged"),
+    [
+        (4, 0.005, None, 1), (4, 0.005, 0.01, 2), (4, 0.005, 0.0149, 2), (4, 0.005, 0.02, 4), (4, 0.005, 0.001, 1),
+        (5, 0.004, 0.01, 1), (6, 0.0033, 0.01, 3), (2, 0.01, 0.01, 1), (1, 0.02, 0.01, 1),
+    ],
+)  # fmt: skip
+def test_as_many_ticks_are_merged_as_fit_and_divide_a_control_step(ticks, dt, longest, merged):
+    from legged_cts.physics.mujoco_native import merged_ticks
+
+    assert merged_ticks(ticks, dt, longest) == merged
+
+
 def test_ticks_can_be_merged_and_delays_are_rounded_up(record):
-    assert record["ticks"][1] == (4, pytest.approx(0.005), [0, 1, 2, 3, 4, 0])
-    assert record["ticks"][2] == (2, pytest.approx(0.01), [0, 1, 1, 2, 2, 0])
+    assert record["ticks"][None] == (4, pytest.approx(0.005), [0, 1, 2, 3, 4, 0])
+    assert record["ticks"][0.01] == (2, pytest.approx(0.01), [0, 1, 1, 2, 2, 0])
 
 
 def test_actuator_force_is_the_pd_law(record):

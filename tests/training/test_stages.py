@@ -18,7 +18,7 @@ from legged_cts.task.stages import changes, stages_of, with_stage
 from legged_cts.train import resumed_config
 from legged_cts.training.checkpoint import REQUIRED, save_checkpoint
 from legged_cts.training.compose import apply_overrides, compose_task, plain
-from legged_cts.training.stages import SETTLING, Stages
+from legged_cts.training.stages import SETTLING, Stages, apply
 
 WORDS = [
     "+stages.a={when:{lin_error:0.3,falls:0.2},set:{env:{rewards:{action_rate:-0.5,track_lin_vel:{params:{sigma:0.1}}},commands:{lin_vel_x:[-2,2]}}}}",
@@ -202,3 +202,12 @@ def test_null_leaves_a_term_out(word: str) -> None:
     env, spec = plain(compose_task([word]))["env"], load_robot("go2")
     names = [name for name, *_ in weighted_terms(env["rewards"], spec, task_gait(env, spec), {"action_rate"})]
     assert "action_rate" not in names and "action_smoothness" in names
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_the_length_of_ticks_is_told_to_the_engine_that_knows_it(native: bool) -> None:
+    told: list[float | None] = []
+    manager = SimpleNamespace(set_longest_tick=told.append) if native else SimpleNamespace()
+    env = SimpleNamespace(sim=SimpleNamespace(physics_manager=manager))
+    apply(env, None, "solver.longest_tick", None)
+    assert told == ([None] if native else [])

@@ -15,9 +15,7 @@ from legged_cts.evaluation.compare.report import budget_note, write_report
 from legged_cts.evaluation.compare.runs import check_record, plan
 
 
-def compare(
-    path: Path, options: CompareOptions, commands: Commands | None = None, launcher: Sequence[str] = ()
-) -> int:
+def compare(path: Path, options: CompareOptions, commands: Commands | None = None, launcher: Sequence[str] = ()) -> int:
     """Run what a comparison lacks, then report.
 
     Args:

@@ -52,7 +52,7 @@ class Job:
     run: Run
     stage: Stage
     cores: list[int]
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[Any]
     began: float
     """When the run's first process started, in seconds."""
 
@@ -182,7 +182,7 @@ def lock(folder: Path) -> Iterator[None]:
         yield
 
 
-def start_stage(run: Run, threads: int, commands: Commands, **options: Any) -> tuple[Stage, subprocess.Popen[bytes]]:
+def start_stage(run: Run, threads: int, commands: Commands, **options: Any) -> tuple[Stage, subprocess.Popen[Any]]:
     """Start the process of the next stage of a run, with its output in the run's log.
 
     Args:

@@ -1,4 +1,4 @@
-"""A comparison whose runs are jobs of one of Hydra's launchers: the same runs, the same table, interrupted and resumed."""
+"""Comparisons whose runs are jobs of one of Hydra's launchers: the same runs and table, interrupted and resumed."""
 
 from __future__ import annotations
 
@@ -69,9 +69,7 @@ def test_a_run_that_fails_is_named_and_the_others_are_measured(tmp_path, capsys)
     assert "the reason of the failure" in (folder / "b" / "1" / "run.log").read_text()
 
 
-@pytest.mark.parametrize(
-    ("word", "what"), [("hydra/launcher=nowhere", "nowhere"), ("hydra.launcher.n_job=2", "n_job")]
-)
+@pytest.mark.parametrize(("word", "what"), [("hydra/launcher=nowhere", "nowhere"), ("hydra.launcher.n_job=2", "n_job")])
 def test_a_launcher_that_is_none_is_one_line(word, what, tmp_path):
     with pytest.raises(ValueError, match=what):
         compare(write(tmp_path / "c.yaml"), CompareOptions(output=str(tmp_path / "out")), COMMANDS, [word])
