@@ -158,7 +158,7 @@ def _field(model, data, geom) -> Any:
 
 
 @njit(cache=True)
-def _sizes(model, geom):
+def _sizes(model, geom) -> Any:
     size = _doubles(_array(model, _SIZE) + 24 * geom)
     return size[0], size[1], size[2]
 
@@ -171,7 +171,7 @@ def _relative(data, geom, place, turn):
 
 
 @njit(cache=True)
-def _axis(data, geom, axis, turn):
+def _axis(data, geom, axis, turn) -> Any:
     """An axis of a geom in a frame of which ``turn`` is [9]."""
     axes = _doubles(_array(data, _TURN) + 72 * geom)
     return _turned((axes[axis], axes[3 + axis], axes[6 + axis]), turn)
