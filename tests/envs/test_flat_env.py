@@ -10,7 +10,13 @@ from envs_support import NO_CLOCK, running, zeros
 
 from legged_cts.training.stages import apply
 
-OVERRIDES = ("env.scene.num_envs=12", "randomization=none", "env.reset.velocity=[0,0]", "env.reset.joint_pos=[0,0]")
+OVERRIDES = (
+    "solver.longest_tick=null",
+    "env.scene.num_envs=12",
+    "randomization=none",
+    "env.reset.velocity=[0,0]",
+    "env.reset.joint_pos=[0,0]",
+)
 
 
 @pytest.fixture(scope="module")

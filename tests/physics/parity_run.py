@@ -26,6 +26,7 @@ def trajectories_of(engine: str, terrain: str) -> dict[str, np.ndarray]:
         f"physics={engine}",
         f"terrain={terrain}",
         "randomization=none",
+        "solver.longest_tick=null",
         f"env.scene.num_envs={NUM_ENVS}",
         "env.observations.noise.enabled=false",
         *(GROUND if terrain == "rough" else ()),

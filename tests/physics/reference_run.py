@@ -20,7 +20,7 @@ def both(name: str) -> dict[str, np.ndarray]:
     """Return base positions [steps, N, 3] and joint angles [steps, N, d] of both; plain MuJoCo's are ``own_``."""
     # Nothing may reset a world while it is compared. Neither solver may run out of iterations.
     going_on = [f"env.terminations.{key}=false" for key in ("base_contact", "tilt", "low_base")]
-    solver = ["solver.iterations=100", "solver.ls_iterations=50", "solver.tolerance=1e-8"]
+    solver = ["solver.iterations=100", "solver.ls_iterations=50", "solver.tolerance=1e-8", "solver.longest_tick=null"]
     words = [f"robot={name}", "physics=mujoco_cpu", "device=cpu", f"env.scene.num_envs={NUM_ENVS}"]
     cfg = compose_task([*words, *NOMINAL, *going_on, *solver])
     records: dict[str, list[np.ndarray]] = {"position": [], "joint_pos": [], "own_position": [], "own_joint_pos": []}
