@@ -26,7 +26,6 @@ def undisturb(task: dict[str, Any], seed: int) -> None:
     outside. The delays of actions and how episodes begin and end are the caller's.
     """
     task["seed"] = seed
-    tick_finely(task)
     env = task["env"]
     env["scene"] |= {"num_envs": 1}
     env["observations"]["noise"]["enabled"] = False
