@@ -13,6 +13,7 @@ from legged_cts.deploy.robot import Array, RobotState, yaw_of
 from legged_cts.robots.mjcf import add_geom, robot_scene
 from legged_cts.robots.posed import Posed
 from legged_cts.robots.spec import RobotSpec
+from legged_cts.terrain.blocks import blocks, is_steps
 from legged_cts.terrain.heights import Heightfield
 
 
@@ -27,7 +28,7 @@ class SensorNoise:
 
 
 class MujocoRobot(Posed):
-    """A simulated robot with PD control at each joint, on a plane or on a heightfield.
+    """A simulated robot with PD control at each joint, on a plane, on a heightfield, or on blocks where that has steps.
 
     Args:
         spec: the robot; its gains and torque limits become MuJoCo position actuators.
@@ -149,7 +150,7 @@ class MujocoRobot(Posed):
         """Changes the sliding friction, which is above 0, of every contact with the ground from the next tick on."""
         if not friction > 0:
             raise ValueError(f"friction must be above 0, got {friction}")
-        self.model.geom_friction[self.ground, 0] = friction
+        self.model.geom_friction[self.model.geom_bodyid == 0, 0] = friction
 
     def set_payload(self, payload: float) -> None:
         """Makes the base heavier by so much [kg] than when the robot was built; its inertia is scaled alike."""
@@ -247,10 +248,9 @@ class MujocoRobot(Posed):
 
     def _touching(self, bodies: Array) -> Array:
         """Which of the bodies touch the ground, bool [len(bodies)]."""
-        pairs = self.data.contact.geom
-        ground = (pairs == self.ground).any(axis=1)
+        pairs = self.model.geom_bodyid[self.data.contact.geom]
         touching = np.zeros(self.model.nbody, dtype=bool)
-        touching[self.model.geom_bodyid[pairs[ground]]] = True
+        touching[pairs[(pairs == 0).any(axis=1)]] = True
         return touching[bodies]
 
 
@@ -320,5 +320,19 @@ def _add_ground(mjcf: mujoco.MjSpec, terrain: Heightfield | None, friction: floa
     rows, cols = terrain.heights.shape
     size, heights = (*terrain.half_size, span, 1.0), np.zeros(rows * cols)
     mjcf.add_hfield(name="ground", nrow=rows, ncol=cols, size=size, userdata=heights)
-    heightfield = mujoco.mjtGeom.mjGEOM_HFIELD
-    add_geom(mjcf.worldbody, type=heightfield, hfieldname="ground", pos=(0, 0, low), **surface)
+    heightfield = {"type": mujoco.mjtGeom.mjGEOM_HFIELD, "hfieldname": "ground", "pos": (0, 0, low)}
+    if not is_steps(terrain):
+        add_geom(mjcf.worldbody, **heightfield, **surface)
+        return
+    # Heights would give a foot a contact for every triangle, with inner edges to stub against, and ramps for risers.
+    add_geom(mjcf.worldbody, **heightfield, **surface, contype=0, conaffinity=0)
+    for block in blocks(terrain):
+        half = (block.height - low + 1.0) / 2
+        hidden = surface | {"name": "", "group": 3}
+        add_geom(
+            mjcf.worldbody,
+            type=mujoco.mjtGeom.mjGEOM_BOX,
+            pos=(*block.centre, block.height - half),
+            size=(*block.half, half),
+            **hidden,
+        )

@@ -12,6 +12,7 @@ from legged_cts.deploy.evaluate import fallen
 from legged_cts.deploy.mujoco_robot import MujocoRobot, SensorNoise
 from legged_cts.deploy.policy import OnnxPolicy
 from legged_cts.robots.spec import RobotSpec, load_robot
+from legged_cts.terrain.courses import COURSES
 from legged_cts.terrain.grid import rough_terrain
 
 
@@ -58,6 +59,26 @@ def test_the_simulated_ground_is_where_the_heights_say(go2: RobotSpec) -> None:
         groups = np.array([1, 0, 0, 0, 0, 0], dtype=np.uint8)
         depth = mujoco.mj_ray(robot.model, robot.data, above, np.array([0, 0, -1.0]), groups, True, -1, geom)
         assert 10.0 - depth == pytest.approx(float(robot.terrain.height_at(x, y)), abs=0.01)
+
+
+def test_steps_have_upright_sides(go2: RobotSpec) -> None:
+    """A ray down finds every tread up to its riser; a foot touches a tread once, at the ground's friction."""
+    ground = COURSES["stairs_up_15"].heights(0)
+    robot = _robot(go2, terrain=ground, friction=0.7)
+    hit, colliding = np.zeros(1, dtype=np.int32), np.array([0, 0, 0, 1, 0, 0], dtype=np.uint8)
+    rows, cols = ground.heights.shape
+    row, risers = rows // 2, np.flatnonzero(np.diff(ground.heights[rows // 2]))
+    for col in risers:
+        for x, height in ((col + 0.45, ground.heights[row, col]), (col + 0.55, ground.heights[row, col + 1])):
+            place = np.array([x * ground.cell - ground.half_size[0], 0.0, 10.0])
+            depth = mujoco.mj_ray(robot.model, robot.data, place, np.array([0.0, 0.0, -1.0]), colliding, 1, -1, hit)
+            assert 10.0 - depth == pytest.approx(height, abs=1e-6)
+    _hold(robot, 50)
+    assert robot.foot_contact.all() and len(robot.data.contact) == 4
+    np.testing.assert_allclose(robot.data.contact.friction[:, 0], 0.7)
+    robot.set_friction(0.4)
+    _hold(robot, 1)
+    np.testing.assert_allclose(robot.data.contact.friction[:, 0], 0.4)
 
 
 def test_pd_torque_of_a_held_joint(go2: RobotSpec) -> None:

@@ -74,7 +74,7 @@ class Mishaps:
 
     def friction(self, value: float) -> None:
         """Of the ground."""
-        self._body.friction(value)
+        self._body.set_friction(value)
 
     def mode(self, number: float) -> None:
         """The build that a G1 says it is."""

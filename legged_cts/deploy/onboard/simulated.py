@@ -62,10 +62,6 @@ class SimulatedBody(MujocoRobot):
         mujoco.mju_rotVecQuat(feel, self.data.qacc[self.root_dof : self.root_dof + 3] + (0, 0, 9.81), inverse)
         return feel
 
-    def friction(self, value: float) -> None:
-        """Sets the ground's friction coefficient."""
-        self.model.geom_friction[self.ground, 0] = value
-
     # The gantry.
 
     def hold(self) -> None:
