@@ -41,7 +41,7 @@ from legged_cts.mdp.actions import DelayedJointPositionActionCfg
 from legged_cts.mdp.commands import AcrossVelocityCommandCfg
 from legged_cts.mdp.curriculum import TerrainLevels
 from legged_cts.mdp.terminations import TERMINATIONS, TIME_OUTS
-from legged_cts.physics import physics_cfg
+from legged_cts.physics import physics_cfg, resolve_physics
 from legged_cts.robots.proprioception import layout
 from legged_cts.robots.spec import RobotSpec, load_robot
 from legged_cts.robots.usd import usd_path
@@ -81,7 +81,8 @@ def build_env_cfg(cfg: DictConfig | Mapping[str, Any]) -> LeggedEnvCfg:
     gait = task_gait(env, spec)
     rewards = reward_terms(env["rewards"], spec, gait, staged_rewards(task))
     events_cfg = _events(env, spec)
-    terrain = terrain_cfg(task["terrain"])
+    native = resolve_physics(task["physics"], device) == "mujoco_cpu"
+    terrain = terrain_cfg(task["terrain"], mesh=not native)
     scene = SceneCfg(
         num_envs=resolve_num_envs(env["scene"]["num_envs"], device),
         env_spacing=float(env["scene"]["env_spacing"]),

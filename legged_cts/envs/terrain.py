@@ -5,19 +5,23 @@ from __future__ import annotations
 from typing import Any, cast
 
 import isaaclab.sim as sim_utils
-from isaaclab.terrains import TerrainGeneratorCfg, TerrainImporterCfg
+from isaaclab.terrains import TerrainGeneratorCfg
 
-from legged_cts.mdp.terrain import GridTerrainGenerator, GridTerrainImporter, KindCfg
+from legged_cts.mdp.terrain import GridTerrainCfg, GridTerrainGenerator, KindCfg
 from legged_cts.robots.spec import assets_dir
 from legged_cts.terrain.grid import Entry
 
 
-def terrain_cfg(node: dict[str, Any]) -> TerrainImporterCfg:
-    """Build the terrain's configuration: a plane, or a grid of sub-terrains that becomes one height field."""
+def terrain_cfg(node: dict[str, Any], mesh: bool = True) -> GridTerrainCfg:
+    """Build the terrain's configuration: a plane, or a grid of sub-terrains that becomes one height field.
+
+    Args:
+        node: ``terrain`` of a task.
+        mesh: See :class:`GridTerrainCfg`.
+    """
     if node["type"] == "plane":
         # The stock ground plane lives on a cloud store; this one comes with the project.
-        return TerrainImporterCfg(
-            class_type=GridTerrainImporter,
+        return GridTerrainCfg(
             prim_path="/World/ground",
             terrain_type="usd",
             usd_path=str(assets_dir() / "terrain" / "plane.usda"),
@@ -28,10 +32,10 @@ def terrain_cfg(node: dict[str, Any]) -> TerrainImporterCfg:
             entry, share = Entry.checked(name, kind), float(kind["proportion"])
             sub_terrains[name] = KindCfg(kind=entry.kind, values=dict(entry.values), proportion=share)
     size = float(node["size"])
-    return TerrainImporterCfg(
-        class_type=GridTerrainImporter,
+    return GridTerrainCfg(
         prim_path="/World/ground",
         terrain_type="generator",
+        mesh=mesh,
         terrain_generator=TerrainGeneratorCfg(
             class_type=cast(Any, GridTerrainGenerator),
             seed=node["seed"],

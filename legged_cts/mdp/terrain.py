@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 import torch
 import trimesh
-from isaaclab.terrains import SubTerrainBaseCfg, TerrainGeneratorCfg, TerrainImporter
+from isaaclab.terrains import SubTerrainBaseCfg, TerrainGeneratorCfg, TerrainImporter, TerrainImporterCfg
 from isaaclab.utils import configclass
 
 from legged_cts.mdp.terrain_columns import column_names
 from legged_cts.mdp.terrain_heights import TerrainHeights
+from legged_cts.physics.ground_heights import author_heights
 from legged_cts.terrain.grid import Entry, Ground, lay_ground
-
-_GROUND = "ground"
 
 
 @configclass
@@ -51,8 +50,18 @@ class GridTerrainGenerator:
         )
         self.terrain_origins = ground.origins
         self.flat_patches: dict[str, torch.Tensor] = {}
-        self.terrain_mesh = _mesh(ground)
-        self.terrain_mesh.metadata[_GROUND] = ground
+        # What Isaac Lab hands to the importer, which makes a mesh of it where one is needed.
+        self.terrain_mesh = ground
+
+
+@configclass
+class GridTerrainCfg(TerrainImporterCfg):
+    """The ground of a task."""
+
+    class_type: type[TerrainImporter] | str = "legged_cts.mdp.terrain:GridTerrainImporter"
+
+    mesh: bool = True
+    """Whether a generated ground becomes triangles on the stage; native MuJoCo needs none, and a ray caster does."""
 
 
 class GridTerrainImporter(TerrainImporter):
@@ -65,14 +74,18 @@ class GridTerrainImporter(TerrainImporter):
         """Height of a step on each sub-terrain [levels, columns] in m, 0 where there are none; None on a plane."""
         super().__init__(cfg)
 
-    def import_mesh(self, name: str, mesh: trimesh.Trimesh):
-        """Import the mesh and keep its heights; see the base class."""
-        ground: Ground = mesh.metadata[_GROUND]
+    def import_mesh(self, name: str, mesh: Any):
+        """Import a ground of :class:`GridTerrainGenerator` and keep its heights; see the base class."""
+        ground: Ground = mesh
         grid = torch.from_numpy(ground.heights.astype(np.float32)).to(self.device)
         corner = [-0.5 * (points - 1) * ground.cell for points in grid.shape]
         self.heights = TerrainHeights(grid, corner, ground.cell)
         self.risers = torch.from_numpy(ground.risers.astype(np.float32)).to(self.device)
-        super().import_mesh(name, mesh)
+        if self.cfg.mesh:
+            super().import_mesh(name, _mesh(ground))
+            return
+        self.terrain_prim_paths.append(f"{self.cfg.prim_path}/{name}")
+        author_heights(self.terrain_prim_paths[-1], ground.heights.T, ground.cell)
 
 
 def _mesh(ground: Ground) -> trimesh.Trimesh:

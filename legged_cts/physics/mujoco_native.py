@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -25,6 +25,7 @@ from mujoco import rollout
 from newton import Control, Model, ModelFlags, State
 from newton.solvers import SolverMuJoCo
 
+from legged_cts.physics.ground_heights import inject_heights, restore_heights
 from legged_cts.physics.world_models import WorldModels
 
 DIVERGED = 1e6
@@ -99,6 +100,7 @@ class NativeMujocoSolver(SolverMuJoCo):
         spec = self._recorder.spec
         self._recorder.spec = None
         assert spec is not None
+        restore_heights(model, spec)
         num_worlds = self.mjw_data.nworld
         self._worlds = WorldModels(spec, self.mj_model, num_worlds)
         base = self._worlds.base
@@ -289,6 +291,11 @@ class NewtonNativeMujocoManager(NewtonMJWarpManager):
         kwargs.pop("ls_parallel", None)
         cls._solver_specific_clear()
         return NativeMujocoSolver(model, threads=solver_cfg.threads, longest_tick=solver_cfg.longest_tick, **kwargs)
+
+    @classmethod
+    def _inject_terrain_heightfields(cls, stage: Any, builder: Any, *, root_paths: Sequence[str]) -> list[str]:
+        meshes = super()._inject_terrain_heightfields(stage, builder, root_paths=root_paths)
+        return [*meshes, *inject_heights(stage, builder, root_paths)]
 
     @classmethod
     def _solver_specific_clear(cls) -> None:

@@ -202,7 +202,8 @@ def _with_arrays_of(compiled: mujoco.MjModel, model: mujoco.MjModel) -> mujoco.M
     """Take every array of the same shape from Newton's model, which corrects some after its compilation."""
     for name in dir(compiled):
         value = getattr(compiled, name, None)
-        if not name.startswith(("_", "sensor")) and isinstance(value, np.ndarray):
+        # A compiled height field may have fewer points than the spec's.
+        if not name.startswith(("_", "sensor", "hfield")) and isinstance(value, np.ndarray):
             target = getattr(model, name)
             if target.shape == value.shape:
                 target[...] = value

@@ -41,7 +41,7 @@ def env():
 
 def test_look_up_agrees_with_the_ground_of_the_physics_engine(inner):
     heights = inner.scene.terrain.heights
-    model = NewtonManager._solver.mj_model
+    model = NewtonManager._solver._worlds.base
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)
     x_min, y_min, x_max, y_max = heights.extent
