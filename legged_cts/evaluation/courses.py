@@ -47,7 +47,7 @@ def courses_config(
     ground = plain(compose_task(["terrain=rough"]))["terrain"]
     kinds = {course.name: {"kind": course.entry.kind, "proportion": 1, **course.entry.values} for course in courses}
     config["terrain"] = ground | {
-        # Robots are spread evenly over the rows, whose boxes and stones lie otherwise.
+        # Each robot stands on a row drawn at random; boxes and stones lie otherwise on each.
         "name": "courses", "kinds": kinds, "columns": len(courses), "levels": layouts, "initial_level": layouts - 1,
         "size": SIZE, "resolution": CELL, "seed": config["seed"],
     }  # fmt: skip

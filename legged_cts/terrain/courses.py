@@ -44,8 +44,11 @@ class Course:
 
     @property
     def layouts(self) -> int:
-        """How many grounds one should try, because they lie at random: one layout of boxes may have a way through."""
-        return 8 if self.group in ("obstacles", "gravel", "curbs") else 1
+        """How many grounds one should try, because they lie at random: one layout of boxes may have a way through.
+
+        The same policy passed boxes of 15 cm in 66 and in 90 % on two sets of eight.
+        """
+        return 32 if self.group in ("obstacles", "gravel", "curbs") else 1
 
     @property
     def axis(self) -> str:

@@ -15,7 +15,7 @@ def test_what_lies_at_random_lies_in_several_ways_on_the_courses():
     config = plain(compose_task([]))
     one = courses_config(config, choose("stairs_up_10,flat"), 4, [])["terrain"]
     several = courses_config(config, choose("stairs_up_10,obstacles_15"), 4, [])["terrain"]
-    assert (one["levels"], one["initial_level"]) == (1, 0) and (several["levels"], several["initial_level"]) == (8, 7)
+    assert (one["levels"], one["initial_level"]) == (1, 0) and (several["levels"], several["initial_level"]) == (32, 31)
     entries = [COURSES[name].entry for name in ("stairs_up_10", "obstacles_15")]
     ground, rows = lay_ground(entries, levels=8, seed=1), round(SIZE / CELL)
     for column, alike in ((0, True), (1, False)):
