@@ -11,7 +11,7 @@ import torch
 
 from legged_cts.deploy.courses import FRICTION
 from legged_cts.deploy.passages import Cell, Passage, cell, heading_rate
-from legged_cts.envs.freeze import hold_levels, tick_finely
+from legged_cts.envs.freeze import hold_levels, solve_finely
 from legged_cts.evaluation.response import hold
 from legged_cts.evaluation.rollout import Policy
 from legged_cts.mdp.terrain_columns import terrain_kinds
@@ -52,7 +52,7 @@ def courses_config(
         "size": SIZE, "resolution": CELL, "seed": config["seed"],
     }  # fmt: skip
     hold_levels(env)
-    tick_finely(config)
+    solve_finely(config)
     env["commands"].update(heading=False, across=0.0, zero_probability=0.0)
     env["reset"].update(yaw=[-0.1, 0.1], position=[-0.2, 0.2])
     env["terminations"]["time_out"] = False

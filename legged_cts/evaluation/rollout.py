@@ -12,7 +12,7 @@ import torch
 from tensordict import TensorDict
 
 from legged_cts.deploy.protocol import COMMAND_PERIOD, GRAVITY, SETTLING, ZERO_COMMANDS, narrowed
-from legged_cts.envs.freeze import hold_levels, tick_finely
+from legged_cts.envs.freeze import hold_levels, solve_finely
 from legged_cts.evaluation.metrics import EpisodeAccumulator, Episodes, Sample
 from legged_cts.mdp.terrain_columns import terrain_kinds
 from legged_cts.mdp.tracking import heading_velocity
@@ -56,7 +56,7 @@ def evaluation_config(config: Mapping[str, Any], num_envs: int, duration: float)
     commands.update({axis: list(bounds) for axis, bounds in narrowed(commands).items()})
     commands.update(heading=False, across=0.0, resampling_s=COMMAND_PERIOD, zero_probability=ZERO_COMMANDS)
     hold_levels(env)
-    tick_finely(config)
+    solve_finely(config)
     if "levels" in terrain:
         terrain["initial_level"] = terrain["levels"] - 1
     return config

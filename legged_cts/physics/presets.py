@@ -54,7 +54,7 @@ def physics_cfg(name: str, device: str, options: Mapping[str, Any] | None = None
         impratio=solver.impratio,
         njmax=solver.njmax,
         nconmax=solver.nconmax,
-        cone="pyramidal",
+        cone=solver.cone,
         integrator="implicitfast",
         use_mujoco_contacts=True,
     )

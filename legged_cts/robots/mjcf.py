@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from legged_cts.robots.spec import RobotSpec
 
 
+IMPRATIO = 10.0
+"""How much stiffer friction is than contact where robots are measured; at 1 feet that stand creep."""
+
+
 def robot_mjspec(spec: RobotSpec) -> mujoco.MjSpec:
     """Read a robot's MJCF for editing; the body of a locked joint stands at the locked angle and has no joint."""
     return fused_mjspec(spec.mjcf, spec.locked)
@@ -29,12 +33,12 @@ def body_mass(spec: RobotSpec, body: str) -> float:
 
 
 def robot_scene(spec: RobotSpec, timestep: float, prefix: str = "") -> mujoco.MjSpec:
-    """Return `robot_mjspec` with the options of training, its tick [s], and PD controllers `prefix` + joint."""
+    """Return `robot_mjspec` with the integrator of training, a tick [s], and PD controllers `prefix` + joint."""
     robot = robot_mjspec(spec)
     robot.option.timestep = timestep
     robot.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
-    robot.option.cone = mujoco.mjtCone.mjCONE_PYRAMIDAL
-    # Training may cut the solver short for speed; this is the reference.
+    # Training may cut the solver short and take pyramids for cones of friction; this is the reference.
+    robot.option.cone, robot.option.impratio = mujoco.mjtCone.mjCONE_ELLIPTIC, IMPRATIO
     robot.option.iterations, robot.option.ls_iterations = 100, 50
     _add_motors(robot, spec, prefix)
     return robot

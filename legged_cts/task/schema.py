@@ -64,6 +64,7 @@ class Solver(Node):
     iterations: Count = 10
     ls_iterations: Count = 20
     tolerance: NotNegative = 1e-6
+    cone: Annotated[str, one_of("pyramidal", "elliptic")] = "pyramidal"
     impratio: Positive = 1.0
     njmax: Count = 240
     nconmax: Count = 60

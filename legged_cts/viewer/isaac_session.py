@@ -15,7 +15,7 @@ import torch
 from legged_cts.deploy.mujoco_robot import build_model
 from legged_cts.deploy.robot import Array, yaw_of
 from legged_cts.envs.builder import resolve_device
-from legged_cts.envs.freeze import tick_finely, undisturb
+from legged_cts.envs.freeze import solve_finely, undisturb
 from legged_cts.envs.launch import make_env
 from legged_cts.envs.privileged import resolve_privileged
 from legged_cts.evaluation.policies import check_roles, checkpoint_policies
@@ -257,7 +257,7 @@ def play_config(
         task["terrain"]["initial_level"] = round(difficulty * (task["terrain"]["levels"] - 1))
     task |= {"physics": physics, "device": device}
     undisturb(task, seed)
-    tick_finely(task)
+    solve_finely(task)
     env["actions"]["delay_ms"] = [0]
     env["reset"] = {key: [0.0, 0.0] for key in env["reset"]}
     env["terminations"]["time_out"] = False

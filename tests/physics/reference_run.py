@@ -8,6 +8,7 @@ import torch
 
 from legged_cts.deploy.mujoco_robot import MujocoRobot
 from legged_cts.envs.launch import make_env
+from legged_cts.robots.mjcf import IMPRATIO
 from legged_cts.robots.usd import FRICTION_SPEED
 from legged_cts.training.compose import compose_task
 
@@ -21,6 +22,7 @@ def both(name: str) -> dict[str, np.ndarray]:
     # Nothing may reset a world while it is compared. Neither solver may run out of iterations.
     going_on = [f"env.terminations.{key}=false" for key in ("base_contact", "tilt", "low_base")]
     solver = ["solver.iterations=100", "solver.ls_iterations=50", "solver.tolerance=1e-8", "solver.longest_tick=null"]
+    solver += ["solver.cone=elliptic", f"solver.impratio={IMPRATIO}"]
     words = [f"robot={name}", "physics=mujoco_cpu", "device=cpu", f"env.scene.num_envs={NUM_ENVS}"]
     cfg = compose_task([*words, *NOMINAL, *going_on, *solver])
     records: dict[str, list[np.ndarray]] = {"position": [], "joint_pos": [], "own_position": [], "own_joint_pos": []}
