@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from legged_cts.deploy.contract import COMMANDS, PolicyContract, check
 from legged_cts.deploy.controller import Controller
+from legged_cts.deploy.metrics import METRICS, EpisodeAccumulator, Episodes, Sample, finite, summarise
 from legged_cts.deploy.mujoco_robot import MujocoRobot, SensorNoise
 from legged_cts.deploy.policy import OnnxPolicy
 from legged_cts.deploy.processes import each
@@ -22,6 +23,8 @@ from legged_cts.terrain.grid import rough_terrain
 from legged_cts.terrain.heights import Heightfield
 
 MAX_TILT = 1.0
+MEASURED = tuple(name for name in METRICS if name != "promoted_level")
+"""Metrics where there is no curriculum."""
 
 
 @dataclass(frozen=True)
@@ -65,29 +68,6 @@ class Conditions:
         return cls(terrain, difficulty, SensorNoise(), (0.8, 0.8), none, none, none, none)
 
 
-@dataclass(frozen=True)
-class Episode:
-    """Metrics of one episode; NaN where nothing could be measured.
-
-    Attributes:
-        linear_error: mean |v_xy,cmd - v_xy| in the yaw-aligned base frame [m/s].
-        yaw_error: mean |w_cmd - w_z| [rad/s].
-        falls: 1 if the episode ended by base contact, tilt over 1 rad or a low base, else 0.
-        cost_of_transport: sum of |torque * joint velocity| over m g |v|, where a planar speed was commanded.
-        action_rate: mean |a_t - a_{t-1}| over time and joints.
-        slip: mean speed of the feet while they touch the ground [m/s].
-        duration: seconds until the episode ended.
-    """
-
-    linear_error: float
-    yaw_error: float
-    falls: float
-    cost_of_transport: float
-    action_rate: float
-    slip: float
-    duration: float
-
-
 def draw_command(rng: np.random.Generator, ranges: Mapping[str, tuple[float, float]]) -> Array:
     """A command, uniform in the ranges; one in ten is zero [3]."""
     low, high = np.array([ranges[name] for name in COMMANDS]).T
@@ -129,7 +109,7 @@ def run_episode(
     seed: int,
     duration: float = 20.0,
     on_step: Callable[[MujocoRobot, Array], None] | None = None,
-) -> Episode:
+) -> Episodes:
     """Runs one episode: a new command every 5 s, the first second after each left out of the metrics.
 
     Args:
@@ -151,8 +131,7 @@ def run_episode(
     ranges = narrowed(policy.contract.command_ranges)
     dt = robot.control_dt
     period, settling, steps = round(COMMAND_PERIOD / dt), round(SETTLING / dt), round(duration / dt)
-    seen = _Seen()
-    fell, step = False, 0
+    sums = EpisodeAccumulator(1, robot.mass * GRAVITY, dt)
     last_action = np.zeros(len(spec.joints))
     command = np.zeros(3)
     for step in range(steps):
@@ -164,47 +143,19 @@ def run_episode(
         if on_step is not None:
             on_step(robot, command)
         fell = fallen(robot)
+        sums.count_step(np.array([True]), np.array([fell]))
         if fell or _left(robot):
             break
         if step % period >= settling:
-            seen.add(robot, command, action - last_action)
+            sums.add(_sample(robot, command, action - last_action), np.array([True]))
         last_action = action
-    return seen.episode(robot, fell, duration=(step + 1) * dt)
+    return sums.episodes()
 
 
-class _Seen:
-    """What counts for the metrics of an episode."""
-
-    def __init__(self) -> None:
-        self._errors: list[tuple[float, float]] = []
-        self._rates: list[float] = []
-        self._slips: list[float] = []
-        self._power = self._distance_rate = 0.0
-
-    def add(self, robot: MujocoRobot, command: Array, change: Array) -> None:
-        """Counts a control step under a command, in which the action changed by so much."""
-        velocity = robot.velocity
-        self._errors.append((float(np.linalg.norm(command[:2] - velocity[:2])), float(abs(command[2] - velocity[2]))))
-        self._rates.append(float(np.mean(np.abs(change))))
-        self._slips.extend(robot.foot_speeds())
-        # Standing still costs energy but covers no distance: the ratio means something only under way.
-        if np.linalg.norm(command[:2]) > 0.1:
-            self._power += float(np.abs(robot.torques * robot.joint_vel).sum())
-            self._distance_rate += float(np.linalg.norm(velocity[:2]))
-
-    def episode(self, robot: MujocoRobot, fell: bool, duration: float) -> Episode:
-        """The metrics of an episode that ended after so many seconds."""
-        linear, yaw = np.mean(self._errors, axis=0) if self._errors else (np.nan, np.nan)
-        way = robot.mass * GRAVITY * self._distance_rate
-        return Episode(
-            linear_error=float(linear),
-            yaw_error=float(yaw),
-            falls=float(fell),
-            cost_of_transport=self._power / way if way > 0 else np.nan,
-            action_rate=float(np.mean(self._rates)) if self._rates else np.nan,
-            slip=float(np.mean(self._slips)) if self._slips else np.nan,
-            duration=duration,
-        )
+def _sample(robot: MujocoRobot, command: Array, change: Array) -> Sample:
+    """A control step under a command, in which the action changed by so much."""
+    values = (command, robot.velocity, robot.torques, robot.joint_vel, change, robot.foot_speeds, robot.foot_contact)
+    return Sample(*(value[None] for value in values))
 
 
 def evaluate(
@@ -228,7 +179,7 @@ def evaluate(
         workers: processes to run them in; None is one per core. Each process imports the caller's main module.
 
     Returns:
-        `metrics`: per metric its `mean`, the `low` and `high` end of its 95 % interval and the number `n` of episodes
+        `metrics`: per metric its `mean`, the `low` and `high` end of its 95 % interval and the number of `episodes`
         it could be measured in; `episodes`: the metrics of each; and what was run: `policy`, `robot`, `terrain`,
         `difficulty`, `seeds`, `command_ranges`, `duration`, `trained_steps`, `algorithm`.
 
@@ -246,6 +197,7 @@ def evaluate(
     seeds = list(range(seed, seed + episodes))
     shares = [(policy, robot, conditions, seeds[i::workers], duration) for i in range(workers)]
     by_seed = dict(sorted(pair for share in each(_run_share, shares, workers) for pair in share))
+    together = Episodes.join(list(by_seed.values()))
     return {
         "policy": str(policy),
         "robot": contract.robot,
@@ -256,62 +208,17 @@ def evaluate(
         "command_ranges": narrowed(contract.command_ranges),
         "duration": duration,
         "seeds": seeds,
-        "metrics": summarise(list(by_seed.values())),
-        "episodes": [{"seed": s, **_finite(vars(episode))} for s, episode in by_seed.items()],
+        "metrics": {name: summarise(getattr(together, name), share=name == "fall").record() for name in MEASURED},
+        "episodes": [
+            {"seed": s, **{name: finite(float(getattr(one, name)[0])) for name in MEASURED}}
+            for s, one in by_seed.items()
+        ],
     }
-
-
-def summarise(episodes: list[Episode]) -> dict[str, dict[str, float | int | None]]:
-    """Per metric the mean over episodes, its 95 % interval and the number of episodes that measured it.
-
-    The interval is Student's t for means and Wilson's for the share of falls (Wilson 1927, JASA 22:209).
-    """
-    summary: dict[str, dict[str, float | int | None]] = {}
-    for field in fields(Episode):
-        values = np.array([getattr(episode, field.name) for episode in episodes], dtype=np.float64)
-        values = values[np.isfinite(values)]
-        n = len(values)
-        if n == 0:
-            summary[field.name] = {"mean": None, "low": None, "high": None, "n": 0}
-            continue
-        mean = float(values.mean())
-        if field.name == "falls":
-            low, high = wilson(round(float(values.sum())), n)
-        else:
-            half = student_t(n - 1) * float(values.std(ddof=1)) / n**0.5 if n > 1 else np.nan
-            low, high = mean - half, mean + half
-        summary[field.name] = {"mean": mean, **_finite({"low": low, "high": high}), "n": n}
-    return summary
-
-
-def wilson(successes: int, n: int, z: float = 1.959964) -> tuple[float, float]:
-    """Wilson's 95 % interval of a proportion."""
-    p = successes / n
-    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
-def student_t(dof: int) -> float:
-    """The 97.5 % quantile of Student's t.
-
-    Exact for 1 and 2 degrees of freedom, from there on by Abramowitz and Stegun 26.7.5 (within 0.2 %).
-    """
-    if dof == 1:
-        return 12.706205
-    if dof == 2:
-        return 4.302653
-    z = 1.959964
-    g1 = (z**3 + z) / 4
-    g2 = (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    g3 = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
-    g4 = (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160
-    return z + g1 / dof + g2 / dof**2 + g3 / dof**3 + g4 / dof**4
 
 
 def _run_share(
     policy: str | Path, robot: str | Path, conditions: Conditions, seeds: list[int], duration: float
-) -> list[tuple[int, Episode]]:
+) -> list[tuple[int, Episodes]]:
     loaded, spec = OnnxPolicy(policy), load_robot(robot)
     return [(seed, run_episode(loaded, spec, conditions, seed, duration)) for seed in seeds]
 
@@ -321,7 +228,3 @@ def _left(robot: MujocoRobot) -> bool:
     if robot.terrain is None:
         return False
     return bool((np.abs(robot.base_pos[:2]) > np.array(robot.terrain.half_size) - 1.0).any())
-
-
-def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
-    return {name: value if np.isfinite(value) else None for name, value in values.items()}

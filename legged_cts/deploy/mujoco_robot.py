@@ -218,14 +218,13 @@ class MujocoRobot(Posed):
         """Joint velocities [rad/s] [d]."""
         return self.data.qvel[self.dofs].copy()
 
+    @property
     def foot_speeds(self) -> Array:
-        """Speeds of the feet which touch the ground [m/s]; as many entries as feet touch."""
-        speeds = []
-        velocity = np.empty(6)
-        for foot in self.feet[self._touching(self.feet)]:
-            mujoco.mj_objectVelocity(self.model, self.data, mujoco.mjtObj.mjOBJ_XBODY, foot, velocity, 0)
-            speeds.append(float(np.linalg.norm(velocity[3:])))
-        return np.array(speeds)
+        """Speeds of the feet [m/s] [F]."""
+        velocity = np.empty((len(self.feet), 6))
+        for foot, out in zip(self.feet, velocity, strict=True):
+            mujoco.mj_objectVelocity(self.model, self.data, mujoco.mjtObj.mjOBJ_XBODY, foot, out, 0)
+        return np.linalg.norm(velocity[:, 3:], axis=1)
 
     @property
     def tilt_rate(self) -> Array:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from legged_cts.deploy.evaluate import wilson
+from legged_cts.deploy.metrics import wilson
 from legged_cts.deploy.results import write_json, write_table
 from legged_cts.deploy.robot import Array
 from legged_cts.terrain.courses import Course

@@ -65,12 +65,12 @@ def fallen_by(episodes: Sequence[Record]) -> tuple[list[float], list[float]]:
     """When robots fell.
 
     Args:
-        episodes: Of each the `duration` [s] until it ended, and `falls`: 1 if by a fall.
+        episodes: Of each the `duration` [s] until it ended, and `fall`: 1 if by one.
 
     Returns:
         The times of the falls in their order [s], and the share of all episodes that had fallen then.
     """
-    times = sorted(float(episode["duration"]) for episode in episodes if episode["falls"])
+    times = sorted(float(episode["duration"]) for episode in episodes if episode["fall"])
     return times, [(count + 1) / len(episodes) for count in range(len(times))]
 
 

@@ -13,6 +13,7 @@ from legged_cts.deploy import passages
 from legged_cts.deploy.contract import check
 from legged_cts.deploy.courses import plain_courses
 from legged_cts.deploy.evaluate import Conditions, evaluate, make_robot, run_episode
+from legged_cts.deploy.metrics import METRICS
 from legged_cts.deploy.mujoco_robot import MujocoRobot
 from legged_cts.deploy.plots import draw_results
 from legged_cts.deploy.policy import OnnxPolicy
@@ -25,16 +26,6 @@ from legged_cts.deploy.words import option
 from legged_cts.robots.spec import load_robot
 from legged_cts.terrain.courses import choose, speeds
 from legged_cts.trust.plain import check_number
-
-UNITS = {
-    "linear_error": "m/s",
-    "yaw_error": "rad/s",
-    "falls": "share",
-    "cost_of_transport": "",
-    "action_rate": "",
-    "slip": "m/s",
-    "duration": "s",
-}
 
 
 @dataclass(frozen=True)
@@ -171,12 +162,12 @@ def table(result: dict[str, Any]) -> str:
         f"{result['robot']} ({result['algorithm']}, {result['trained_steps']} steps) on {ground}: "
         f"{len(result['seeds'])} episodes of {result['duration']:g} s, seeds {result['seeds'][0]} to "
         f"{result['seeds'][-1]}",
-        f"{'metric':<20}{'mean':>9}  {'95 % interval':<20}{'n':>4}  unit",
+        f"{'':<20}{'mean':>9}  {'95 % interval':<20}{'n':>4}",
     ]
     for name, value in result["metrics"].items():
         mean = "-" if value["mean"] is None else f"{value['mean']:.3f}"
         interval = "-" if value["low"] is None else f"[{value['low']:.3f}, {value['high']:.3f}]"
-        lines.append(f"{name:<20}{mean:>9}  {interval:<20}{value['n']:>4}  {UNITS[name]}")
+        lines.append(f"{METRICS[name][0]:<20}{mean:>9}  {interval:<20}{value['episodes']:>4}".rstrip())
     return "\n".join(lines)
 
 

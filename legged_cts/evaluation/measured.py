@@ -9,10 +9,10 @@ from typing import Any
 
 from rich.console import Console
 
+from legged_cts.deploy.metrics import Episodes
 from legged_cts.deploy.plots import draw_results
 from legged_cts.deploy.response import as_row
 from legged_cts.deploy.results import write_json, write_table
-from legged_cts.evaluation.metrics import Episodes
 from legged_cts.evaluation.report import Row, as_records, episode_records, rows, summary_table, terrain_table
 
 

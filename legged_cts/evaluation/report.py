@@ -6,36 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
+import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
-from legged_cts.deploy.evaluate import student_t, wilson
-from legged_cts.evaluation.metrics import Episodes
-
-METRICS = {
-    "lin_error": ("linear error [m/s]", 3),
-    "yaw_error": ("yaw error [rad/s]", 3),
-    "fall": ("falls", 3),
-    "cost_of_transport": ("cost of transport", 2),
-    "action_rate": ("action rate", 3),
-    "slip": ("slip [m/s]", 3),
-    "duration": ("duration [s]", 1),
-    "promoted_level": ("reached level", 2),
-}
-"""Columns of ``Episodes`` that are reported, with title and digits."""
+from legged_cts.deploy.metrics import METRICS, Episodes, Summary, finite, summarise
 
 ALL = "all"
-
-
-@dataclass(frozen=True)
-class Summary:
-    """Mean over episodes with its 95 % interval; NaN where nothing was measured."""
-
-    mean: float
-    low: float
-    high: float
-    episodes: int
 
 
 @dataclass(frozen=True)
@@ -47,23 +24,6 @@ class Row:
     level: str
     metric: str
     summary: Summary
-
-
-def summarise(values: torch.Tensor, share: bool = False) -> Summary:
-    """Mean of the finite values [E] with a 95 % interval: Student's t, or Wilson's for a share of yes and no.
-
-    The interval treats episodes as independent draws of commands, terrain and physics for this one policy; it says
-    nothing about other training seeds.
-    """
-    values = values[torch.isfinite(values)].double()
-    n = len(values)
-    if n == 0:
-        return Summary(math.nan, math.nan, math.nan, 0)
-    mean = float(values.mean())
-    if share:
-        return Summary(mean, *wilson(round(float(values.sum())), n), n)
-    half = student_t(n - 1) * float(values.std()) / math.sqrt(n) if n > 1 else math.nan
-    return Summary(mean, mean - half, mean + half, n)
 
 
 def rows(role: str, episodes: Episodes, kinds: Sequence[str]) -> list[Row]:
@@ -81,7 +41,7 @@ def rows(role: str, episodes: Episodes, kinds: Sequence[str]) -> list[Row]:
             if len(of_kind):
                 parts.append((kind, ALL, of_kind))
                 parts += [
-                    (kind, str(int(level)), of_kind.where(of_kind.level == level)) for level in of_kind.level.unique()
+                    (kind, str(int(level)), of_kind.where(of_kind.level == level)) for level in np.unique(of_kind.level)
                 ]
     return [
         Row(role, kind, level, metric, summarise(getattr(part, metric), share=metric == "fall"))
@@ -101,8 +61,7 @@ def as_records(table: Sequence[Row], conditions: Mapping[str, object] | None = N
     return [
         {
             "role": row.role, "terrain": row.terrain, "level": row.level, "metric": row.metric,
-            "mean": _finite(row.summary.mean), "low": _finite(row.summary.low), "high": _finite(row.summary.high),
-            "episodes": row.summary.episodes, **(conditions or {}),
+            **row.summary.record(), **(conditions or {}),
         }
         for row in table
     ]  # fmt: skip
@@ -118,8 +77,8 @@ def episode_records(episodes: Episodes, kinds: Sequence[str]) -> list[dict[str, 
     return [
         {
             "terrain": kinds[int(episodes.kind[i])], "level": int(episodes.level[i]),
-            "duration": float(episodes.duration[i]), "falls": float(episodes.fall[i]),
-            "lin_error": _finite(float(episodes.lin_error[i])), "yaw_error": _finite(float(episodes.yaw_error[i])),
+            "duration": float(episodes.duration[i]), "fall": float(episodes.fall[i]),
+            "lin_error": finite(float(episodes.lin_error[i])), "yaw_error": finite(float(episodes.yaw_error[i])),
         }
         for i in range(len(episodes))
     ]  # fmt: skip
@@ -156,10 +115,6 @@ def terrain_table(table: Sequence[Row]) -> Table | None:
         values = [(cells.get((role, kind, metric)), METRICS[metric][1]) for role in roles for metric in metrics]
         result.add_row(kind, *("-" if cell is None else _cell(cell, digits, False) for cell, digits in values))
     return result
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _cell(summary: Summary, digits: int, interval: bool = True) -> str:

@@ -8,15 +8,19 @@ from copy import deepcopy
 from functools import partial
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from tensordict import TensorDict
 
+from legged_cts.deploy.metrics import EpisodeAccumulator, Episodes, Sample
 from legged_cts.deploy.protocol import COMMAND_PERIOD, GRAVITY, SETTLING, ZERO_COMMANDS, narrowed
 from legged_cts.envs.freeze import hold_levels, solve_finely
-from legged_cts.evaluation.metrics import EpisodeAccumulator, Episodes, Sample
 from legged_cts.mdp.terrain_columns import terrain_kinds
 from legged_cts.mdp.tracking import heading_velocity
 from legged_cts.training.statistics import fall_terms, fell
+
+CONTACT_FORCE = 1.0
+"""Contact force [N] from which a foot is on the ground."""
 
 
 class Policy(Protocol):
@@ -79,7 +83,7 @@ def run_episodes(
         progress: Told after every step how many are done, of how many at most.
 
     Returns:
-        Exactly ``episodes`` episodes, on the CPU.
+        Exactly ``episodes`` episodes.
 
     Raises:
         ValueError: If ``episodes`` is not positive.
@@ -95,7 +99,7 @@ def run_episodes(
 
     parts = [_round(env, policy, seed + index, partial(step_done, index)) for index in range(rounds)]
     joined = Episodes.join(parts)
-    return joined.where(torch.arange(len(joined)) < episodes)
+    return joined.where(np.arange(len(joined)) < episodes)
 
 
 def _round(env: Any, policy: Policy, seed: int, step_done: Callable[[int], None]) -> Episodes:
@@ -106,7 +110,7 @@ def _round(env: Any, policy: Policy, seed: int, step_done: Callable[[int], None]
     state, commands = inner.state, inner.command_manager.get_term("velocity")
     n, device = env.num_envs, inner.device
     weight = inner.robot_spec.total_mass * GRAVITY
-    sums = EpisodeAccumulator(n, weight, inner.step_dt, device)
+    sums = EpisodeAccumulator(n, weight, inner.step_dt)
     active = torch.ones(n, dtype=torch.bool, device=device)
     passed = torch.zeros(n, dtype=torch.bool, device=device)
     falls = fall_terms(inner.termination_manager)
@@ -116,22 +120,18 @@ def _round(env: Any, policy: Policy, seed: int, step_done: Callable[[int], None]
         obs, _, dones, _ = env.step(policy(obs))
         policy.reset(dones)
         done = dones > 0
-        sums.count_step(active, fell(inner.termination_manager, falls))
+        sums.count_step(_numpy(active), _numpy(fell(inner.termination_manager, falls)))
         active = active & ~done
-        sums.add(
-            Sample(
-                command=command,
-                velocity=heading_velocity(state.root_quat_w, state.lin_vel_b, state.ang_vel_b),
-                torque=state.joint_torque,
-                joint_vel=state.joint_vel,
-                action=inner.joint_action.action,
-                previous_action=inner.joint_action.previous_action,
-                foot_speed=state.foot_vel_w.norm(dim=-1),
-                foot_force=state.foot_force,
-            ),
-            active,
-            settled,
+        values = (
+            command,
+            heading_velocity(state.root_quat_w, state.lin_vel_b, state.ang_vel_b),
+            state.joint_torque,
+            state.joint_vel,
+            inner.joint_action.action - inner.joint_action.previous_action,
+            state.foot_vel_w.norm(dim=-1),
+            state.foot_force > CONTACT_FORCE,
         )
+        sums.add(Sample(*map(_numpy, values)), _numpy(active & settled))
         passed = torch.where(active, inner.progress.passed, passed)
         step_done(step + 1)
         if not bool(active.any()):
@@ -140,5 +140,8 @@ def _round(env: Any, policy: Policy, seed: int, step_done: Callable[[int], None]
     uneven = terrain.cfg.terrain_type == "generator"
     level = terrain.terrain_levels if uneven else torch.zeros(n, dtype=torch.long, device=device)
     _, kind = terrain_kinds(terrain, n)
-    result = sums.episodes(passed, level, kind.to(device))
-    return Episodes(**{name: value.cpu() for name, value in vars(result).items()})
+    return sums.episodes(_numpy(passed), _numpy(level), _numpy(kind))
+
+
+def _numpy(values: torch.Tensor) -> np.ndarray:
+    return values.cpu().numpy()

@@ -56,14 +56,14 @@ class Tracking:
     Attributes:
         name: of the segment.
         command: as the policy got it, within its ranges [3].
-        linear_error: mean |v_xy,cmd - v_xy| [m/s].
+        lin_error: mean |v_xy,cmd - v_xy| [m/s].
         yaw_error: mean |w_cmd - w_z| [rad/s].
         falls: how often the robot fell.
     """
 
     name: str
     command: Array
-    linear_error: float
+    lin_error: float
     yaw_error: float
     falls: int
 
@@ -179,7 +179,7 @@ def table(results: Sequence[Tracking]) -> str:
     """The tracking errors as lines of text."""
     lines = [f"{'':<15}{'v_x':>6}{'v_y':>6}{'yaw':>6}   error [m/s]   [rad/s]   falls"]
     for part in results:
-        errors = ("-" if np.isnan(value) else f"{value:.2f}" for value in (part.linear_error, part.yaw_error))
+        errors = ("-" if np.isnan(value) else f"{value:.2f}" for value in (part.lin_error, part.yaw_error))
         wanted = "".join(f"{value:>6.2f}" for value in part.command)
         lines.append("{:<15}{}   {:>11}   {:>7}   {:>5}".format(part.name, wanted, *errors, part.falls))
     return "\n".join(lines)

@@ -8,7 +8,8 @@ import math
 import pytest
 
 from legged_cts.deploy.courses import plain_courses, run_course
-from legged_cts.deploy.evaluate import Conditions, wilson
+from legged_cts.deploy.evaluate import Conditions
+from legged_cts.deploy.metrics import wilson
 from legged_cts.deploy.mujoco_robot import SensorNoise
 from legged_cts.deploy.passages import Passage, as_record, cell, describe, heading_rate, write
 from legged_cts.deploy.policy import OnnxPolicy

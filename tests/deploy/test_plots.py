@@ -14,7 +14,7 @@ def answer(command: list[float], achieved: list[float | None], fell: float = 0.0
 
 
 def episode(duration: float, falls: float) -> dict:
-    return {"duration": duration, "falls": falls}
+    return {"duration": duration, "fall": falls}
 
 
 EPISODES = [episode(20.0, 0.0), episode(5.0, 1.0), episode(2.0, 1.0), episode(3.0, 0.0)]

@@ -50,14 +50,14 @@ def test_it_runs_without_torch_and_isaaclab(zero_policy: Path, tmp_path: Path) -
     assert done.returncode == 0, done.stderr
     assert "go2 (CTS, 1000 steps) on flat: 2 episodes of 1.5 s, seeds 0 to 1" in done.stdout
     result = json.loads(output.read_text())
-    assert result["metrics"]["falls"] | {"high": 0} == {"mean": 0.0, "low": 0.0, "high": 0, "n": 2}
+    assert result["metrics"]["fall"] | {"high": 0} == {"mean": 0.0, "low": 0.0, "high": 0, "episodes": 2}
     assert len(result["episodes"]) == 2
     written = {file.name for file in output.parent.iterdir()}
     assert written == {"metrics.json", "metrics.csv", "metrics_summary.csv"}, "no picture without matplotlib"
     assert all(str(output.with_name(name)) in done.stdout for name in written)
     with output.with_name("metrics_summary.csv").open() as file:
-        falls = next(row for row in csv.DictReader(file) if row["metric"] == "falls")
-    assert (falls["mean"], falls["n"]) == ("0.0", "2")
+        falls = next(row for row in csv.DictReader(file) if row["metric"] == "fall")
+    assert (falls["mean"], falls["episodes"]) == ("0.0", "2")
 
 
 def test_a_policy_with_a_gait_runs(tmp_path: Path) -> None:

@@ -4,19 +4,18 @@ import csv
 import io
 import json
 
+import numpy as np
 import pytest
-import torch
 from rich.console import Console
 
+from legged_cts.deploy.metrics import METRICS, Episodes
 from legged_cts.evaluation.measured import Measured
-from legged_cts.evaluation.metrics import Episodes
-from legged_cts.evaluation.report import METRICS
 
 
 def made() -> Measured:
-    values = {name: torch.full((4,), 0.5) for name in METRICS}
-    values |= {"fall": torch.tensor([1.0, 0.0, 0.0, 0.0]), "cost_of_transport": torch.full((4,), torch.nan)}
-    level, kind = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 0, 1, 1])
+    values = {name: np.full(4, 0.5) for name in METRICS}
+    values |= {"fall": np.array([1.0, 0.0, 0.0, 0.0]), "cost_of_transport": np.full(4, np.nan)}
+    level, kind = np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1])
     answer = {"command": [1.0, 0.0, 0.0], "achieved": [0.9, 0.0, 0.0], "drift": 0.9, "touch_downs": [1.0] * 4,
               "tilt_rate": [0.1, 0.2], "duty": [0.5, 0.5], "fell": 0.0}  # fmt: skip
     return Measured(
@@ -39,7 +38,7 @@ def test_tables_are_there_as_csv_and_as_json_with_a_picture(tmp_path):
     for line, record in zip(lines, content["rows"], strict=True):
         assert line["seed"] == "7" and line["metric"] == record["metric"] and line["level"] == record["level"]
         assert (float(line["mean"]) if line["mean"] else None) == pytest.approx(record["mean"], rel=1e-5)
-    assert [episode["falls"] for episode in content["episodes"]["student"]] == [1.0, 0.0, 0.0, 0.0]
+    assert [episode["fall"] for episode in content["episodes"]["student"]] == [1.0, 0.0, 0.0, 0.0]
     with (tmp_path / "new" / "response.csv").open(newline="") as file:
         (line,) = csv.DictReader(file)
     assert (line["role"], line["achieved_lin_vel_x"], line["seed"]) == ("student", "0.9", "7")

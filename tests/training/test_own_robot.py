@@ -129,4 +129,4 @@ def test_it_exports_and_runs_in_plain_mujoco(trained, tmp_path):
     result = json.loads(metrics.read_text())
     assert result["robot"] == "six" and len(result["episodes"]) == 2
     # Three iterations teach nothing, but an almost untrained policy stands on six legs.
-    assert result["metrics"]["falls"]["mean"] == 0.0
+    assert result["metrics"]["fall"]["mean"] == 0.0

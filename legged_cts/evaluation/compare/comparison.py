@@ -12,7 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from legged_cts.evaluation.report import METRICS
+from legged_cts.deploy.metrics import METRICS
 from legged_cts.trust.names import check_names
 from legged_cts.trust.plain import one_line, show
 from legged_cts.trust.yaml_file import load_yaml
