@@ -24,6 +24,8 @@ from llvmlite import binding, ir
 from numba import carray, cfunc, njit, types
 from numba.extending import intrinsic
 
+from legged_cts.physics.shared_heights import pointer_offset
+
 MOST = 8
 """Contacts of one sphere, at most."""
 _CANDIDATES = 64
@@ -80,25 +82,15 @@ def _functions() -> dict[int, Any]:
     """Functions for ``mjCOLLISIONFUNC`` by the kind of the geom that meets the height field."""
     model = mujoco.MjModel.from_xml_string(_PROBE)
     data = mujoco.MjData(model)
-    _OFFSETS[:] = [_offset(model, name) for name in _OF_MODEL] + [_offset(data, name) for name in _OF_DATA]
+    _OFFSETS[:] = [pointer_offset(model, name) for name in _OF_MODEL] + [
+        pointer_offset(data, name) for name in _OF_DATA
+    ]
     # Compiled code is kept on disk, so what belongs to this process has names there.
     binding.add_symbol("legged_cts_offsets", _OFFSETS.ctypes.data)
     binding.add_symbol("legged_cts_capsule", _table()[_CAPSULE])
     binding.add_symbol("legged_cts_box", _table()[_BOX])
     functions = {_SPHERE: _sphere, _CAPSULE: _capsule, _BOX: _box}
     return {kind: cfunc(_SIGNATURE, cache=True)(function) for kind, function in functions.items()}
-
-
-def _offset(struct: Any, name: str) -> int:
-    """Where a C struct has the pointer to an array that is not empty [bytes]."""
-    address = getattr(struct, name).__array_interface__["data"][0]
-    words, found = (ctypes.c_size_t * 2**20).from_address(struct._address), 0
-    while words[found] != address:
-        found += 1
-    # The pointer of an empty array is that of the next one.
-    while words[found + 1] == address:
-        found += 1
-    return found * ctypes.sizeof(ctypes.c_size_t)
 
 
 _stock_capsule = types.ExternalFunction("legged_cts_capsule", _SIGNATURE)

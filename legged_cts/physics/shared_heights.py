@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import ctypes
 from collections.abc import Callable
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -18,7 +19,7 @@ def without_heights(compile_model: Callable[[], mujoco.MjModel], spec: mujoco.Mj
         spec: Left as it was.
 
     Returns:
-        None if there is no height field, or if MuJoCo lays out its models in a way that is not understood.
+        None if there is no height field.
     """
     if len(spec.hfields) != 1:
         return None
@@ -26,29 +27,28 @@ def without_heights(compile_model: Callable[[], mujoco.MjModel], spec: mujoco.Mj
     kept = field.nrow, field.ncol, np.array(field.userdata)
     try:
         field.nrow, field.ncol, field.userdata = 2, 2, np.array([0.0, 0.0, 0.0, 1.0])
-        model = compile_model()
+        return compile_model()
     finally:
         field.nrow, field.ncol, field.userdata = kept
-    return None if _pointer_to_heights(model) is None else model
 
 
 def copy_with_heights(small: mujoco.MjModel, owner: mujoco.MjModel) -> mujoco.MjModel:
     """Return a copy of ``small`` that reads the height field of ``owner``, which must outlive it."""
     model = copy.copy(small)
-    pointer = _pointer_to_heights(model)
-    assert pointer is not None
+    pointer = ctypes.c_size_t.from_address(model._address + pointer_offset(model, "hfield_data"))
     # A model frees the one block that its own arrays are in; what this points to stays the owner's.
     pointer.value = owner.hfield_data.__array_interface__["data"][0]
     model.hfield_nrow[:], model.hfield_ncol[:] = owner.hfield_nrow, owner.hfield_ncol
     return model
 
 
-def _pointer_to_heights(model: mujoco.MjModel) -> ctypes.c_uint64 | None:
-    """Return the member of the C struct that points to the heights, None if it cannot be told."""
-    address = model.hfield_data.__array_interface__["data"][0]
-    # The pointers to arrays stand side by side in the struct, this one well before its end.
-    words = (ctypes.c_uint64 * 1024).from_address(model._address)
-    found = [index for index, word in enumerate(words) if word == address]
-    if len(found) != 1:
-        return None
-    return ctypes.c_uint64.from_address(model._address + 8 * found[0])
+def pointer_offset(struct: Any, name: str) -> int:
+    """Return where a C struct of MuJoCo has the pointer to one of its arrays, which must not be empty [bytes]."""
+    address = getattr(struct, name).__array_interface__["data"][0]
+    words, found = (ctypes.c_size_t * 2**20).from_address(struct._address), 0
+    while words[found] != address:
+        found += 1
+    # The pointer of an empty array is that of the next one.
+    while words[found + 1] == address:
+        found += 1
+    return found * ctypes.sizeof(ctypes.c_size_t)
