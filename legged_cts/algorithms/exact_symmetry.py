@@ -64,7 +64,7 @@ def _model_ties(name: str, model: Any, y: Mirror, groups: Mapping[str, Any]) -> 
     if not isinstance(model, MLPModel) or model.is_recurrent:
         _refuse(f"networks.{name}", model)
     seen, distribution = _joined(groups, model.obs_groups), model.distribution
-    MirroredNormalization.of(model.obs_normalizer, seen)
+    MirroredNormalization.mirroring(model.obs_normalizer, seen)
     if distribution is not None:
         if not isinstance(distribution, GaussianDistribution):
             _refuse(f"networks.{name}.distribution_cfg", distribution)
@@ -78,7 +78,7 @@ def _model_ties(name: str, model: Any, y: Mirror, groups: Mapping[str, Any]) -> 
 def _encoder_ties(name: str, encoder: Any, x: Mirror, z: Mirror) -> Ties:
     if not callable(getattr(encoder, "ties", None)):
         _refuse(f"networks.{name}", encoder)
-    MirroredNormalization.of(getattr(encoder, "normalizer", None), x)
+    MirroredNormalization.mirroring(getattr(encoder, "normalizer", None), x)
     return encoder.ties(x, z)
 
 

@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 
 import torch
-from rsl_rl.modules import MLP, EmpiricalNormalization
+from rsl_rl.modules import MLP
 from torch import nn
 
 from legged_cts.models.mirrored import Mirror, Ties, mlp_ties
+from legged_cts.models.normalization import RunningNormalization
 
 
 class Encoder(nn.Module):
@@ -37,7 +38,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.unit_latent = unit_latent
         self.obs_normalization = obs_normalization
-        self.normalizer = EmpiricalNormalization(input_shape[-1]) if obs_normalization else nn.Identity()
+        self.normalizer = RunningNormalization(input_shape[-1]) if obs_normalization else nn.Identity()
 
     def project(self, latent: torch.Tensor) -> torch.Tensor:
         """Put latents [B, latent_dim] onto the unit sphere, if that was asked for."""

@@ -11,6 +11,7 @@ from rsl_rl.modules import HiddenState
 from tensordict import TensorDict
 from torch import nn
 
+from legged_cts.models.normalization import RunningNormalization
 from legged_cts.trust.names import resolve_node
 
 LATENT = "latent"
@@ -39,6 +40,7 @@ class LatentModel(MLPModel):
         super().__init__(
             obs, obs_groups, obs_set, output_dim, list(hidden_dims), activation, obs_normalization, distribution_cfg
         )
+        RunningNormalization.of(self.obs_normalizer)
 
     def get_latent(
         self, obs: TensorDict, masks: torch.Tensor | None = None, hidden_state: HiddenState = None

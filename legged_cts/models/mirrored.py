@@ -17,6 +17,8 @@ import torch
 from rsl_rl.modules import EmpiricalNormalization
 from torch import nn
 
+from legged_cts.models.normalization import RunningNormalization
+
 TOLERANCE = 1e-4
 """Relative difference of a weight from its mirror image that is still rounding."""
 
@@ -92,11 +94,11 @@ def recurrent_ties(rnn: nn.RNNBase, x: Mirror) -> Ties:
         yield parameter, rows, None if parameter.ndim == 1 else x if first else state
 
 
-class MirroredNormalization(EmpiricalNormalization):
+class MirroredNormalization(RunningNormalization):
     """Running statistics of samples together with their mirror images, for half the work."""
 
     @classmethod
-    def of(cls, normalizer: nn.Module | None, mirror: Any) -> None:
+    def mirroring(cls, normalizer: nn.Module | None, mirror: Any) -> None:
         """Turn a normaliser into one, in its place; a no-op for one that does nothing."""
         if not isinstance(normalizer, EmpiricalNormalization):
             return

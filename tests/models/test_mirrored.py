@@ -107,7 +107,7 @@ def test_the_states_of_recurrent_layers_come_in_halves(cell, size):
 def test_statistics_are_those_of_samples_and_images():
     torch.manual_seed(0)
     ours, both = EmpiricalNormalization(3), EmpiricalNormalization(3)
-    MirroredNormalization.of(ours, X)
+    MirroredNormalization.mirroring(ours, X)
     for size in (3, 5, 2):
         x = torch.randn(size, 3) * torch.tensor([1.0, 2.0, 3.0]) + torch.tensor([5.0, 0.0, 1.0])
         ours.update(x)
@@ -121,7 +121,7 @@ def test_statistics_are_those_of_samples_and_images():
 
 def test_statistics_stay_while_nothing_trains():
     ours = EmpiricalNormalization(3)
-    MirroredNormalization.of(ours, X)
+    MirroredNormalization.mirroring(ours, X)
     ours.update(torch.randn(4, 3))
     before = {name: value.clone() for name, value in ours.state_dict().items()}
     ours.eval().update(torch.randn(4, 3))
