@@ -81,8 +81,7 @@ def build_env_cfg(cfg: DictConfig | Mapping[str, Any]) -> LeggedEnvCfg:
     gait = task_gait(env, spec)
     rewards = reward_terms(env["rewards"], spec, gait, staged_rewards(task))
     events_cfg = _events(env, spec)
-    native = resolve_physics(task["physics"], device) == "mujoco_cpu"
-    terrain = terrain_cfg(task["terrain"], mesh=not native)
+    terrain = terrain_cfg(task["terrain"], resolve_physics(task["physics"], device))
     scene = SceneCfg(
         num_envs=resolve_num_envs(env["scene"]["num_envs"], device),
         env_spacing=float(env["scene"]["env_spacing"]),

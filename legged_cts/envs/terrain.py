@@ -11,13 +11,16 @@ from legged_cts.mdp.terrain import GridTerrainCfg, GridTerrainGenerator, KindCfg
 from legged_cts.robots.spec import assets_dir
 from legged_cts.terrain.grid import Entry
 
+# PhysX refuses meshes of some ten million triangles, and lets robots fall through: 224 sub-terrains with cells of 5 cm.
+_LARGEST_MESH = {"mujoco_cpu": 0, "physx": 10**6, "isaacsim_physx": 10**6}
 
-def terrain_cfg(node: dict[str, Any], mesh: bool = True) -> GridTerrainCfg:
+
+def terrain_cfg(node: dict[str, Any], physics: str) -> GridTerrainCfg:
     """Build the terrain's configuration: a plane, or a grid of sub-terrains that becomes one height field.
 
     Args:
         node: ``terrain`` of a task.
-        mesh: See :class:`GridTerrainCfg`.
+        physics: The engine, one of :func:`legged_cts.physics.resolve_physics`.
     """
     if node["type"] == "plane":
         # The stock ground plane lives on a cloud store; this one comes with the project.
@@ -35,7 +38,7 @@ def terrain_cfg(node: dict[str, Any], mesh: bool = True) -> GridTerrainCfg:
     return GridTerrainCfg(
         prim_path="/World/ground",
         terrain_type="generator",
-        mesh=mesh,
+        largest_mesh=_LARGEST_MESH.get(physics, 10**9),
         terrain_generator=TerrainGeneratorCfg(
             class_type=cast(Any, GridTerrainGenerator),
             seed=node["seed"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -60,8 +61,9 @@ class GridTerrainCfg(TerrainImporterCfg):
 
     class_type: type[TerrainImporter] | str = "legged_cts.mdp.terrain:GridTerrainImporter"
 
-    mesh: bool = True
-    """Whether a generated ground becomes triangles on the stage; native MuJoCo needs none, and a ray caster does."""
+    largest_mesh: int = 10**9
+    """Most triangles of a mesh: a generated ground becomes as many meshes as that takes. 0 lays none, and native MuJoCo
+    needs none; a ray caster does."""
 
 
 class GridTerrainImporter(TerrainImporter):
@@ -81,18 +83,28 @@ class GridTerrainImporter(TerrainImporter):
         corner = [-0.5 * (points - 1) * ground.cell for points in grid.shape]
         self.heights = TerrainHeights(grid, corner, ground.cell)
         self.risers = torch.from_numpy(ground.risers.astype(np.float32)).to(self.device)
-        if self.cfg.mesh:
-            super().import_mesh(name, _mesh(ground))
+        if self.cfg.largest_mesh:
+            for index, mesh in enumerate(meshes(ground, self.cfg.largest_mesh)):
+                super().import_mesh(f"{name}_{index}" if index else name, mesh)
             return
         self.terrain_prim_paths.append(f"{self.cfg.prim_path}/{name}")
         author_heights(self.terrain_prim_paths[-1], ground.heights.T, ground.cell)
 
 
-def _mesh(ground: Ground) -> trimesh.Trimesh:
-    """Two triangles per cell, split along the diagonal from the corner of low x and y, as Isaac Lab does."""
+def meshes(ground: Ground, largest: int) -> Iterator[trimesh.Trimesh]:
+    """Yield the ground in strips across x that share their edges, of so many triangles at most, one row at least."""
     rows, cols = ground.heights.shape
     x, y = ((np.arange(count) - (count - 1) / 2) * ground.cell for count in (rows, cols))
-    vertices = np.stack((*np.meshgrid(x, y, indexing="ij"), ground.heights), axis=2).reshape(-1, 3)
+    strip = max(1, largest // (2 * (cols - 1)))
+    for start in range(0, rows - 1, strip):
+        part = slice(start, start + strip + 1)
+        yield _mesh(x[part], y, ground.heights[part])
+
+
+def _mesh(x: np.ndarray, y: np.ndarray, heights: np.ndarray) -> trimesh.Trimesh:
+    """Two triangles per cell, split along the diagonal from the corner of low x and y, as Isaac Lab does."""
+    rows, cols = heights.shape
+    vertices = np.stack((*np.meshgrid(x, y, indexing="ij"), heights), axis=2).reshape(-1, 3)
     corner = (np.arange(rows - 1)[:, None] * cols + np.arange(cols - 1)).ravel()
     faces = np.concatenate(
         [
