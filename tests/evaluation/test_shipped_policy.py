@@ -27,6 +27,7 @@ GROUND = {
     "go2_rough": Conditions("rough", 0.1),
     "go1_flat": Conditions("flat"),
     "tron1_flat": Conditions("flat"),
+    "tron1_rough": Conditions("flat"),
     "g1_12_flat": Conditions("flat"),
     "g1_flat": Conditions("flat"),
 }
