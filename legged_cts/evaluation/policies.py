@@ -64,7 +64,8 @@ def _gait_override(contract: PolicyContract) -> str:
     if gait is None:
         return "env.gait=null"
     values = dataclasses.asdict(gait) | {"offsets": list(gait.offsets)}
-    return f"env.gait={{{','.join(f'{name}:{value!r}' for name, value in values.items())}}}"
+    # A pack may leave some of them at their defaults, so they are added where they are not.
+    return f"++env.gait={{{','.join(f'{name}:{value!r}' for name, value in values.items())}}}"
 
 
 def check_task(info: Mapping[str, Any], contract: PolicyContract) -> None:

@@ -13,8 +13,11 @@ from tensordict import TensorDict
 
 from legged_cts.deploy.contract import ContractError
 from legged_cts.deploy.policy import OnnxPolicy
-from legged_cts.evaluation.policies import check_task
+from legged_cts.evaluation.policies import check_task, contract_overrides
 from legged_cts.evaluation.rollout import run_episodes
+from legged_cts.robots.spec import assets_dir
+from legged_cts.training.compose import compose_task, plain
+from legged_cts.training.env_info import task_info
 
 ENVS, STEPS, JOINTS = 4, 6, 12
 
@@ -145,3 +148,11 @@ def test_a_history_that_begins_with_zeros_is_refused(tmp_path):
         check_task({}, make_contract(version=3, history_reset="zero"))
     with pytest.raises(ContractError, match="history_length"):
         check_task({}, make_recurrent_contract())
+
+
+@pytest.mark.parametrize("path", sorted((assets_dir() / "policies").glob("*/policy.onnx")), ids=lambda p: p.parent.name)
+def test_every_shipped_policy_has_its_task(path: Any) -> None:
+    """Two feet's pack leaves `still` and `linger` at their defaults, and their policies could not be evaluated."""
+    contract = OnnxPolicy(path).contract
+    task = compose_task(contract_overrides(contract))
+    check_task(task_info(plain(task)), contract)
