@@ -126,11 +126,15 @@ def measure(words: Sequence[str], iterations: int) -> dict[str, float]:
     """
     from legged_cts.algorithms.config import runner_cfg
     from legged_cts.envs.launch import make_env
-    from legged_cts.train import resolve_task
     from legged_cts.training.compose import compose_task
     from legged_cts.training.display import NoDisplay
     from legged_cts.training.env_info import env_info
     from legged_cts.training.runner import Runner
+
+    try:
+        from legged_cts.train import resolve_task
+    except ImportError:  # trees of before 2026-11-29
+        from legged_cts.training.app import resolve_task  # type: ignore[import-not-found]
 
     words = [*words, f"max_iterations={iterations + 2}", "logger=none", "evaluation.enabled=false"]
     config = resolve_task(compose_task(words), words)
