@@ -14,6 +14,7 @@ import numpy as np
 from legged_cts.deploy.contract import COMMANDS
 from legged_cts.deploy.controller import Controller
 from legged_cts.deploy.evaluate import Conditions, fallen, make_robot
+from legged_cts.deploy.metrics import finite
 from legged_cts.deploy.policy import OnnxPolicy
 from legged_cts.deploy.robot import Array
 from legged_cts.robots.spec import RobotSpec
@@ -144,7 +145,7 @@ def as_record(response: Response) -> dict[str, object]:
     """Return an answer as plain numbers and lists for JSON; None where nothing was measured."""
     record: dict[str, object] = {}
     for name, value in vars(response).items():
-        numbers = [float(n) if np.isfinite(n) else None for n in np.atleast_1d(value)]
+        numbers = [finite(float(n)) for n in np.atleast_1d(value)]
         record[name] = numbers if np.ndim(value) else numbers[0]
     return record
 
