@@ -20,7 +20,7 @@ ALLOWED = {
     "task": {"terrain", "robots", "algorithms", "distillation"},
     "robots": set(),
     "terrain": set(),
-    "physics": {"robots", "task"},
+    "physics": {"robots", "task", "terrain"},
     "mdp": {"robots", "roles", "physics", "terrain", "task"},
     "models": {"roles"},
     "distillation": {"roles"},

@@ -15,6 +15,7 @@ from legged_cts.mdp.terrain_columns import column_names
 from legged_cts.mdp.terrain_heights import TerrainHeights
 from legged_cts.physics.ground_heights import author_heights
 from legged_cts.terrain.grid import Entry, Ground, lay_ground
+from legged_cts.terrain.risers import LEAN, leaning
 
 
 @configclass
@@ -92,19 +93,20 @@ class GridTerrainImporter(TerrainImporter):
 
 
 def meshes(ground: Ground, largest: int) -> Iterator[trimesh.Trimesh]:
-    """Yield the ground in strips across x that share their edges, of so many triangles at most, one row at least."""
+    """Yield the ground, risers upright, in strips across x that share edges, of so many triangles at most, or a row."""
     rows, cols = ground.heights.shape
     x, y = ((np.arange(count) - (count - 1) / 2) * ground.cell for count in (rows, cols))
+    points = np.stack((*np.meshgrid(x, y, indexing="ij"), ground.heights), axis=2)
+    points[..., :2] += LEAN * ground.cell * leaning(ground.heights, ground.cell)
     strip = max(1, largest // (2 * (cols - 1)))
     for start in range(0, rows - 1, strip):
-        part = slice(start, start + strip + 1)
-        yield _mesh(x[part], y, ground.heights[part])
+        yield _mesh(points[start : start + strip + 1])
 
 
-def _mesh(x: np.ndarray, y: np.ndarray, heights: np.ndarray) -> trimesh.Trimesh:
-    """Two triangles per cell, split along the diagonal from the corner of low x and y, as Isaac Lab does."""
-    rows, cols = heights.shape
-    vertices = np.stack((*np.meshgrid(x, y, indexing="ij"), heights), axis=2).reshape(-1, 3)
+def _mesh(points: np.ndarray) -> trimesh.Trimesh:
+    """Two triangles per cell of [rows, cols, 3], split from the corner of low x and y, as Isaac Lab does."""
+    rows, cols, _ = points.shape
+    vertices = points.reshape(-1, 3)
     corner = (np.arange(rows - 1)[:, None] * cols + np.arange(cols - 1)).ravel()
     faces = np.concatenate(
         [

@@ -3,7 +3,7 @@
 MuJoCo takes a height field for prisms and collides each with a geom: a foot of 2 cm on level ground of 5 cm cells
 stands on three of them, and every contact more makes the constraint solver slower. Here a contact of a sphere is a
 local minimum of the distance from its centre to the surface: one on level ground and on an edge, two in the corner
-below a step.
+below a step. Spheres find risers upright (:mod:`legged_cts.terrain.risers`), where MuJoCo has ramps as wide as a cell.
 """
 # Numba compiles these functions. They are in one file because its cache looks no further; points are tuples, because
 # arrays would be allocated.
@@ -25,6 +25,7 @@ from numba import carray, cfunc, njit, types
 from numba.extending import intrinsic
 
 from legged_cts.physics.shared_heights import pointer_offset
+from legged_cts.terrain.risers import LEAN, STEEP
 
 MOST = 8
 """Contacts of one sphere, at most."""
@@ -215,9 +216,9 @@ _floats, _doubles = _pointer_to(types.float32), _pointer_to(types.float64)
 def sphere_contacts(heights, columns, size, centre, radius, margin, contacts):
     """Find where a sphere touches a height field.
 
-    The surface is MuJoCo's: rows along y, columns along x, the origin in the middle, every cell of two triangles, split
-    from its corner of low x and y to that of high x and y. A centre below the surface leaves by the shortest
-    way.
+    The surface is MuJoCo's, but for its upright risers: rows along y, columns along x, the origin in the middle, every
+    cell of two triangles, split from its corner of low x and y to that of high x and y. A centre below the surface
+    leaves by the shortest way.
 
     Args:
         heights: float32 [rows * columns], from 0 to 1.
@@ -239,8 +240,9 @@ def sphere_contacts(heights, columns, size, centre, radius, margin, contacts):
     at = (centre[0] + size[0], centre[1] + size[1], centre[2])
     if at[0] < -reach or at[1] < -reach or at[0] > 2.0 * size[0] + reach or at[1] > 2.0 * size[1] + reach:
         return 0
-    low_c, high_c = _cells(at[0], reach, step_x, columns)
-    low_r, high_r = _cells(at[1], reach, step_y, rows)
+    # Points at a riser are moved by less than half a cell.
+    low_c, high_c = _cells(at[0], reach + 0.5 * step_x, step_x, columns)
+    low_r, high_r = _cells(at[1], reach + 0.5 * step_y, step_y, rows)
     if at[2] - reach > _highest(heights, columns, low_r, high_r, low_c, high_c) * size[2]:
         return 0
     near = np.empty((_CANDIDATES, 13))
@@ -269,13 +271,14 @@ def sphere_contacts(heights, columns, size, centre, radius, margin, contacts):
 def _triangles_near(near, heights, columns, size, steps, cells, at, reach):
     """Write corners, nearest point, distance of each triangle in reach; how many, the nearest, if ``at`` is below."""
     found, first, inside = 0, 0, False
+    steep = _is_steep(heights, columns, size, steps, cells)
     for row in range(cells[0], cells[1] + 1):
         for column in range(cells[2], cells[3] + 1):
             for half in range(2):
                 # Two corners of the diagonal, and the corner on either side of it.
-                a = _corner(heights, columns, size, steps[0], steps[1], row, column)
-                b = _corner(heights, columns, size, steps[0], steps[1], row + 1, column + 1)
-                c = _corner(heights, columns, size, steps[0], steps[1], row + 1 - half, column + half)
+                a = _corner(heights, columns, size, steps, row, column, steep)
+                b = _corner(heights, columns, size, steps, row + 1, column + 1, steep)
+                c = _corner(heights, columns, size, steps, row + 1 - half, column + half, steep)
                 below = _is_below(at, a, b, c)
                 point = _nearest(at, a, b, c)
                 distance = _length(_minus(at, point))
@@ -309,8 +312,43 @@ def _cells(at, reach, step, points):
 
 
 @njit(cache=True)
-def _corner(heights, columns, size, step_x, step_y, row, column):
-    return column * step_x, row * step_y, heights[row * columns + column] * size[2]
+def _is_steep(heights, columns, size, steps, cells):
+    """Whether there may be a riser between corners of cells or their neighbours."""
+    low, high = heights[cells[0] * columns + cells[2]], heights[cells[0] * columns + cells[2]]
+    for row in range(max(cells[0] - 1, 0), min(cells[1] + 3, len(heights) // columns)):
+        for column in range(max(cells[2] - 1, 0), min(cells[3] + 3, columns)):
+            low = min(low, heights[row * columns + column])
+            high = max(high, heights[row * columns + column])
+    return (high - low) * size[2] > STEEP * min(steps[0], steps[1])
+
+
+@njit(cache=True)
+def _corner(heights, columns, size, steps, row, column, steep):
+    """A point of the field, leant towards the risers beside it."""
+    x, y = float(column), float(row)
+    if steep:
+        leaning = _leaning(heights, columns, row, column, STEEP * steps[0] / size[2], STEEP * steps[1] / size[2])
+        x, y = x + LEAN * leaning[0], y + LEAN * leaning[1]
+    return x * steps[0], y * steps[1], heights[row * columns + column] * size[2]
+
+
+@njit(cache=True)
+def _leaning(heights, columns, row, column, limit_x, limit_y):
+    """What :func:`legged_cts.terrain.risers.leaning` says of one point; limits in the field's unit of height."""
+    rows, at = len(heights) // columns, row * columns + column
+    x, y = 0, 0
+    for to_x in (-1, 1):
+        for to_y in (-1, 1):
+            in_x, in_y = 0 <= column + to_x < columns, 0 <= row + to_y < rows
+            beside, above = at + to_x, at + to_y * columns
+            riser_x = in_x and abs(heights[beside] - heights[at]) > limit_x
+            riser_y = in_y and abs(heights[above] - heights[at]) > limit_y
+            x, y = x + to_x * riser_x, y + to_y * riser_y
+            if in_x and in_y and not riser_x and not riser_y:
+                across = heights[beside + to_y * columns]
+                if abs(across - heights[beside]) > limit_y and abs(across - heights[above]) > limit_x:
+                    x, y = x + 2 * to_x, y + 2 * to_y
+    return float(min(max(x, -1), 1)), float(min(max(y, -1), 1))
 
 
 @njit(cache=True)

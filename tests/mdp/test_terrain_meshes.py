@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+import warp as wp
+from newton import Heightfield
 
 from legged_cts.mdp.terrain import meshes
 from legged_cts.terrain.grid import Entry, lay_ground
@@ -22,3 +24,15 @@ def test_strips_are_the_whole_ground_and_share_their_edges(largest):
     np.testing.assert_allclose(whole[:, :, 2], GROUND.heights)
     np.testing.assert_allclose(whole[:, 0, 0], (np.arange(rows) - (rows - 1) / 2) * 0.25)
     assert all((strip.face_normals[:, 2] > 0).all() for strip in strips)
+
+
+@pytest.mark.parametrize("kind", ["stairs_up", "obstacles", "tyres"])
+def test_newton_reads_the_heights_back_from_under_upright_risers(kind):
+    ground = lay_ground([Entry(kind, {})], levels=1, size=2.0, border=0.5, cell=0.05)
+    mesh = next(iter(meshes(ground, 10**9)))
+    with wp.ScopedDevice("cpu"):
+        points, faces = wp.array(mesh.vertices, dtype=wp.vec3), wp.array(mesh.faces.ravel(), dtype=wp.int32)
+        field, _ = Heightfield.create_from_mesh(wp.Mesh(points, faces), 0.05)
+    assert field.data.shape == ground.heights.shape
+    span = field.max_z - field.min_z
+    np.testing.assert_allclose(field.min_z + span * field.data, ground.heights.T, atol=1e-4)
