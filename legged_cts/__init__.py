@@ -17,6 +17,12 @@ def beside(folder: str) -> Path:
     return package / folder if (package / folder).is_dir() else package.parent / folder
 
 
+def told(command: str) -> str:
+    """Return what a user types for a command: its script in a clone, its name where the package is installed."""
+    installed = beside("scripts").is_relative_to(Path(__file__).resolve().parent)
+    return f"legged-cts {command}" if installed else f"uv run scripts/{command.replace('-', '_')}.py"
+
+
 def __getattr__(name: str) -> Any:
     """Import `load_policy` and `make_env` when they are asked for: robots and the command line need neither."""
     if name not in ("load_policy", "make_env"):

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from legged_cts import beside
+from legged_cts import beside, told
 from legged_cts.envs.fit import check_task_and_robot
 from legged_cts.envs.morphology import morphology_override
 from legged_cts.envs.privileged import resolve_privileged
@@ -270,7 +270,7 @@ def finish(config: Mapping[str, Any], run_dir: Path, evaluate: bool = True) -> N
             raise ValueError(
                 f"the evaluation failed; the policy is saved in {run_dir}; repeat it: {shlex.join(command)}"
             )
-    print(f"run: {run_dir}\nwatch it: python scripts/play.py checkpoint={checkpoint}")
+    print(f"run: {run_dir}\nwatch it: {told('play')} checkpoint={checkpoint}")
 
 
 def run_job_apart(line: CommandLine, overrides: Sequence[str], run_dir: Path) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from legged_cts import __main__ as command
+from legged_cts import told
+from legged_cts.training.distributed import Processes
 
 SCRIPTS = sorted(Path(__file__).parents[1].joinpath("scripts").glob("*.py"))
 
@@ -86,3 +88,15 @@ def test_help_is_there_before_torch(script: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout, done.stderr
+
+
+def test_what_a_user_types_next_is_what_this_installation_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert told("new-robot") == "uv run scripts/new_robot.py"
+    # A wheel has the scripts inside the package.
+    package = tmp_path / "legged_cts"
+    (package / "scripts").mkdir(parents=True)
+    monkeypatch.setattr("legged_cts.__file__", str(package / "__init__.py"))
+    assert told("new-robot") == "legged-cts new-robot"
+    assert (
+        Processes(world_size=2, local_world_size=2).told("train") == "torchrun --nproc-per-node=2 -m legged_cts train"
+    )

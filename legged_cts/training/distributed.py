@@ -17,6 +17,8 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from legged_cts import told
+
 TIMEOUT_S = 600.0
 """How long a process waits for the others [s] before it gives up; ``LEGGED_CTS_TIMEOUT_S`` overrides."""
 
@@ -91,12 +93,13 @@ class Processes:
         path = Path(name)
         return name if self.is_main else f"{path.stem}.rank{self.rank}{path.suffix}"
 
-    def command(self) -> str:
-        """Return how a script is started again with as many processes."""
+    def told(self, command: str) -> str:
+        """Return what a user types for a command (:func:`legged_cts.told`) with as many processes."""
         if not self.many:
-            return "python"
+            return told(command)
         nodes = self.world_size // self.local_world_size
-        return f"torchrun {f'--nnodes={nodes} ... ' if nodes > 1 else ''}--nproc-per-node={self.local_world_size}"
+        each = f"{f'--nnodes={nodes} ... ' if nodes > 1 else ''}--nproc-per-node={self.local_world_size}"
+        return f"torchrun {each} {told(command).removeprefix('uv run ').replace('legged-cts', '-m legged_cts')}"
 
     # Collectives on plain objects; every process must call them in the same order.
 

@@ -186,7 +186,7 @@ class Runner(OnPolicyRunner):
             where = newest_good(self.log_dir) if self.log_dir else "nothing is saved"
             raise KeyboardInterrupt(f"interrupted at once; {where}") from None
         if ending is Ending.SIGNAL and self._writes:
-            again = f"{self.processes.command()} scripts/train.py resume={shlex.quote(str(self.log_dir))}"
+            again = f"{self.processes.told('train')} resume={shlex.quote(str(self.log_dir))}"
             say(f"stopped and saved; continue with: {again}")
         return ending
 

@@ -16,9 +16,10 @@ WORDS = {
 def test_torchrun_says_who_we_are():
     processes = from_environment(WORDS)
     assert processes == Processes(3, 1, 4, 2) and processes.many and not processes.is_main
-    assert processes.command() == "torchrun --nnodes=2 ... --nproc-per-node=2"
+    assert processes.told("train") == "torchrun --nnodes=2 ... --nproc-per-node=2 scripts/train.py"
     for words in ({}, {**WORDS, "WORLD_SIZE": "1"}):
-        assert from_environment(words) == Processes() and not Processes().many and Processes().command() == "python"
+        assert from_environment(words) == Processes() and not Processes().many
+        assert Processes().told("train") == "uv run scripts/train.py"
 
 
 def test_half_an_environment_is_refused():

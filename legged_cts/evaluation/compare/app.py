@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from legged_cts import told
 from legged_cts.evaluation.compare.comparison import load_comparison
 from legged_cts.evaluation.compare.jobs import Commands, lock, run_all
 from legged_cts.evaluation.compare.launched import launch_all
@@ -51,7 +52,7 @@ def compare(path: Path, options: CompareOptions, commands: Commands | None = Non
     write_report(comparison, runs, folder)
     if outcome.stopped or outcome.failed:
         words = [str(path), f"jobs={options.jobs}", f"output={folder}", *launcher]
-        print(f"go on with: python scripts/compare.py {shlex.join(words)}")
+        print(f"go on with: {told('compare')} {shlex.join(words)}")
     if outcome.stopped:
         return 130
     if outcome.failed:

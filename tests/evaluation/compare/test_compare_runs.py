@@ -183,7 +183,7 @@ def test_ctrl_c_lets_children_save_and_the_same_command_goes_on(tmp_path):
     finally:
         process.kill()
     assert process.returncode == 130, output
-    assert f"go on with: python scripts/compare.py {path} jobs=1 output={folder}" in output
+    assert f"go on with: uv run scripts/compare.py {path} jobs=1 output={folder}" in output
     assert "**Partial result**: 0 of 2 runs are finished. Missing: a seed 1, b seed 1." in output
     assert (folder / "a" / "1" / "model_1.pt").is_file() and calls(folder) == ["train a 1"]
     assert compare(path, CompareOptions(output=str(folder)), COMMANDS) == 0
