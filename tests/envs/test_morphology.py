@@ -75,6 +75,16 @@ def test_each_pack_fits_the_robots_of_its_morphology(robot):
     assert "gait_contact" in terms and gait is not None
 
 
+@pytest.mark.parametrize("robot", ["tron1", "g1_12", "g1"])
+def test_a_biped_needs_no_more_than_its_name(robot):
+    config = plain(compose_task([f"robot={robot}"]))
+    assert config["env"]["scene"]["num_envs"] == 256
+    assert list(config["stages"]) == ["balances", "walks", "steady", "fine"]
+    # Entropy ends small, whatever a pack begins with; with `stages=null` nothing changes.
+    assert config["stages"]["walks"]["set"]["algorithm"]["entropy_coef"] == 0.001
+    assert not compose_task([f"robot={robot}", "stages=null"])["stages"]
+
+
 def test_every_morphology_of_a_spec_has_a_pack():
     for path in (TASKS.parent / "assets" / "robots").glob("*/robot.yaml"):
         assert (TASKS / "morphology" / f"{load_robot(path).morphology}.yaml").is_file()
