@@ -12,7 +12,8 @@ class TerrainHeights:
     """Ground height over the horizontal plane of the world.
 
     Between grid points the height is interpolated bilinearly; outside the grid the nearest edge holds. A physics engine
-    that splits each cell into two triangles agrees at grid points and along cell edges.
+    that splits each cell into two triangles agrees at grid points and along cell edges. Risers are upright there
+    (:mod:`legged_cts.terrain.risers`) and ramps here: within half a cell of one, heights lie between the two treads.
 
     Args:
         grid: Heights [m] at the grid points [rows along x, columns along y]; None for flat ground at height 0.
