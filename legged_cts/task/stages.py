@@ -15,7 +15,8 @@ CHANGEABLE = (
     r"env\.rewards\.\w+\.weight",
     r"env\.rewards\.track_(lin_vel|yaw_rate)\.params\.sigma",
     r"env\.commands\.(lin_vel_x|lin_vel_y|ang_vel_z|zero_probability|across)",
-    r"env\.pushes\.(lin_vel|ang_vel)",
+    r"env\.pushes\.(lin_vel|ang_vel|interval_s)",
+    r"env\.reset\.velocity",
     r"algorithm\.(entropy_coef|desired_kl|clip_param|schedule|learning_rate|student_learning_rate)",
     r"algorithm\.(surrogate|teacher_fraction)",
     r"solver\.longest_tick",
@@ -100,8 +101,8 @@ def check_stages(config: Config) -> Iterator[tuple[str, dict[str, Any]]]:
             if not any(re.fullmatch(pattern, key) for pattern in CHANGEABLE):
                 raise ValueError(
                     f"stages.{name}.set.{key} cannot change while a training runs; rewards' weights can, sigma of "
-                    "track_lin_vel and track_yaw_rate, ranges of commands, pushes, and of the algorithm rates, "
-                    "entropy_coef, desired_kl, clip_param, surrogate and teacher_fraction, and solver.longest_tick"
+                    "track_lin_vel and track_yaw_rate, ranges of commands, pushes, reset.velocity, and of the algorithm "
+                    "rates, entropy_coef, desired_kl, clip_param, surrogate and teacher_fraction, and solver.longest_tick"
                 )
         config = with_stage(config, name)
         yield name, {**config, "stages": {}}

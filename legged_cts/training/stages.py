@@ -143,13 +143,18 @@ def apply(env: Any, alg: Any, key: str, value: Any) -> None:
             env.reward_manager.get_term_cfg(rest[1]).params[rest[3]] = float(value)
     elif rest[0] == "pushes":
         if "push" in env.event_manager.active_terms.get("interval", ()):
-            env.event_manager.get_term_cfg("push").params[rest[1]] = float(value)
+            push = env.event_manager.get_term_cfg("push")
+            if rest[1] == "interval_s":  # from each robot's next push on
+                push.interval_range_s = _range(value)
+            else:
+                push.params[rest[1]] = float(value)
+    elif rest[0] == "reset":
+        env.event_manager.get_term_cfg("reset_base").params[rest[1]] = _range(value)
     elif rest[1] in ("zero_probability", "across"):
         attribute = {"zero_probability": "rel_standing_envs"}.get(rest[1], rest[1])
         setattr(env.command_manager.get_term("velocity").cfg, attribute, float(value))
     else:
-        low, high = value
-        setattr(env.command_manager.get_term("velocity").cfg.ranges, rest[1], (float(low), float(high)))
+        setattr(env.command_manager.get_term("velocity").cfg.ranges, rest[1], _range(value))
 
 
 def _apply_to_algorithm(alg: Any, key: str, value: Any) -> None:
@@ -159,6 +164,11 @@ def _apply_to_algorithm(alg: Any, key: str, value: Any) -> None:
         alg.set_teacher_fraction(value)
     else:
         setattr(alg, key, value)
+
+
+def _range(pair: Sequence[float]) -> tuple[float, float]:
+    low, high = pair
+    return float(low), float(high)
 
 
 def _text(changed: Mapping[str, Any]) -> str:

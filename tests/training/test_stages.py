@@ -22,7 +22,7 @@ from legged_cts.training.stages import SETTLING, Stages, apply
 
 WORDS = [
     "+stages.a={when:{lin_error:0.3,falls:0.2},set:{env:{rewards:{action_rate:-0.5,track_lin_vel:{params:{sigma:0.1}}},commands:{lin_vel_x:[-2,2]}}}}",
-    "+stages.b={when:{falls:0.1},set:{env:{pushes:{lin_vel:0.9}},algorithm:{learning_rate:1e-4,surrogate:pooled}}}",
+    "+stages.b={when:{falls:0.1},set:{env:{pushes:{lin_vel:0.9,interval_s:[2,4]},reset:{velocity:[-1,1]}},algorithm:{learning_rate:1e-4,surrogate:pooled}}}",
 ]
 GOOD = {"student/lin_error": 0.29, "student/falls": 0.05}
 
@@ -45,11 +45,13 @@ class Running:
             "track_lin_vel": SimpleNamespace(weight=1.0, params={"sigma": 0.25}),
         }
         self.ranges = SimpleNamespace(lin_vel_x=(-1.0, 1.0))
-        self.push = SimpleNamespace(params={"lin_vel": 0.4, "ang_vel": 0.6})
+        self.push = SimpleNamespace(params={"lin_vel": 0.4, "ang_vel": 0.6}, interval_range_s=(4.0, 8.0))
+        self.reset_base = SimpleNamespace(params={"velocity": (-0.3, 0.3)})
         self.reward_manager = SimpleNamespace(get_term_cfg=self.terms.__getitem__, active_terms=list(self.terms))
         command = SimpleNamespace(cfg=SimpleNamespace(ranges=self.ranges))
         self.command_manager = SimpleNamespace(get_term=lambda _: command)
-        self.event_manager = SimpleNamespace(active_terms={"interval": ["push"]}, get_term_cfg=lambda _: self.push)
+        events = {"push": self.push, "reset_base": self.reset_base}
+        self.event_manager = SimpleNamespace(active_terms={"interval": ["push"]}, get_term_cfg=events.__getitem__)
         self.optimizer = SimpleNamespace(param_groups=[{"lr": 1e-3}])
         self.learning_rate, self.surrogate = 1e-3, "sum_of_means"
 
@@ -88,6 +90,7 @@ def test_stages_act_in_order_once_the_student_is_as_good_for_long_enough() -> No
     assert stages.look(GOOD, 2 * SETTLING - 1) == []
     assert len(stages.look(GOOD, 2 * SETTLING)) == 1
     assert running.seen()[2:] == (0.9, (1e-4, 1e-4)) and running.surrogate == "pooled"
+    assert running.push.interval_range_s == (2.0, 4.0) and running.reset_base.params["velocity"] == (-1.0, 1.0)
     assert stages.plan() == [] and stages.look(GOOD, 100) == []
 
 
