@@ -17,10 +17,17 @@ def beside(folder: str) -> Path:
     return package / folder if (package / folder).is_dir() else package.parent / folder
 
 
-def told(command: str) -> str:
-    """Return what a user types for a command: its script in a clone, its name where the package is installed."""
+def told(command: str, launcher: str = "") -> str:
+    """Return what a user types for a command: its script in a clone, its name where the package is installed.
+
+    Args:
+        command: Such as ``train``.
+        launcher: What starts its processes instead, such as ``torchrun --nproc-per-node=2``.
+    """
     installed = beside("scripts").is_relative_to(Path(__file__).resolve().parent)
-    return f"legged-cts {command}" if installed else f"uv run scripts/{command.replace('-', '_')}.py"
+    if installed:
+        return f"{launcher} -m legged_cts {command}" if launcher else f"legged-cts {command}"
+    return f"{launcher or 'uv run'} scripts/{command.replace('-', '_')}.py"
 
 
 def __getattr__(name: str) -> Any:

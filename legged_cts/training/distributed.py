@@ -99,7 +99,7 @@ class Processes:
             return told(command)
         nodes = self.world_size // self.local_world_size
         each = f"{f'--nnodes={nodes} ... ' if nodes > 1 else ''}--nproc-per-node={self.local_world_size}"
-        return f"torchrun {each} {told(command).removeprefix('uv run ').replace('legged-cts', '-m legged_cts')}"
+        return told(command, f"torchrun {each}")
 
     # Collectives on plain objects; every process must call them in the same order.
 
