@@ -79,6 +79,16 @@ def test_slopes_have_their_gradient():
     np.testing.assert_allclose(ramp / 0.05, math.tan(math.radians(25.0)), rtol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["slope_up", "slope_down", "slope_across"])
+def test_no_place_of_a_slope_is_steeper_than_it_says(kind):
+    # A hillside that ended within a metre had 32 degrees for 25 where robots arrived, and they slid.
+    heights = KINDS[kind](tile(1.0), slope=math.tan(math.radians(25)))
+    along, aside = np.diff(heights, axis=0), np.diff(heights, axis=1)
+    rises = (along[:, 1:] + along[:, :-1]) / 2, (aside[1:] + aside[:-1]) / 2  # in the middle of each cell
+    steepest = np.degrees(np.arctan(np.hypot(*rises) / tile().cell)).max()
+    assert steepest == pytest.approx(25.0)
+
+
 def test_a_grid_has_levels_along_x_and_steps_of_the_heights_it_says():
     columns = [Entry("stairs_up", {"step_height": [0.05, 0.2], "step_width": 0.3}), Entry("flat", {})]
     ground = lay_ground(columns, levels=4, border=1.0)
