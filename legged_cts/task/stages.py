@@ -101,8 +101,9 @@ def check_stages(config: Config) -> Iterator[tuple[str, dict[str, Any]]]:
             if not any(re.fullmatch(pattern, key) for pattern in CHANGEABLE):
                 raise ValueError(
                     f"stages.{name}.set.{key} cannot change while a training runs; rewards' weights can, sigma of "
-                    "track_lin_vel and track_yaw_rate, ranges of commands, pushes, reset.velocity, and of the algorithm "
-                    "rates, entropy_coef, desired_kl, clip_param, surrogate and teacher_fraction, and solver.longest_tick"
+                    "track_lin_vel and track_yaw_rate, ranges of commands, pushes, reset.velocity, and of the "
+                    "algorithm rates, entropy_coef, desired_kl, clip_param, surrogate and teacher_fraction, and "
+                    "solver.longest_tick"
                 )
         config = with_stage(config, name)
         yield name, {**config, "stages": {}}

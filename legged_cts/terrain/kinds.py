@@ -58,8 +58,8 @@ def slope_up(tile: Tile, slope: Bounds = (0.0, 0.568)) -> Array:
 def slope_across(tile: Tile, slope: Bounds = (0.0, 0.568)) -> Array:
     """A hillside along x that falls to the right with this gradient (rise over run), which no other place exceeds."""
     x, y = np.abs(tile.x), np.abs(tile.y)
-    # Like a hipped roof: where it levelled out within a metre instead, whoever had drifted by a metre met 32 degrees for
-    # 25 and slid.
+    # Like a hipped roof. Where it levelled out within a metre instead, whoever had drifted that far met 32 degrees for
+    # 25, and slid.
     level = np.minimum(np.minimum(y, tile.reach - y), np.minimum(x - PLATFORM, tile.reach - x))
     return tile.at(slope) * np.sign(tile.y) * np.maximum(level, 0.0)
 
