@@ -20,7 +20,9 @@ from legged_cts.terrain.grid import CELL, SIZE
 from legged_cts.training.compose import compose_task, plain
 from legged_cts.training.statistics import fall_terms, fell
 
-MAX_ENVS = 512
+# Friction, gains and masses are drawn once for each robot, so every passage should be a robot of its own: with 512 the
+# same robots went several times, and intervals were too narrow. 3,700 robots, all courses, need 4 GB.
+MAX_ENVS = 8192
 
 
 def courses_config(
@@ -34,7 +36,7 @@ def courses_config(
     Args:
         config: Plain configuration of a training, not changed.
         courses: The courses.
-        episodes: Robots per course; so many at most stand beside each other.
+        episodes: Robots per course; at most ``MAX_ENVS`` of all courses stand side by side, and go again.
         given: The words of the command line.
     """
     config = deepcopy(dict(config))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from legged_cts.evaluation.courses import courses_config
+from legged_cts.evaluation.courses import MAX_ENVS, courses_config
 from legged_cts.terrain.courses import COURSES, choose
 from legged_cts.terrain.grid import CELL, SIZE, lay_ground
 from legged_cts.training.compose import compose_task, plain
@@ -25,3 +25,13 @@ def test_what_lies_at_random_lies_in_several_ways_on_the_courses():
             for r in (2, 5)
         ]
         assert np.allclose(tiles[0][5:-5, 5:-5], tiles[1][5:-5, 5:-5], atol=1e-6) is alike
+
+
+def test_every_passage_is_a_robot_of_its_own():
+    """Friction and masses are drawn once for each robot: 32 robots that went three times passed for 100."""
+    config = plain(compose_task([]))
+    courses = choose("all")
+    scene = courses_config(config, courses, 100, [])["env"]["scene"]
+    assert scene["num_envs"] == 100 * len(courses)
+    many = courses_config(config, courses, 1000, [])["env"]["scene"]["num_envs"]
+    assert 100 * len(courses) < many <= MAX_ENVS
