@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -41,6 +42,9 @@ class Conditions:
         base_mass: range of the mass added to the base, as a share of its own.
         com_shift: range of the shift of the base's centre of mass along each axis [m].
         joint_zero: range of the error of each joint encoder's zero [rad].
+        link_mass: range of each link's factor of mass and inertia.
+        gains: range of each joint's factors of stiffness and of damping.
+        armature: range of each joint's factor of armature.
         push_velocity: largest velocity along x and y which a push adds every 5 s [m/s]; 0 is no pushes.
     """
 
@@ -52,6 +56,9 @@ class Conditions:
     base_mass: tuple[float, float] = (-0.15, 0.15)
     com_shift: tuple[float, float] = (-0.03, 0.03)
     joint_zero: tuple[float, float] = (-0.035, 0.035)
+    link_mass: tuple[float, float] = (0.9, 1.1)
+    gains: tuple[float, float] = (0.9, 1.1)
+    armature: tuple[float, float] = (0.8, 1.2)
     push_velocity: float = 0.0
 
     def __post_init__(self) -> None:
@@ -64,8 +71,9 @@ class Conditions:
     @classmethod
     def ideal(cls, terrain: str = "flat", difficulty: float = 0.5) -> Conditions:
         """No noise, no delay, the robot as its files describe it."""
-        none = (0.0, 0.0)
-        return cls(terrain, difficulty, SensorNoise(), (0.8, 0.8), none, none, none, none)
+        none, as_it_is = (0.0, 0.0), (1.0, 1.0)
+        drawn = (none, none, none, none, as_it_is, as_it_is, as_it_is)
+        return cls(terrain, difficulty, SensorNoise(), (0.8, 0.8), *drawn)
 
 
 def draw_command(rng: np.random.Generator, ranges: Mapping[str, tuple[float, float]]) -> Array:
@@ -87,19 +95,27 @@ def make_robot(
     rng = np.random.default_rng(seed)
     if terrain is None and conditions.terrain == "rough":
         terrain = rough_terrain(conditions.difficulty, seed)
-    return MujocoRobot(
+    joints = len(spec.joints)
+    drawn = {
+        "friction": rng.uniform(*conditions.friction),
+        "action_delay": rng.uniform(*conditions.action_delay),
+        "base_mass": rng.uniform(*conditions.base_mass) * body_mass(spec, spec.base),
+        "com_shift": rng.uniform(*conditions.com_shift, size=3),
+        "joint_zero": rng.uniform(*conditions.joint_zero, size=joints),
+    }
+    stiffness, damping = rng.uniform(*conditions.gains, size=(2, joints))
+    spec = dataclasses.replace(
         spec,
-        contract.control_dt,
-        contract.physics_dt,
-        terrain=terrain,
-        friction=rng.uniform(*conditions.friction),
-        action_delay=rng.uniform(*conditions.action_delay),
-        base_mass=rng.uniform(*conditions.base_mass) * body_mass(spec, spec.base),
-        com_shift=rng.uniform(*conditions.com_shift, size=3),
-        joint_zero=rng.uniform(*conditions.joint_zero, size=len(spec.joints)),
-        noise=conditions.noise,
-        seed=seed,
+        stiffness=tuple((stiffness * spec.stiffness).tolist()),
+        damping=tuple((damping * spec.damping).tolist()),
     )
+    robot = MujocoRobot(
+        spec, contract.control_dt, contract.physics_dt, terrain=terrain, noise=conditions.noise, seed=seed, **drawn
+    )
+    robot.scale(
+        rng.uniform(*conditions.link_mass, size=robot.model.nbody - 1), rng.uniform(*conditions.armature, joints)
+    )
+    return robot
 
 
 def run_episode(

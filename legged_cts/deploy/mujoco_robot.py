@@ -14,6 +14,7 @@ from legged_cts.robots.mjcf import add_geom, robot_scene
 from legged_cts.robots.posed import Posed
 from legged_cts.robots.spec import RobotSpec
 from legged_cts.terrain.blocks import blocks, is_steps
+from legged_cts.terrain.facets import facets
 from legged_cts.terrain.heights import Heightfield
 
 
@@ -158,6 +159,18 @@ class MujocoRobot(Posed):
         add_mass(self.model, self.base, added)
         mujoco.mj_setConst(self.model, mujoco.MjData(self.model))
         self.mass = float(self.model.body_mass.sum())
+
+    def scale(self, links: ArrayLike, armature: ArrayLike) -> None:
+        """Multiplies every link's mass and inertia, in MuJoCo's order [nbody - 1], and each joint's armature [d]."""
+        links = np.asarray(links)
+        if links.shape != (self.model.nbody - 1,) or not (links > 0).all():
+            raise ValueError(f"links: expected {self.model.nbody - 1} factors above 0, got {links}")
+        self.model.body_mass[1:] *= links
+        self.model.body_inertia[1:] *= links[:, None]
+        self.model.dof_armature[self.dofs] *= armature
+        mujoco.mj_setConst(self.model, mujoco.MjData(self.model))
+        self.mass = float(self.model.body_mass.sum())
+        self._base_mass = float(self.model.body_mass[self.base])
 
     # The truth, for measuring alone: no policy may read it.
 
@@ -320,14 +333,20 @@ def _add_ground(mjcf: mujoco.MjSpec, terrain: Heightfield | None, friction: floa
     size, heights = (*terrain.half_size, span, 1.0), np.zeros(rows * cols)
     mjcf.add_hfield(name="ground", nrow=rows, ncol=cols, size=size, userdata=heights)
     heightfield = {"type": mujoco.mjtGeom.mjGEOM_HFIELD, "hfieldname": "ground", "pos": (0, 0, low)}
-    if not is_steps(terrain):
+    faces = None if is_steps(terrain) else facets(terrain)
+    if not is_steps(terrain) and faces is None:
         add_geom(mjcf.worldbody, **heightfield, **surface)
         return
-    # Heights would give a foot a contact for every triangle, with inner edges to stub against, and ramps for risers.
+    # Heights would give a foot a contact for every triangle, with seams to stub against, and ramps for risers.
     add_geom(mjcf.worldbody, **heightfield, **surface, contype=0, conaffinity=0)
-    for block in blocks(terrain):
+    hidden = surface | {"name": "", "group": 3}
+    for index, top in enumerate(faces or []):
+        mesh = mjcf.add_mesh(name=f"ground{index}")
+        bottom = np.column_stack([top[:, :2], np.full(len(top), low - 1.0)])
+        mesh.uservert, mesh.scale = np.vstack([top, bottom]).ravel(), np.ones(3)
+        add_geom(mjcf.worldbody, type=mujoco.mjtGeom.mjGEOM_MESH, meshname=mesh.name, **hidden)
+    for block in blocks(terrain) if faces is None else []:
         half = (block.height - low + 1.0) / 2
-        hidden = surface | {"name": "", "group": 3}
         add_geom(
             mjcf.worldbody,
             type=mujoco.mjtGeom.mjGEOM_BOX,

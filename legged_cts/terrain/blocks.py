@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,22 +39,25 @@ def blocks(field: Heightfield) -> list[Block]:
     Each point owns the square around it, so that a riser stands in the middle of what was its ramp.
     """
     heights, cell = field.heights, field.cell
-    rows, cols = heights.shape
     half_x, half_y = field.half_size
-    free = np.ones((rows, cols), dtype=bool)
     found = []
-    for row in range(rows):
-        for col in range(cols):
-            if not free[row, col]:
-                continue
-            same = free[row:, col:] & (heights[row:, col:] == heights[row, col])
+    for height in np.unique(heights):
+        for row, col, length, width in rectangles(heights == height):
+            centre = (col + (width - 1) / 2) * cell - half_x, (row + (length - 1) / 2) * cell - half_y
+            found.append(Block(centre, (width * cell / 2, length * cell / 2), float(height)))
+    return found
+
+
+def rectangles(flags: np.ndarray) -> Iterator[tuple[int, int, int, int]]:
+    """Cover what is set [R, C] with rectangles (row, column, rows, columns) that do not overlap, wide ones first."""
+    free = flags.copy()
+    for row, col in np.argwhere(flags):
+        if free[row, col]:
+            same = free[row:, col:]
             width = _run(same[0])
             length = _run(same[:, :width].all(axis=1))
             free[row : row + length, col : col + width] = False
-            centre = (col + (width - 1) / 2) * cell - half_x, (row + (length - 1) / 2) * cell - half_y
-            half = width * cell / 2, length * cell / 2
-            found.append(Block(centre, half, float(heights[row, col])))
-    return found
+            yield int(row), int(col), length, width
 
 
 def _level(heights: np.ndarray, axis: int) -> np.ndarray:

@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -5,11 +6,12 @@ import pytest
 from deploy_policies import COUNT_GAIN, make_contract, write_counting_policy, write_linear_policy
 
 from legged_cts.deploy.contract import ContractError
-from legged_cts.deploy.evaluate import Conditions, draw_command, evaluate, run_episode
+from legged_cts.deploy.evaluate import Conditions, draw_command, evaluate, make_robot, run_episode
 from legged_cts.deploy.mujoco_robot import MujocoRobot
 from legged_cts.deploy.policy import OnnxPolicy
 from legged_cts.deploy.protocol import COMMAND_RANGES, narrowed
 from legged_cts.robots.spec import load_robot
+from legged_cts.training.compose import compose_task, plain
 
 
 def test_commands_fill_the_ranges_and_one_in_ten_is_zero() -> None:
@@ -110,3 +112,44 @@ def test_evaluate_refuses_what_does_not_fit(tmp_path: Path, zero_policy: Path) -
         evaluate(zero_policy, "go2", Conditions(), episodes=1, duration=1.0)
     with pytest.raises(ValueError, match="terrain"):
         Conditions("moon")
+
+
+def test_what_is_drawn_is_what_training_draws() -> None:
+    """Friction, masses, gains and armature of robots in plain MuJoCo lie in the ranges of a training, and fill them."""
+    pack = plain(compose_task([]))["env"]
+    drawn, asked = pack["randomization"], Conditions()
+    assert list(asked.friction) == drawn["friction"] and list(asked.com_shift) == drawn["com_shift"]
+    assert list(asked.joint_zero) == drawn["joint_zero"] and list(asked.link_mass) == drawn["link_mass_scale"]
+    assert list(asked.gains) == drawn["stiffness_scale"] == drawn["damping_scale"]
+    assert list(asked.armature) == drawn["armature_scale"]
+    assert [1 + share for share in asked.base_mass] == drawn["base_mass_scale"]
+    assert asked.action_delay[1] == pytest.approx(max(pack["actions"]["delay_ms"]) / 1000)
+
+    spec, contract = load_robot("go2"), make_contract()
+    ideal = make_robot(contract, spec, Conditions.ideal(), 0)
+    only = dataclasses.replace(
+        Conditions.ideal(), gains=asked.gains, armature=asked.armature, link_mass=asked.link_mass
+    )
+    ratios: dict[str, list[np.ndarray]] = {"gain": [], "damping": [], "armature": [], "mass": [], "inertia": []}
+    for seed in range(40):
+        robot = make_robot(contract, spec, only, seed)
+        one, other = robot.model, ideal.model
+        ratios["gain"].append(one.actuator_gainprm[:, 0] / other.actuator_gainprm[:, 0])
+        ratios["damping"].append(one.actuator_biasprm[:, 2] / other.actuator_biasprm[:, 2])
+        ratios["armature"].append(one.dof_armature[robot.dofs] / other.dof_armature[ideal.dofs])
+        ratios["mass"].append(one.body_mass[1:] / other.body_mass[1:])
+        ratios["inertia"].append(one.body_inertia[1:, 0] / other.body_inertia[1:, 0])
+        assert robot.mass == pytest.approx(one.body_mass.sum())
+    for name, found in ratios.items():
+        values, wide = np.concatenate(found), 0.2 if name == "armature" else 0.1
+        assert 0.95 * wide < np.abs(values - 1).max() <= wide + 1e-9, name
+        assert abs(values.mean() - 1) < 0.02, name
+    np.testing.assert_allclose(ratios["mass"], ratios["inertia"])
+
+
+def test_factors_of_links_are_positive_and_as_many_as_links() -> None:
+    robot = make_robot(make_contract(), load_robot("go2"), Conditions.ideal(), 0)
+    with pytest.raises(ValueError, match=r"links: expected \d+ factors above 0"):
+        robot.scale([1.0], np.ones(12))
+    with pytest.raises(ValueError, match="links"):
+        robot.scale(np.zeros(robot.model.nbody - 1), np.ones(12))
