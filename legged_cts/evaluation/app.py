@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from legged_cts.deploy import passages
-from legged_cts.deploy.contract import check
+from legged_cts.deploy.contract import COMMANDS, check
 from legged_cts.deploy.policy import OnnxPolicy
 from legged_cts.deploy.policy_file import policy_file
 from legged_cts.deploy.response import as_record, describe
@@ -58,7 +58,7 @@ def evaluate(options: EvaluateOptions, overrides: Sequence[str], console: Consol
         asked = any(word.startswith("env.scene.num_envs=") for word in plain_words(overrides))
         num_envs = config["env"]["scene"]["num_envs"] if asked else min(options.episodes, MAX_ENVS)
         if options.courses is None:
-            config = evaluation_config(config, num_envs, options.duration)
+            config = evaluation_config(config, num_envs, options.duration, plain_words(overrides))
         else:
             config = courses_config(config, choose(options.courses), options.episodes, plain_words(overrides))
         check_task_and_robot(config)
@@ -124,6 +124,7 @@ def _cross_courses(
     """Send robots along courses instead of letting them walk about."""
     friction = (config["env"].get("randomization") or {}).get("friction")
     conditions = conditions | {"friction": friction if friction is None else " .. ".join(map(str, friction))}
+    del conditions["commands"]  # a course has one speed
     found = {}
     for role, policy in policies.items():
         yaw_limits = tuple(info["command_ranges"]["ang_vel_z"])
@@ -148,5 +149,8 @@ def _conditions(config: dict[str, Any], info: dict[str, Any], source: Path) -> d
         "task": config["terrain"]["name"],
         "physics": info["physics"],
         "pushes_m_s": pushes["lin_vel"] if pushes["enabled"] else 0.0,
+        "commands": " ".join(
+            f"{low:g}..{high:g}" for low, high in (config["env"]["commands"][axis] for axis in COMMANDS)
+        ),
         "policy": source.name,
     }

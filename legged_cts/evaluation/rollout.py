@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from functools import partial
 from typing import Any, Protocol
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from tensordict import TensorDict
 
+from legged_cts.deploy.contract import COMMANDS
 from legged_cts.deploy.metrics import EpisodeAccumulator, Episodes, Sample
 from legged_cts.deploy.protocol import COMMAND_PERIOD, GRAVITY, SETTLING, ZERO_COMMANDS, narrowed
 from legged_cts.envs.freeze import hold_levels, solve_finely
@@ -35,17 +36,20 @@ class Policy(Protocol):
         ...
 
 
-def evaluation_config(config: Mapping[str, Any], num_envs: int, duration: float) -> dict[str, Any]:
+def evaluation_config(
+    config: Mapping[str, Any], num_envs: int, duration: float, given: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return a task configuration with the commands, episodes and terrain levels of an evaluation.
 
     A new yaw rate, not a heading, is commanded every 5 s with v_x and v_y, from the usual ranges narrowed to those of
-    the training; one command in ten is zero. Robots start on levels drawn uniformly and stay there. Noise, delays,
-    randomisation and pushes stay as configured.
+    the training, or from those that the command line names; one command in ten is zero. Robots start on levels drawn
+    uniformly and stay there. Noise, delays, randomisation and pushes stay as configured.
 
     Args:
         config: Plain configuration of a training, not changed.
         num_envs: Number of environments.
         duration: Length of an episode [s].
+        given: The words of the command line.
 
     Raises:
         ValueError: If an episode is shorter than what is left out after each command.
@@ -57,7 +61,8 @@ def evaluation_config(config: Mapping[str, Any], num_envs: int, duration: float)
     env["scene"]["num_envs"] = num_envs
     env["episode_length_s"] = duration
     commands = env["commands"]
-    commands.update({axis: list(bounds) for axis, bounds in narrowed(commands).items()})
+    asked = {axis for axis in COMMANDS for word in given if word.startswith(f"env.commands.{axis}=")}
+    commands.update({axis: list(bounds) for axis, bounds in narrowed(commands).items() if axis not in asked})
     commands.update(heading=False, across=0.0, resampling_s=COMMAND_PERIOD, zero_probability=ZERO_COMMANDS)
     hold_levels(env)
     solve_finely(config)

@@ -14,7 +14,7 @@ from tensordict import TensorDict
 from legged_cts.deploy.contract import ContractError
 from legged_cts.deploy.policy import OnnxPolicy
 from legged_cts.evaluation.policies import check_task, contract_overrides
-from legged_cts.evaluation.rollout import run_episodes
+from legged_cts.evaluation.rollout import evaluation_config, run_episodes
 from legged_cts.robots.spec import assets_dir
 from legged_cts.training.compose import compose_task, plain
 from legged_cts.training.env_info import task_info
@@ -156,3 +156,13 @@ def test_every_shipped_policy_has_its_task(path: Any) -> None:
     contract = OnnxPolicy(path).contract
     task = compose_task(contract_overrides(contract))
     check_task(task_info(plain(task)), contract)
+
+
+def test_commands_are_the_usual_ones_unless_the_command_line_names_others():
+    """A policy for 2 m/s was measured up to 1 m/s, whatever the words said."""
+    words = ["env.commands.lin_vel_x=[-2.0,2.0]", "env.commands.ang_vel_z=[-2.0,2.0]"]
+    config = plain(compose_task(words))
+    usual = evaluation_config(config, 4, 20.0)["env"]["commands"]
+    assert (usual["lin_vel_x"], usual["lin_vel_y"], usual["ang_vel_z"]) == ([-1.0, 1.0], [-0.5, 0.5], [-1.0, 1.0])
+    asked = evaluation_config(config, 4, 20.0, words[:1])["env"]["commands"]
+    assert (asked["lin_vel_x"], asked["lin_vel_y"], asked["ang_vel_z"]) == ([-2.0, 2.0], [-0.5, 0.5], [-1.0, 1.0])
