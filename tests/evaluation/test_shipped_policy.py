@@ -24,8 +24,8 @@ POLICIES = ROOT / "assets" / "policies"
 POLICY = POLICIES / "go2_flat" / "policy.onnx"
 GROUND = {
     "go2_flat": Conditions("flat"),
+    "go2_sprint": Conditions("flat"),
     "go2_rough": Conditions("rough", 0.1),
-    "go2_stairs": Conditions("flat"),
     "go1_flat": Conditions("flat"),
     "tron1_flat": Conditions("flat"),
     "tron1_rough": Conditions("flat"),
