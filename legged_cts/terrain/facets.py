@@ -10,7 +10,6 @@ import numpy as np
 
 from legged_cts.terrain.blocks import rectangles
 from legged_cts.terrain.heights import Heightfield
-from legged_cts.terrain.tile import Array
 
 MOST = 64
 """Ground of more faces stays a height field."""
@@ -20,7 +19,7 @@ _BENT = 0.05
 """Ground of which a larger share of cells is not plane has too many faces."""
 
 
-def facets(field: Heightfield) -> list[Array] | None:
+def facets(field: Heightfield) -> list[np.ndarray] | None:
     """Cover a ground with convex plane polygons that do not overlap, seen from above.
 
     Where two planes meet along the diagonal of a cell, its triangles are theirs.
@@ -39,7 +38,7 @@ def facets(field: Heightfield) -> list[Array] | None:
         return None
     owner = np.where(bent, -2, -1)  # the plane of a cell; -1 is not known yet, -2 two planes
     halves = np.full((4, *bent.shape), -1)  # the plane of a cell's half without its corner 0, 1, 2 or 3
-    planes: list[Array] = []
+    planes: list[np.ndarray] = []
     while (owner == -1).any():
         if len(planes) == MOST:
             return None
@@ -68,12 +67,12 @@ def facets(field: Heightfield) -> list[Array] | None:
     return found
 
 
-def _corners(points: Array) -> list[Array]:
+def _corners(points: np.ndarray) -> list[np.ndarray]:
     """Return views of points [R, C] at the corners 0 to 3 of cells [R - 1, C - 1]: along x, then along y."""
     return [points[:-1, :-1], points[:-1, 1:], points[1:, :-1], points[1:, 1:]]
 
 
-def _connected(start: tuple[int, int], flags: Array) -> Array:
+def _connected(start: tuple[int, int], flags: np.ndarray) -> np.ndarray:
     """Return which of the cells that are set [R, C] hang together with one."""
     found, size = np.zeros_like(flags), 0
     found[start] = True
@@ -83,7 +82,7 @@ def _connected(start: tuple[int, int], flags: Array) -> Array:
     return found
 
 
-def _runs(found: Array, flags: Array) -> Array:
+def _runs(found: np.ndarray, flags: np.ndarray) -> np.ndarray:
     """Return which cells [R, C] are in a run of set ones along a row in which one is found."""
     before = np.zeros_like(flags)
     before[:, 1:] = flags[:, :-1]
@@ -93,7 +92,7 @@ def _runs(found: Array, flags: Array) -> Array:
     return flags & hit[run]
 
 
-def _spread(flags: Array) -> Array:
+def _spread(flags: np.ndarray) -> np.ndarray:
     """Return the cells that are set [R, C] and their neighbours along x and y."""
     wide = flags.copy()
     wide[1:] |= flags[:-1]
@@ -103,7 +102,7 @@ def _spread(flags: Array) -> Array:
     return wide
 
 
-def _polygons(whole: Array, halves: Array) -> list[Array]:
+def _polygons(whole: np.ndarray, halves: np.ndarray) -> list[np.ndarray]:
     """Cover cells [R, C] and halves of cells, which lack corner 0 to 3 [4, R, C], with convex polygons.
 
     Returns:
@@ -126,7 +125,7 @@ def _polygons(whole: Array, halves: Array) -> list[Array]:
     return found
 
 
-def _hull(points: Array) -> Array:
+def _hull(points: np.ndarray) -> np.ndarray:
     """Return the corners (row, column) [k, 2] of the convex hull of the points that are set [R, C]."""
     some = np.flatnonzero(points.any(axis=1))
     first = points[some].argmax(axis=1)
@@ -147,7 +146,7 @@ def _turn(a: tuple[int, int], b: tuple[int, int], c: tuple[int, int]) -> int:
     return int((b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]))
 
 
-def _area(polygon: Array) -> float:
+def _area(polygon: np.ndarray) -> float:
     """Return the area within a polygon (row, column) [k, 2], in cells."""
     row, col = polygon.T
     return float(abs(np.dot(row, np.roll(col, 1)) - np.dot(col, np.roll(row, 1))) / 2)
