@@ -29,7 +29,8 @@ class SensorNoise:
 
 
 class MujocoRobot(Posed):
-    """A simulated robot with PD control at each joint, on a plane, on a heightfield, or on blocks where that has steps.
+    """A simulated robot with PD control at each joint, on a plane, or on a heightfield, which is blocks where it has steps and
+    plane faces where it has few.
 
     Args:
         spec: the robot; its gains and torque limits become MuJoCo position actuators.
@@ -333,8 +334,9 @@ def _add_ground(mjcf: mujoco.MjSpec, terrain: Heightfield | None, friction: floa
     size, heights = (*terrain.half_size, span, 1.0), np.zeros(rows * cols)
     mjcf.add_hfield(name="ground", nrow=rows, ncol=cols, size=size, userdata=heights)
     heightfield = {"type": mujoco.mjtGeom.mjGEOM_HFIELD, "hfieldname": "ground", "pos": (0, 0, low)}
-    faces = None if is_steps(terrain) else facets(terrain)
-    if not is_steps(terrain) and faces is None:
+    steps = is_steps(terrain)
+    faces = None if steps else facets(terrain)
+    if faces is None and not steps:
         add_geom(mjcf.worldbody, **heightfield, **surface)
         return
     # Heights would give a foot a contact for every triangle, with seams to stub against, and ramps for risers.
@@ -345,7 +347,7 @@ def _add_ground(mjcf: mujoco.MjSpec, terrain: Heightfield | None, friction: floa
         bottom = np.column_stack([top[:, :2], np.full(len(top), low - 1.0)])
         mesh.uservert, mesh.scale = np.vstack([top, bottom]).ravel(), np.ones(3)
         add_geom(mjcf.worldbody, type=mujoco.mjtGeom.mjGEOM_MESH, meshname=mesh.name, **hidden)
-    for block in blocks(terrain) if faces is None else []:
+    for block in blocks(terrain) if steps else []:
         half = (block.height - low + 1.0) / 2
         add_geom(
             mjcf.worldbody,
