@@ -29,8 +29,9 @@ class SensorNoise:
 
 
 class MujocoRobot(Posed):
-    """A simulated robot with PD control at each joint, on a plane, or on a heightfield, which is blocks where it has steps and
-    plane faces where it has few.
+    """A simulated robot with PD control at each joint, on a plane or a heightfield.
+
+    A heightfield of steps is made of blocks, one of few plane faces of these.
 
     Args:
         spec: the robot; its gains and torque limits become MuJoCo position actuators.
