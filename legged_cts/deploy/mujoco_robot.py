@@ -275,13 +275,14 @@ def build_model(
     friction: float,
     base_mass: float = 0.0,
     com_shift: ArrayLike = (0.0, 0.0, 0.0),
+    to_look_at: bool = False,
 ) -> mujoco.MjModel:
     """The robot's MJCF with a ground and one position actuator per joint, named after it and in the spec's order.
 
-    Arguments are those of `MujocoRobot`.
+    Arguments are those of `MujocoRobot`; what is only looked at spares the search for blocks and faces.
     """
     mjcf = robot_scene(spec, physics_dt)
-    _add_ground(mjcf, terrain, friction)
+    _add_ground(mjcf, terrain, friction, to_look_at)
     model = mjcf.compile()
     if terrain is not None:
         low, span = _span(terrain)
@@ -310,7 +311,7 @@ def _span(terrain: Heightfield) -> tuple[float, float]:
     return low, max(float(terrain.heights.max()) - low, 1e-3)
 
 
-def _add_ground(mjcf: mujoco.MjSpec, terrain: Heightfield | None, friction: float) -> None:
+def _add_ground(mjcf: mujoco.MjSpec, terrain: Heightfield | None, friction: float, to_look_at: bool) -> None:
     builtin, role = mujoco.mjtBuiltin, mujoco.mjtTextureRole.mjTEXROLE_RGB
     grey, blue = ((0.52, 0.56, 0.60), (0.40, 0.44, 0.48)), ((0.75, 0.82, 0.90), (0.45, 0.60, 0.78))
     for name, kind, pattern, (one, other), width, height in (
@@ -335,8 +336,8 @@ def _add_ground(mjcf: mujoco.MjSpec, terrain: Heightfield | None, friction: floa
     size, heights = (*terrain.half_size, span, 1.0), np.zeros(rows * cols)
     mjcf.add_hfield(name="ground", nrow=rows, ncol=cols, size=size, userdata=heights)
     heightfield = {"type": mujoco.mjtGeom.mjGEOM_HFIELD, "hfieldname": "ground", "pos": (0, 0, low)}
-    steps = is_steps(terrain)
-    faces = None if steps else facets(terrain)
+    steps = not to_look_at and is_steps(terrain)
+    faces = None if steps or to_look_at else facets(terrain)
     if faces is None and not steps:
         add_geom(mjcf.worldbody, **heightfield, **surface)
         return

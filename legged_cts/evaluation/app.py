@@ -27,7 +27,7 @@ from legged_cts.evaluation.report import Row
 from legged_cts.evaluation.response import responses
 from legged_cts.evaluation.rollout import evaluation_config, run_episodes
 from legged_cts.mdp.terrain_columns import terrain_kinds
-from legged_cts.task.words import plain_words
+from legged_cts.task.words import given_keys, plain_words
 from legged_cts.terrain.courses import choose, speeds
 from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint
 from legged_cts.training.compose import apply_overrides, compose_task, plain
@@ -55,12 +55,13 @@ def evaluate(options: EvaluateOptions, overrides: Sequence[str], console: Consol
 
     with building("the task cannot be built from what the file says"):
         source, config, info, contract, policies = _asked_for(options, overrides)
-        asked = any(word.startswith("env.scene.num_envs=") for word in plain_words(overrides))
+        given = plain_words(overrides)
+        asked = "env.scene.num_envs" in given_keys(given)
         num_envs = config["env"]["scene"]["num_envs"] if asked else min(options.episodes, MAX_ENVS)
         if options.courses is None:
-            config = evaluation_config(config, num_envs, options.duration, plain_words(overrides))
+            config = evaluation_config(config, num_envs, options.duration, given)
         else:
-            config = courses_config(config, choose(options.courses), options.episodes, plain_words(overrides))
+            config = courses_config(config, choose(options.courses), options.episodes, given)
         check_task_and_robot(config)
         seed = config["seed"]
     seed_everything(seed)

@@ -15,6 +15,7 @@ from legged_cts.envs.freeze import hold_levels, solve_finely
 from legged_cts.evaluation.response import hold
 from legged_cts.evaluation.rollout import Policy
 from legged_cts.mdp.terrain_columns import terrain_kinds
+from legged_cts.task.words import given_keys
 from legged_cts.terrain.courses import WAY, Course, limit
 from legged_cts.terrain.grid import CELL, SIZE
 from legged_cts.training.compose import compose_task, plain
@@ -58,10 +59,11 @@ def courses_config(
     env["commands"].update(heading=False, across=0.0, zero_probability=0.0)
     env["reset"].update(yaw=[-0.1, 0.1], position=[-0.2, 0.2])
     env["terminations"]["time_out"] = False
-    if not any(word.startswith("env.pushes.enabled=") for word in given):
+    asked = given_keys(given)
+    if "env.pushes.enabled" not in asked:
         env["pushes"]["enabled"] = False
     randomised = env.get("randomization") or {}
-    if randomised.get("friction") and not any(word.startswith("env.randomization.friction=") for word in given):
+    if randomised.get("friction") and "env.randomization.friction" not in asked:
         randomised["friction"] = list(FRICTION)
     return config
 

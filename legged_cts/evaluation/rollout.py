@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from tensordict import TensorDict
 
-from legged_cts.deploy.contract import COMMANDS
 from legged_cts.deploy.metrics import EpisodeAccumulator, Episodes, Sample
 from legged_cts.deploy.protocol import COMMAND_PERIOD, GRAVITY, SETTLING, ZERO_COMMANDS, narrowed
 from legged_cts.envs.freeze import hold_levels, solve_finely
 from legged_cts.mdp.terrain_columns import terrain_kinds
 from legged_cts.mdp.tracking import heading_velocity
+from legged_cts.task.words import given_keys
 from legged_cts.training.statistics import fall_terms, fell
 
 CONTACT_FORCE = 1.0
@@ -61,8 +61,9 @@ def evaluation_config(
     env["scene"]["num_envs"] = num_envs
     env["episode_length_s"] = duration
     commands = env["commands"]
-    asked = {axis for axis in COMMANDS for word in given if word.startswith(f"env.commands.{axis}=")}
-    commands.update({axis: list(bounds) for axis, bounds in narrowed(commands).items() if axis not in asked})
+    asked = given_keys(given)
+    usual = narrowed(commands).items()
+    commands.update({axis: list(bounds) for axis, bounds in usual if f"env.commands.{axis}" not in asked})
     commands.update(heading=False, across=0.0, resampling_s=COMMAND_PERIOD, zero_probability=ZERO_COMMANDS)
     hold_levels(env)
     solve_finely(config)

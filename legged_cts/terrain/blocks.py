@@ -38,26 +38,27 @@ def blocks(field: Heightfield) -> list[Block]:
 
     Each point owns the square around it, so that a riser stands in the middle of what was its ramp.
     """
-    heights, cell = field.heights, field.cell
-    half_x, half_y = field.half_size
+    cell, (half_x, half_y) = field.cell, field.half_size
     found = []
-    for height in np.unique(heights):
-        for row, col, length, width in rectangles(heights == height):
-            centre = (col + (width - 1) / 2) * cell - half_x, (row + (length - 1) / 2) * cell - half_y
-            found.append(Block(centre, (width * cell / 2, length * cell / 2), float(height)))
+    for row, col, length, width in rectangles(field.heights, np.ones(field.heights.shape, dtype=bool)):
+        centre = (col + (width - 1) / 2) * cell - half_x, (row + (length - 1) / 2) * cell - half_y
+        found.append(Block(centre, (width * cell / 2, length * cell / 2), float(field.heights[row, col])))
     return found
 
 
-def rectangles(flags: np.ndarray) -> Iterator[tuple[int, int, int, int]]:
-    """Cover what is set [R, C] with rectangles (row, column, rows, columns) that do not overlap, wide ones first."""
+def rectangles(values: np.ndarray, flags: np.ndarray) -> Iterator[tuple[int, int, int, int]]:
+    """Cover what is set [R, C] with rectangles of one value (row, column, rows, columns), which do not overlap.
+
+    They grow along columns first, then along rows.
+    """
     free = flags.copy()
-    for row, col in np.argwhere(flags):
-        if free[row, col]:
-            same = free[row:, col:]
-            width = _run(same[0])
-            length = _run(same[:, :width].all(axis=1))
-            free[row : row + length, col : col + width] = False
-            yield int(row), int(col), length, width
+    while free.any():
+        row, col = map(int, np.unravel_index(free.argmax(), free.shape))
+        same = free[row:, col:] & (values[row:, col:] == values[row, col])
+        width = _run(same[0])
+        length = _run(same[:, :width].all(axis=1))
+        free[row : row + length, col : col + width] = False
+        yield row, col, length, width
 
 
 def _level(heights: np.ndarray, axis: int) -> np.ndarray:

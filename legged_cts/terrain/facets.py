@@ -33,8 +33,10 @@ def facets(field: Heightfield) -> list[np.ndarray] | None:
     x, y = np.arange(cols) * cell - half_x, np.arange(rows) * cell - half_y
     a, b, c = heights[:-1, :-1], heights[:-1, 1:], heights[1:, :-1]
     bent = np.abs(a + heights[1:, 1:] - b - c) >= _FLAT
-    slopes = np.round(np.stack([b - a, c - a], axis=-1)[~bent] / cell, 2)
-    if bent.mean() > _BENT or len(np.unique(slopes @ [1.0, 1j])) > MOST:
+    if bent.mean() > _BENT:
+        return None
+    slopes = np.round(((b - a) + 1j * (c - a))[~bent] / cell, 2)
+    if len(np.unique(slopes)) > MOST:
         return None
     owner = np.where(bent, -2, -1)  # the plane of a cell; -1 is not known yet, -2 two planes
     halves = np.full((4, *bent.shape), -1)  # the plane of a cell's half without its corner 0, 1, 2 or 3
@@ -115,7 +117,7 @@ def _polygons(whole: np.ndarray, halves: np.ndarray) -> list[np.ndarray]:
     if np.isclose(_area(hull), whole.sum() + halves.sum() / 2):
         return [hull]
     found = []
-    for row, col, length, width in rectangles(whole):
+    for row, col, length, width in rectangles(whole, whole):
         low, high = (row, col), (row + length, col + width)
         found.append(np.array([low, (low[0], high[1]), high, (high[0], low[1])]))
         if len(found) > MOST:

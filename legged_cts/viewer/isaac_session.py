@@ -96,7 +96,8 @@ class IsaacSession:
         self.roles, self.role = tuple(self._policies), role
         self.world = World(config["terrain"]["name"])
         self.terrains = (self.world.terrain,)
-        self.model = build_model(self.spec, 0.005, heightfield(env.unwrapped.scene.terrain.heights), friction=1.0)
+        ground = heightfield(env.unwrapped.scene.terrain.heights)
+        self.model = build_model(self.spec, 0.005, ground, friction=1.0, to_look_at=True)
         root = self.model.body_jntadr[self.model.body(self.spec.base).id]
         self._root = int(self.model.jnt_qposadr[root])
         self._joints = self.model.jnt_qposadr[[self.model.joint(joint).id for joint in self.spec.joints]]

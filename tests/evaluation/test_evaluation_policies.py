@@ -166,3 +166,4 @@ def test_commands_are_the_usual_ones_unless_the_command_line_names_others():
     assert (usual["lin_vel_x"], usual["lin_vel_y"], usual["ang_vel_z"]) == ([-1.0, 1.0], [-0.5, 0.5], [-1.0, 1.0])
     asked = evaluation_config(config, 4, 20.0, words[:1])["env"]["commands"]
     assert (asked["lin_vel_x"], asked["lin_vel_y"], asked["ang_vel_z"]) == ([-2.0, 2.0], [-0.5, 0.5], [-1.0, 1.0])
+    assert evaluation_config(config, 4, 20.0, ["env.commands={lin_vel_x: [-2.0, 2.0]}"])["env"]["commands"] == asked
