@@ -48,7 +48,7 @@ class Course:
 
         The same policy passed boxes of 15 cm in 66 and in 90 % on two sets of eight.
         """
-        return 32 if self.group in ("obstacles", "gravel", "curbs") else 1
+        return 32 if self.group in ("obstacles", "boxes", "gravel", "curbs") else 1
 
     @property
     def axis(self) -> str:
@@ -74,6 +74,8 @@ def _courses() -> dict[str, Course]:
     for kind in ("slope_up", "slope_down", "slope_across"):
         for angle in (10, 15, 20, 25, 30):
             found.append(Course(kind, angle, Entry(kind, {"slope": math.tan(math.radians(angle))})))
+    # In obstacles a box beside a pit is a step of twice their size; among boxes no step is higher than they are.
+    found += [Course("boxes", size, Entry("obstacles", {"height": size, "pits": 0.0})) for size in (0.05, 0.10, 0.15)]
     for kind, key, sizes in (
         ("curbs", "step_height", (0.10, 0.15, 0.20)),
         ("obstacles", "height", (0.05, 0.10, 0.15)),

@@ -134,13 +134,18 @@ def tyres(tile: Tile, height: Bounds = (0.02, 0.2), radius: Bounds = (0.3, 0.45)
 
 
 @terrain_kind
-def obstacles(tile: Tile, height: Bounds = (0.02, 0.275), width: Bounds = (0.8, 2.4), count: int = 20) -> Array:
-    """So many boxes and pits of up to this height and between these widths [m], at random places."""
+def obstacles(
+    tile: Tile, height: Bounds = (0.02, 0.275), width: Bounds = (0.8, 2.4), count: int = 20, pits: float = 1.0
+) -> Array:
+    """So many boxes and pits of up to this height and between these widths [m], at random places.
+
+    Pits are ``pits`` times as deep as boxes are high: a pit beside a box is a step of both; with 0 there are boxes alone.
+    """
     heights = tile.flat()
     for _ in range(int(count)):
         x, y = tile.rng.uniform(-tile.reach, tile.reach, 2)
         box = (np.abs(tile.x - x) <= tile.draw(width) / 2.0) & (np.abs(tile.y - y) <= tile.draw(width) / 2.0)
-        heights[box] = tile.at(height) * tile.rng.choice((-1.0, -0.5, 0.5, 1.0))
+        heights[box] = tile.at(height) * tile.rng.choice((-pits, -0.5 * pits, 0.5, 1.0))
     return tile.open(heights)
 
 
@@ -205,6 +210,8 @@ def check_kind(name: str, kind: str, values: Mapping[str, Any]) -> None:
             raise ValueError(f"{path}.{key} must be a number of at least 0, or two in ascending order, got {value!r}")
         if pair and not isinstance(known[key], Sequence) and known[key] is not inspect.Parameter.empty:
             raise ValueError(f"{path}.{key} must be one number, got {value!r}")
+        if isinstance(known[key], int) and value != int(value):
+            raise ValueError(f"{path}.{key} must be a whole number, got {value!r}")
         if min(numbers) < LEAST.get(key, 0.0):
             raise ValueError(f"{path}.{key} must be at least {LEAST[key]:g} m, got {value!r}")
     for key, default in known.items():

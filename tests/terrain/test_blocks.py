@@ -46,6 +46,6 @@ def test_every_point_is_on_one_block_of_its_height(heights: np.ndarray) -> None:
 def test_which_courses_are_steps() -> None:
     """Treads along both axes: no slope, whichever way it leans, and no wave."""
     steps = {course.group for course in COURSES.values() if is_steps(course.heights(3))}
-    assert steps == {"flat", "stairs_up", "stairs_down", "curbs", "obstacles", "gravel"}
+    assert steps == {"flat", "stairs_up", "stairs_down", "curbs", "obstacles", "boxes", "gravel"}
     for course in COURSES.values():
         assert is_steps(course.heights(3)) == (course.group in steps), course.name

@@ -20,7 +20,7 @@ def test_a_robot_starts_on_level_ground_and_both_directions_are_alike(name):
     field = COURSES[name].heights(seed=3)
     around = field.height_at(*np.meshgrid(np.linspace(-0.9, 0.9, 19), np.linspace(-0.9, 0.9, 19)))
     np.testing.assert_allclose(around, around[0, 0], atol=1e-9)
-    if COURSES[name].group not in ("obstacles", "gravel", "waves"):
+    if COURSES[name].group not in ("obstacles", "boxes", "gravel", "waves"):
         x = np.linspace(0.0, WAY, 75)
         np.testing.assert_allclose(field.height_at(x, 0.5), field.height_at(-x, 0.5), atol=1e-9)
 
@@ -44,6 +44,15 @@ def test_slopes_have_their_angle(angle):
     left, right = along(f"slope_across_{angle}", 0.5)[1], along(f"slope_across_{angle}", -0.5)[1]
     inside = slice(round(2.0 / 0.05), round(2.7 / 0.05))
     np.testing.assert_allclose(left[inside] - right[inside], gradient, atol=1e-6)
+
+
+def test_among_boxes_no_step_is_higher_than_they_are_and_beside_pits_some_are() -> None:
+    def steps(name: str) -> float:
+        heights = np.concatenate([COURSES[name].heights(seed).heights for seed in range(8)])
+        return float(abs(np.diff(heights, axis=1)).max())
+
+    assert steps("boxes_15") == pytest.approx(0.15, abs=1e-6)
+    assert 0.2 < steps("obstacles_15") <= 0.3 + 1e-6
 
 
 def test_words_choose_names_and_groups():

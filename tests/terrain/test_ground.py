@@ -117,6 +117,8 @@ def test_sizes_must_fit_the_cells():
         ("waves", {"amplitude": [0.2, 0.1]}, r"waves\.amplitude must be .* ascending order, got \[0\.2, 0\.1\]"),
         ("waves", {"amplitude": float("nan")}, r"waves\.amplitude must be a number of at least 0"),
         ("waves", {"waves": [1, 2]}, r"waves\.waves must be one number"),
+        ("waves", {"waves": 2.5}, r"waves\.waves must be a whole number"),
+        ("boxes", {"kind": "obstacles", "pits": -1.0}, r"boxes\.pits must be a number of at least 0"),
         ("stairs_up", {"step_width": 0.001}, r"stairs_up\.step_width must be at least 0\.05 m, got 0\.001"),
         ("stairs_up", {"step_height": "high"}, r"stairs_up\.step_height must be a number"),
     ],
