@@ -139,7 +139,7 @@ def obstacles(
 ) -> Array:
     """So many boxes and pits of up to this height and between these widths [m], at random places.
 
-    Pits are ``pits`` times as deep as boxes are high: a pit beside a box is a step of both. With 0 there are boxes alone.
+    Pits are ``pits`` times as deep as boxes are high: a pit beside a box is a step of both. With 0 there are none.
     """
     heights = tile.flat()
     for _ in range(int(count)):
