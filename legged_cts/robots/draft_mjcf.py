@@ -33,6 +33,8 @@ from legged_cts.robots.posed import Array, Posed
 _SHANK = 0.25
 # Two leaves whose lowest points differ by more than this share of the reach are not both feet.
 _LEVEL = 0.15
+# A base frame further from the middle of the hips than this share of the reach is moved there.
+_BESIDE = 0.02
 # A limit above so many times weight x leg length / feet is a placeholder; motors of walking robots have 1 to 4 times.
 _BELIEVED = 10.0
 _FASTEST = 100.0
@@ -120,7 +122,7 @@ def _base(source: Source, notes: Notes) -> int:
         notes.changed.append(f"the base {source.bodies[base]!r} had no free joint; one is added")
     for root in np.flatnonzero(model.body_parentid == 0)[1:]:
         if root != base:
-            robot = " (it has joints too, but fewer)" if counts[root] else ""
+            robot = " (it has joints too, but no more than the base)" if counts[root] else ""
             notes.changed.append(f"body {source.bodies[root]!r} is left out: no part of the robot{robot}")
     return base
 
@@ -239,7 +241,7 @@ def _hold_wheels(
     wheels = []
     for leaf, foot in legs.items():
         joint, *more = moving_joints(source, plan, leaf)
-        if more or source.model.jnt_limited[joint] or not _round(stance, source.joints[joint]):
+        if more or not _turns_round(source, joint) or not _round(stance, source.joints[joint]):
             held[leaf] = foot
             continue
         wheels.append(source.joints[joint])
@@ -257,6 +259,12 @@ def _hold_wheels(
     return held
 
 
+def _turns_round(source: Source, joint: int) -> bool:
+    """Whether a joint turns without end: it has no limits, or limits more than two turns apart."""
+    low, high = source.model.jnt_range[joint]
+    return not source.model.jnt_limited[joint] or bool(high - low > 4 * math.pi)
+
+
 def _round(stance: Posed, name: str) -> bool:
     """Whether what a joint turns is round about its axis and reaches no further along it than a wheel."""
     joint = stance.model.joint(name).id
@@ -271,21 +279,25 @@ def _round(stance: Posed, name: str) -> bool:
 
 
 def _place_base(source: Source, plan: Plan, stance: Posed, legs: Sequence[int], notes: Notes) -> None:
-    """Turn a base frame that the file tilts upright, and lift one that lies at the feet up to the hips."""
+    """Turn a base frame that the file tilts upright, and move one at the feet or beside the hips between those."""
     name = draft_name(source, plan, plan.base)
     if plan.base and rotation(source.model.body_quat[plan.base])[2, 2] < math.cos(0.3):
         plan.upright = True
         notes.changed.append(f"the frame of the base {name!r} is turned to stand upright, as the file places it")
         stance = _stance(source, build(source, plan))
     bodies = [stance.model.body(source.bodies[leg]).id for leg in legs]
-    hips = [float(stance.data.xanchor[stance.ids[stance.chain(body)[0]], 2]) for body in bodies]
+    anchors = np.array([stance.data.xanchor[stance.ids[stance.chain(body)[0]]] for body in bodies])
+    hips, beside = anchors[:, 2], float(np.round((anchors[:, 1].min() + anchors[:, 1].max()) / 2, 6))
     tips = stance.tips()
+    if len(legs) % 2 == 0 and abs(beside) > _BESIDE * stance.reach():
+        plan.shift = beside, plan.shift[1]
+        where = f"{100 * abs(beside):.1f} cm to the {'left' if beside > 0 else 'right'}"
+        notes.changed.append(f"the frame of the base {name!r} lay beside the hips; it is {where} now, in their middle")
     feet = [tips[body][2] for body in bodies if body in tips]
     if feet and np.mean(hips) - min(feet) > 0 and -min(feet) < 0.25 * (np.mean(hips) - min(feet)):
-        plan.rise = float(np.round(np.mean(hips), 6))
-        notes.changed.append(
-            f"the frame of the base {name!r} lay at the feet; it is {100 * plan.rise:.1f} cm higher now, at the hips"
-        )
+        plan.shift = plan.shift[0], float(np.round(np.mean(hips), 6))
+        higher = f"{100 * plan.shift[1]:.1f} cm higher now, at the hips"
+        notes.changed.append(f"the frame of the base {name!r} lay at the feet; it is {higher}")
 
 
 def _feet(source: Source, plan: Plan, plain: Plain, legs: dict[int, int | None], notes: Notes) -> tuple[str, ...]:
@@ -324,7 +336,8 @@ def _split_foot(stance: Posed, plain: Plain, shank: str, index: int, reach: floa
     geom = next(g for g in element.findall("geom") if g.get("name") == compiled.name)
     look = {key: geom.attrib[key] for key in ("friction", "rgba") if key in geom.attrib}
     name = re.sub(r"(?i)calf|shank|shin|tibia|lower_?leg", "foot", shank)
-    name = unique(name if name != shank else f"{shank}_foot", [e.get("name", "") for e in plain.root.iter("body")])
+    # In USD it lies beside the shapes and the joint of the shank.
+    name = unique(name if name != shank else f"{shank}_foot", [e.get("name", "") for e in plain.root.iter()])
     if np.linalg.norm(spans) < 2 * _SHANK * reach and len(stance.colliders([int(compiled.bodyid[0])])) > 1:
         # A shape of its own at the end: it moves, as it is.
         element.remove(geom)
@@ -440,6 +453,12 @@ def _limits(source: Source, plain: Plain, feet: Sequence[str], notes: Notes) -> 
     actuators = servos(source)
     guess = _torque_guess(plain.compile(), feet)
     origins: dict[str, list[str]] = {}
+    wide = [name for name in plain.joints() if source.model.jnt_limited[index := source.joints.index(name)]
+            and _turns_round(source, index)]  # fmt: skip
+    if wide:
+        notes.warnings.append(
+            f"limits are more than two turns apart: {listed(wide)}: are they in degrees? A URDF has radians"
+        )
     fast = {joint for joint, speed in source.velocity_limit.items() if speed >= _FASTEST}
     for name, joint in plain.joints().items():
         index, servo, remarks = source.joints.index(name), actuators.get(name, Servo()), []
@@ -491,20 +510,27 @@ def servos(source: Source) -> dict[str, Servo]:
         gear, gain = abs(float(model.actuator_gear[i, 0])), abs(float(model.actuator_gainprm[i, 0]))
         bias, force, angles, gains = model.actuator_biasprm[i], None, None, None
         # A motor's control is a torque; a position servo's is an angle, and its bias pulls back to it.
-        servo = model.actuator_biastype[i] == mujoco.mjtBias.mjBIAS_AFFINE and bias[1] != 0
+        # Its target's speed is the control of an integrated one, and the control of a damper is a speed too.
+        affine = model.actuator_biastype[i] == mujoco.mjtBias.mjBIAS_AFFINE
+        servo, speed = affine and bias[1] != 0, affine and bias[1] == 0 and bias[2] != 0
+        integrated = model.actuator_dyntype[i] == mujoco.mjtDyn.mjDYN_INTEGRATOR
         if model.actuator_forcelimited[i]:
             force = float(np.abs(model.actuator_forcerange[i]).min() * gear)
-        elif model.actuator_ctrllimited[i] and not servo:
+        elif model.actuator_ctrllimited[i] and not (servo or speed or integrated):
             force = float(np.abs(model.actuator_ctrlrange[i]).min() * gear * gain)
         if servo and gear > 0:
             gains = (-float(bias[1]) * gear**2, -float(bias[2]) * gear**2)
-            if model.actuator_ctrllimited[i]:
-                low, high = model.actuator_ctrlrange[i]
+            limited, ranges = model.actuator_ctrllimited[i], model.actuator_ctrlrange[i]
+            if integrated:
+                limited, ranges = model.actuator_actlimited[i], model.actuator_actrange[i]
+            if limited:
+                low, high = ranges
                 angles = (float(low / gear), float(high / gear))
         name = source.joints[model.actuator_trnid[i, 0]]
-        # Some files give a joint a servo and a damper: each knows a part.
+        # Some files give a joint a servo and a damper: each knows a part, and the servo has the force.
         before = found.get(name, Servo())
-        found[name] = Servo(force or before.force, angles or before.angles, gains or before.gains)
+        force = max(force or 0.0, before.force or 0.0) or None
+        found[name] = Servo(force, angles or before.angles, gains or before.gains)
     return found
 
 

@@ -17,7 +17,7 @@ import mujoco
 import numpy as np
 
 from legged_cts.robots.draft_source import MASSLESS, DraftError, Source, unique
-from legged_cts.robots.inertia import Array, lumped, principal, quaternion, rotation
+from legged_cts.robots.inertia import Array, lumped, principal, quaternion, rotation, steiner
 from legged_cts.robots.posed import add_ground
 
 Element = ElementTree.Element
@@ -60,7 +60,7 @@ class Plan:
     held: dict[int, float] = field(default_factory=dict)  # angle [rad] or way [m] of joints that are held for good
     keep: set[int] = field(default_factory=set)  # bodies without joints that stay bodies
     solid: set[int] = field(default_factory=set)  # geoms that touch the ground
-    rise: float = 0.0  # of the new base frame above the file's [m]
+    shift: tuple[float, float] = (0.0, 0.0)  # of the new base frame from the file's, to the left and upwards [m]
     upright: bool = False  # whether the base frame is turned to stand as the file places it
 
 
@@ -168,7 +168,7 @@ def base_frame(source: Source, plan: Plan, data: mujoco.MjData) -> Frame:
         if plan.upright:
             # The turn that makes the file's own placing upright moves with the trunk.
             axes = axes @ rotation(source.model.body_quat[plan.base]).T
-    return data.xpos[plan.base] + axes @ np.array([0.0, 0.0, plan.rise]), axes
+    return data.xpos[plan.base] + axes @ np.array([0.0, *plan.shift]), axes
 
 
 def draft_name(source: Source, plan: Plan, body: int) -> str:
@@ -213,9 +213,9 @@ def build(source: Source, plan: Plan) -> Plain:
         for part in parts:
             plain.owner[part] = words["name"]
             _shapes(plain, source, plan, data, elements[body], part, frames[body])
+            if part == 0:
+                _weigh_trunk(plain)
     _share_masses(plain)
-    if plan.base == 0:
-        _weigh_trunk(plain)
     return plain
 
 
@@ -236,11 +236,12 @@ def _members(source: Source, plan: Plan, data: mujoco.MjData) -> tuple[dict[int,
 
 
 def _carries(source: Source, plan: Plan, body: int) -> bool:
-    """Whether a tree of the world is one of the robot's legs, where the trunk is the world itself."""
+    """Whether a tree of the world is one of the robot's legs or stands still, where the trunk is the world itself."""
     model = source.model
     tree = np.flatnonzero(model.body_rootid == model.body_rootid[body])
-    free = (model.jnt_type[np.isin(model.jnt_bodyid, tree)] == FREE).any()
-    return not free and any(moving_joints(source, plan, int(part)) for part in tree)
+    own = np.isin(model.jnt_bodyid, tree)
+    free = (model.jnt_type[own] == FREE).any()
+    return not own.any() or (not free and any(moving_joints(source, plan, int(part)) for part in tree))
 
 
 def _joints(source: Source, plan: Plan, body: int, element: Element) -> Element:
@@ -273,7 +274,7 @@ def _joints(source: Source, plan: Plan, body: int, element: Element) -> Element:
 def _inertial(
     plain: Plain, source: Source, data: mujoco.MjData, element: Element, parts: list[int], frame: Frame
 ) -> None:
-    """Sum what a body is made of. A body of no mass gets none; the world, as a trunk, weighs what its shapes do."""
+    """Sum what a body is made of. A body of no mass gets none; the world's own shapes are weighed later."""
     model, (place, axes) = source.model, frame
     heavy = [part for part in parts if part and model.body_mass[part] >= MASSLESS]
     if not heavy:
@@ -286,19 +287,36 @@ def _inertial(
 
 
 def _weigh_trunk(plain: Plain) -> None:
-    """Guess the mass of a trunk that was the world, which weighs nothing, from the volume of its shapes."""
+    """Guess the mass of a trunk that was the world, which weighs nothing, from the volume of its own shapes.
+
+    What stands still in the world beside it, and has a mass, is part of the trunk with that.
+    """
     trunk = plain.body("trunk")
+    given = [plain.compile().body("trunk")] if trunk.find("inertial") is not None else []
+    for old in trunk.findall("inertial"):
+        trunk.remove(old)
     for geom in trunk.findall("geom"):
         geom.set("density", "1000" if geom.get("class") == "collider" else "0")
-    body = plain.compile().body("trunk")
-    plain.set_inertial(trunk, float(body.mass[0]), body.ipos, body.inertia, body.iquat)
-    plain.comments["body", "trunk"] = "guess: mass, 1000 kg/m^3 of its shapes"
+    guess = plain.compile().body("trunk")
     for geom in trunk.findall("geom"):
         del geom.attrib["density"]
+    parts = [part for part in (guess, *given) if part.mass[0] > 0]
+    mass = float(sum(part.mass[0] for part in parts))
+    centre = sum((part.mass[0] * part.ipos for part in parts), np.zeros(3)) / max(mass, MASSLESS)
+    tensor = np.zeros((3, 3))
+    for part in parts:
+        turn = rotation(part.iquat)
+        tensor += turn @ np.diag(part.inertia) @ turn.T + steiner(float(part.mass[0]), part.ipos - centre)
+    plain.set_inertial(trunk, mass, centre, *principal(tensor))
+    plain.comments["body", "trunk"] = f"guess: mass, of which {guess.mass[0]:.3g} kg are 1000 kg/m^3 of its shapes"
 
 
 def _share_masses(plain: Plain, share: float = 0.05) -> None:
-    """Give the first links of a chain that was one body a share of its mass: no link may weigh nothing."""
+    """Give the first links of a chain that was one body a share of its mass: no link may weigh nothing.
+
+    A link's share lies on the axis of the next one's joint, and the last link's centre gives way by as much: the whole
+    stays where it was, however the joints turn.
+    """
     for body in plain.root.iter("body"):
         child, links = body.find("body"), [body]
         if body.find("joint") is None or child is None or child.get("pos"):
@@ -310,10 +328,14 @@ def _share_masses(plain: Plain, share: float = 0.05) -> None:
             continue
         mass, moments = float(last.get("mass", 0)), np.array(last.get("diaginertia", "0 0 0").split(), float)
         kept = 1 - share * (len(links) - 1)
-        last.attrib |= {"mass": numbers([mass * kept]), "diaginertia": numbers(moments * kept)}
+        centre = np.array(last.get("pos", "0 0 0").split(), float)
         words = {"mass": numbers([mass * share]), "diaginertia": numbers(moments * share)}
-        for link in links[:-1]:
-            link.insert(0, Element("inertial", last.attrib | words))
+        for link, after in zip(links[:-1], links[1:], strict=True):
+            axis = next(after.iter("joint")).get("pos", "0 0 0")
+            link.insert(0, Element("inertial", last.attrib | words | {"pos": axis}))
+            centre = centre - share * np.array(axis.split(), float)
+        words = {"mass": numbers([mass * kept]), "diaginertia": numbers(moments * kept)}
+        last.attrib |= words | {"pos": numbers(centre / kept)}
 
 
 def _shapes(

@@ -13,12 +13,15 @@ import mujoco
 import numpy as np
 
 from legged_cts.robots.inertia import mend_tensor, tensor_of
+from legged_cts.robots.mjcf_check import MAX_ELEMENTS, count_elements
 
 _MESHES = (".stl", ".obj", ".msh")
 _POSES = ("home", "stand", "standing", "default", "init")
 _LFS = b"version https://git-lfs.github.com/spec"
 # Lighter bodies are taken for massless [kg].
 MASSLESS = 1e-6
+# What a URDF may hold beside links and joints; others' words, as a macro's, would be lost without a word.
+_KNOWN = {"link", "joint", "material", "gazebo", "transmission", "sensor", "mujoco", "ros2_control", "group"}
 
 
 class DraftError(ValueError):
@@ -60,8 +63,12 @@ def read_source(path: Path, notes: Notes) -> Source:
     limits: tuple[dict[str, float], dict[str, float]] = {}, {}
     try:
         if root.tag == "robot":
-            limits = _prepare_urdf(root, path, notes)
+            files: dict[str, Path] = {}
+            limits = _prepare_urdf(root, path, files, notes)
             robot = mujoco.MjSpec.from_string(ElementTree.tostring(root, encoding="unicode"))
+            for mesh in robot.meshes:
+                mesh.file = str(files[mesh.file])
+            _weigh_links(root, robot, notes)
         elif root.tag == "mujoco":
             robot = _mjcf_spec(root, path, notes)
         else:
@@ -70,6 +77,7 @@ def read_source(path: Path, notes: Notes) -> Source:
         _use_meshes(robot, path, notes)
         _mend_inertias(robot, path, notes)
         model = _compiled(robot, notes)
+        _check_signs(model, path)
     except DraftError:
         raise
     except ValueError as error:
@@ -114,12 +122,19 @@ def _parse(path: Path) -> ElementTree.Element:
         if "xacro:" in text:
             raise xacro from error
         raise DraftError(f"{path}: not XML: {error}") from error
+    except (LookupError, ValueError) as error:
+        mend = f"convert it to UTF-8: `iconv -f <its encoding> -t UTF-8 {path.name}`, and say so in its first line"
+        raise DraftError(f"{path}: its encoding is not read ({error}): {mend}") from error
     elements = list(root.iter())
     declared = path.suffix == ".xacro" and "xacro" in text
     macros = any("xacro" in str(element.tag) for element in elements)
     values = [value for element in elements for value in element.attrib.values()] if root.tag == "robot" else []
-    if declared or macros or any("${" in value or "$(" in value for value in values):
+    included = root.tag == "robot" and root.find("include") is not None
+    if declared or macros or included or any("${" in value or "$(" in value for value in values):
         raise xacro
+    for element in elements:
+        # Drake's files name a namespace, which says nothing more.
+        element.tag = str(element.tag).rpartition("}")[2] if isinstance(element.tag, str) else element.tag
     return root
 
 
@@ -128,11 +143,13 @@ def _parse(path: Path) -> ElementTree.Element:
 
 def _mjcf_spec(root: ElementTree.Element, path: Path, notes: Notes) -> mujoco.MjSpec:
     """Read an MJCF, whatever its file's name ends in; plugins are left out, since MuJoCo would want their libraries."""
+    _include(root, path.parent, (path.resolve(),))
+    if count_elements(root) > MAX_ELEMENTS:
+        raise DraftError(f"{path}: it makes more than {MAX_ELEMENTS:,} elements, repetitions counted")
     plugins = any(child.tag in ("extension", "plugin") for child in root.iter())
     if path.suffix == ".xml" and not plugins:
         robot = mujoco.MjSpec.from_file(str(path))
     else:
-        _include(root, path.parent)
         for parent in list(root.iter()):
             for child in [child for child in parent if child.tag in ("extension", "plugin")]:
                 parent.remove(child)
@@ -145,24 +162,31 @@ def _mjcf_spec(root: ElementTree.Element, path: Path, notes: Notes) -> mujoco.Mj
     return robot
 
 
-def _include(root: ElementTree.Element, folder: Path, depth: int = 0) -> None:
+def _include(root: ElementTree.Element, folder: Path, outer: tuple[Path, ...]) -> None:
+    """Put what a file includes into its place; `outer` are the file itself and those that include it."""
     for parent in list(root.iter()):
         for i, child in reversed(list(enumerate(parent))):
             if child.tag != "include":
                 continue
             file = folder / child.get("file", "")
-            if not file.is_file() or depth > 20:
+            if not file.is_file():
                 raise DraftError(f"{file}: no such file to include")
+            if file.resolve() in outer:
+                raise DraftError(f"{file}: includes itself")
             inner = _parse(file)
-            _include(inner, folder, depth + 1)
+            _include(inner, folder, (*outer, file.resolve()))
             parent[i : i + 1] = list(inner)
 
 
 # What a URDF needs: MuJoCo's reader knows neither packages nor floating joints.
 
 
-def _prepare_urdf(root: ElementTree.Element, path: Path, notes: Notes) -> tuple[dict[str, float], dict[str, float]]:
+def _prepare_urdf(
+    root: ElementTree.Element, path: Path, files: dict[str, Path], notes: Notes
+) -> tuple[dict[str, float], dict[str, float]]:
     """Set how MuJoCo reads a URDF and find its meshes; returns `Source.velocity_limit` and `Source.mimics`."""
+    if unread := sorted({str(child.tag) for child in root} - _KNOWN):
+        notes.warnings.append(f"not read, being no part of a URDF: {listed(f'<{tag}>' for tag in unread)}")
     compiler = root
     for tag in ("mujoco", "compiler"):
         found = compiler.find(tag)
@@ -171,7 +195,7 @@ def _prepare_urdf(root: ElementTree.Element, path: Path, notes: Notes) -> tuple[
     compiler.attrib.update(fusestatic="false", discardvisual="false", strippath="false")
     compiler.attrib.pop("meshdir", None)
     _free_the_root(root, path, notes)
-    _find_meshes(root, path, notes)
+    _find_meshes(root, path, files, notes)
     velocity, mimics = {}, {}
     for joint in root.findall("joint"):
         name, limit, mimic = joint.get("name", ""), joint.find("limit"), joint.find("mimic")
@@ -180,8 +204,15 @@ def _prepare_urdf(root: ElementTree.Element, path: Path, notes: Notes) -> tuple[
             speed = _number(limit.get("velocity", "0"), f"{where}: limit velocity")
             if 0 < speed < math.inf:
                 velocity[name] = speed
-            for key in ("lower", "upper", "effort"):
-                _number(limit.get(key, "0"), f"{where}: limit {key}")
+            ends = [_number(limit.get(key, "0"), f"{where}: limit {key}") for key in ("lower", "upper", "effort")]
+            endless = [math.isinf(end) for end in ends]
+            if endless[0] != endless[1]:
+                raise DraftError(f"{where}: limit lower and upper: both or neither may be infinite")
+            if ends[0] > ends[1]:
+                raise DraftError(f"{where}: limit lower {ends[0]:g} is above upper {ends[1]:g}")
+            for key, gone in zip(("lower", "upper", "effort"), endless, strict=True):
+                if gone:  # MuJoCo reads no infinity; without the word there is no limit
+                    del limit.attrib[key]
         if mimic is not None:
             mimics[name] = _number(mimic.get("offset", "0"), f"{where}: mimic offset")
     return velocity, mimics
@@ -211,7 +242,34 @@ def _free_the_root(root: ElementTree.Element, path: Path, notes: Notes) -> None:
         notes.changed.append(f"link {above!r} and the {kind} joint {name!r} are left out: the base is free")
 
 
-def _find_meshes(root: ElementTree.Element, path: Path, notes: Notes) -> None:
+def _weigh_links(root: ElementTree.Element, robot: mujoco.MjSpec, notes: Notes) -> None:
+    """Let no shape of a URDF weigh anything, but for links that move and have no mass: MuJoCo gives shapes 1000 kg/m^3.
+
+    A URDF's link without <inertial> weighs nothing, as sensors and frames do.
+    """
+    fixed = {
+        child.get("link") for joint in root.findall("joint") if joint.get("type") == "fixed"
+        for child in joint.findall("child")
+    }  # fmt: skip
+    light, guessed = [], []
+    for link in root.findall("link"):
+        body = robot.body(link.get("name", ""))
+        if body is None or link.find("inertial") is not None or not body.geoms:
+            continue
+        if link.get("name") in fixed:
+            light.append(body.name)
+            for geom in body.geoms:
+                geom.density = 0.0
+        elif any(geom.contype or geom.conaffinity for geom in body.geoms):
+            guessed.append(body.name)
+    if light:
+        notes.changed.append(f"fixed links without <inertial> weigh nothing: {listed(light)}")
+    if guessed:
+        notes.warnings.append(f"links without <inertial> get 1000 kg/m^3 of their shapes: {listed(guessed)}")
+
+
+def _find_meshes(root: ElementTree.Element, path: Path, files: dict[str, Path], notes: Notes) -> None:
+    """Find the file of each mesh, written into `files` by a name of its own: MuJoCo's reader goes by the last part."""
     for kind, told in ("visual", notes.changed), ("collision", notes.warnings):
         left_out = []
         for link, shape in [(part, shape) for part in root.iter("link") for shape in part.findall(kind)]:
@@ -221,13 +279,16 @@ def _find_meshes(root: ElementTree.Element, path: Path, notes: Notes) -> None:
                     material.remove(texture)
             for mesh in shape.findall("geometry/mesh"):
                 if file := _mesh(mesh.get("filename", ""), path.parent):
-                    mesh.set("filename", str(file))
+                    known = [name for name, other in files.items() if other == file]
+                    name = known[0] if known else unique(file.stem, [Path(name).stem for name in files]) + file.suffix
+                    files[name] = file
+                    mesh.set("filename", name)
                 else:
                     link.remove(shape)
                     left_out.append(mesh.get("filename", ""))
         if left_out:
-            files = f"not {', '.join(_MESHES)}: {', '.join(left_out)}"
-            told.append(f"{kind} meshes are left out, which are not there or {files}")
+            which = f"not {', '.join(_MESHES)}: {', '.join(left_out)}"
+            told.append(f"{kind} meshes are left out, which are not there or {which}")
 
 
 def _mesh(filename: str, folder: Path) -> Path | None:
@@ -315,9 +376,23 @@ def _mend_inertias(robot: mujoco.MjSpec, path: Path, notes: Notes) -> None:
             body.fullinertia = mended[[0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2]]
 
 
+def _check_signs(model: mujoco.MjModel, path: Path) -> None:
+    """Refuse a joint with a negative coefficient, which would drive itself."""
+    for joint in range(model.njnt):
+        dof = int(model.jnt_dofadr[joint])
+        figures = {word: getattr(model, f"dof_{word}")[dof] for word in ("armature", "damping", "frictionloss")}
+        for word, values in (figures | {"stiffness": model.jnt_stiffness[joint]}).items():
+            if (least := float(np.min(values))) < 0:
+                raise DraftError(f"{path}: joint {model.joint(joint).name!r}: {word} {least:g} is negative")
+
+
 def _compiled(robot: mujoco.MjSpec, notes: Notes) -> mujoco.MjModel:
-    """Compile; moving bodies without mass get a little, and key frames that do not fit are left out."""
-    weightless = []
+    """Compile.
+
+    Moving bodies without mass get a little; key frames that do not fit and meshes to look at that are no solids are
+    left out.
+    """
+    weightless, flat = [], []
     for number, body in enumerate([body for body in robot.bodies if body.name != "world"], 1):
         body.name = body.name or unique(f"body_{number}", [other.name for other in robot.bodies])
     while True:
@@ -329,6 +404,10 @@ def _compiled(robot: mujoco.MjSpec, notes: Notes) -> mujoco.MjModel:
                 body = robot.body(name[1])
                 body.explicitinertial, body.mass, body.inertia = True, 0.001, np.full(3, 1e-6)
                 weightless.append(name[1])
+            elif mesh := _only_to_look_at(robot, str(error)):
+                flat.append(mesh.name)
+                for element in (*(geom for geom in robot.geoms if geom.meshname == mesh.name), mesh):
+                    robot.delete(element)
             elif "qpos size" in str(error) and robot.keys:
                 notes.warnings.append("key frames do not fit the model and are left out")
                 for key in list(robot.keys):
@@ -336,9 +415,22 @@ def _compiled(robot: mujoco.MjSpec, notes: Notes) -> mujoco.MjModel:
             else:
                 raise
             continue
+        if flat:
+            notes.changed.append(f"meshes to look at, of which MuJoCo makes no body, are left out: {listed(flat)}")
         if weightless:
             notes.warnings.append(f"moving bodies without mass get 1 g: {listed(weightless)}: look their masses up")
         return model
+
+
+def _only_to_look_at(robot: mujoco.MjSpec, error: str) -> mujoco.MjsMesh | None:
+    """Return the mesh that a compilation's error is about, if nothing but looks depends on it."""
+    name = re.search(r"[Ee]lement name '([^']+)'", error) or re.search(r"mesh '([^']+)'", error)
+    for mesh in robot.meshes if name else ():
+        if name and mesh.name == name[1]:
+            users = [geom for geom in robot.geoms if geom.meshname == mesh.name]
+            if not any(g.contype or g.conaffinity or not g.parent.explicitinertial for g in users):
+                return mesh
+    return None
 
 
 def _names(model: mujoco.MjModel, notes: Notes) -> tuple[list[str], list[str]]:

@@ -182,7 +182,7 @@ class Writer:
             raise DraftError(
                 "the feet are above the base in the pose that was found: give the MJCF a key frame 'stand'"
             )
-        if len(self.feet) in (1, 3):
+        if len(self.feet) % 2:
             warn(f"{len(self.feet)} feet found; a walking robot has an even number as a rule: check feet")
         if pairs.unpaired:
             warn(f"no mirror image of {', '.join(pairs.unpaired)}: complete mirror.swap, or rename the joints")

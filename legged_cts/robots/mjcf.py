@@ -66,8 +66,8 @@ def _add_motors(robot: mujoco.MjSpec, spec: RobotSpec, prefix: str) -> None:
         motor.forcelimited, motor.forcerange = True, (-limit, limit)
 
 
-def _factory_settings(element: mujoco.MjsGeom | mujoco.MjsActuator, factory: object, names: str) -> None:
-    """Undo what the defaults of the robot's MJCF have set: they are about the robot, not about what is added to it."""
+def _factory_settings(element: object, factory: object, names: str) -> None:
+    """Undo what the robot's MJCF has set: it is about the robot, not about what is added to it and around it."""
     for name in names.split():
         value = getattr(factory, name)
         if isinstance(value, np.ndarray):
@@ -78,6 +78,8 @@ def _factory_settings(element: mujoco.MjsGeom | mujoco.MjsActuator, factory: obj
 
 # Kept alive, since its defaults are views.
 _FACTORY = mujoco.MjSpec()
+# Isaac Lab's worlds have gravity, and no air; nothing but the ground holds a base.
+_OF_SURROUNDINGS = "gravity wind density viscosity"
 _OF_GEOMS = "contype conaffinity condim priority friction solmix solref solimp margin gap group rgba material"
 _OF_MOTORS = (
     "gear ctrllimited ctrlrange actlimited actrange dyntype dynprm gainprm biasprm actearly actdim group cranklength "
@@ -91,6 +93,9 @@ def fused_mjspec(mjcf: Path, locked: Mapping[str, float]) -> mujoco.MjSpec:
     Actuators of a fused joint go with it, and so do all key frames, whose coordinates no longer fit.
     """
     robot = mujoco.MjSpec.from_file(str(mjcf))
+    _factory_settings(robot.option, _FACTORY.option, _OF_SURROUNDINGS)
+    for joint in [joint for joint in robot.joints if joint.type == mujoco.mjtJoint.mjJNT_FREE]:
+        _factory_settings(joint, _FACTORY.default.joint, "damping armature frictionloss stiffness")
     if not locked:
         return robot
     # Compiled, axes have unit length and angles are in radians, whatever the file's units.

@@ -51,7 +51,7 @@ def check_mjcf(path: Path) -> None:
         if len(seen) > MAX_FILES:
             raise ValueError(f"it includes more than {MAX_FILES} files")
         tree = _parse(file)
-        elements += _size(tree)
+        elements += count_elements(tree)
         if elements > MAX_ELEMENTS:
             raise ValueError(f"it makes more than {MAX_ELEMENTS:,} elements, repetitions counted")
         folders = [path.parent, file.parent, *_folders(tree, path.parent)]
@@ -87,8 +87,8 @@ def _parse(file: Path) -> ElementTree.Element:
         raise ValueError(f"{file.name}: {error}") from error
 
 
-def _size(tree: ElementTree.Element) -> int:
-    """Number of elements, those of a repeated part as often as it is repeated."""
+def count_elements(tree: ElementTree.Element) -> int:
+    """Return the number of elements, those of a repeated part as often as it is repeated."""
     total, todo = 0, [(tree, 1, 0)]
     while todo:
         element, times, depth = todo.pop()

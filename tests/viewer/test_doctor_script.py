@@ -29,7 +29,7 @@ def test_a_healthy_robot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     monkeypatch.chdir(tmp_path)
     assert MAIN(["usd=false", "renderer=cpu", f"output={tmp_path}/figures.json"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-1] == "go2: 34 ok, 1 warning, 0 failures, 1 skipped"
+    assert lines[-1] == "go2: 35 ok, 1 warning, 0 failures, 1 skipped"
     assert max(map(len, lines)) <= 120
     (report,) = json.loads((tmp_path / "figures.json").read_text())
     assert report["robot"] == "go2"

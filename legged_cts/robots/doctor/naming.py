@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Iterator, Sequence
 
 import mujoco
@@ -25,6 +26,7 @@ def check(spec: RobotSpec, posed: Posed, usd: bool) -> Iterator[Row]:
     yield Row("names", Status.OK, f"{len(bodies)} bodies, {len(spec.joints)} joints{locked}, {len(spec.feet)} feet")
     yield _order(spec.joints, in_mjcf)
     yield _sides(spec)
+    yield _left(spec)
     yield _legs(spec)
     yield _one_hinge_each(model)
     if usd:
@@ -95,6 +97,29 @@ def _sides(spec: RobotSpec) -> Row:
             hint = "put the joints of both sides in one order: policies and logs are read in blocks of a leg"
             return Row("joint order, sides", Status.FAIL, measured, "the same on both sides", hint)
     return Row("joint order, sides", Status.OK, f"{len(paired)} pairs, in the same order left and right")
+
+
+def _left(spec: RobotSpec) -> Row:
+    """Whether feet that names call left lie to the left: else the base's frame faces the rear, and so do commands."""
+    name = "left is left"
+    try:
+        pairs = foot_pairs(spec)
+    except ValueError:
+        return Row(name, Status.SKIP, "its feet are no pairs")
+    wrong = [spec.feet[a] for a, b in pairs if (_side(spec.feet[a]), _side(spec.feet[b])) == ("right", "left")]
+    if wrong:
+        hint = "x must point ahead and y to the left in the base's frame: turn it, or rename what is called left"
+        return Row(name, Status.FAIL, f"{names(wrong)} on the left (y > 0) by a name that says right", "", hint)
+    return Row(name, Status.OK, f"{len(pairs)} pairs of feet")
+
+
+def _side(name: str) -> str | None:
+    """Return the side that a name says: FL, LF, left, right."""
+    for side, letter in ("left", "L"), ("right", "R"):
+        word = rf"(?<![^\W_])(?:[FRHBMC]?{letter}|{letter}[FRHBMC]|{side})(?![^\W_])"
+        if re.search(word, name, re.IGNORECASE):
+            return side
+    return None
 
 
 def _articulation(spec: RobotSpec, bodies: Sequence[str]) -> Row:
