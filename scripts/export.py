@@ -22,8 +22,10 @@ class ExportOptions:
     output: str | None = option(None, "ONNX file, or .pt for the networks alone; none is policy.onnx beside it")
 
     def __post_init__(self) -> None:
-        """Refuse a checkpoint that is not there."""
+        """Refuse a checkpoint that is not there, and an output that is neither."""
         need_checkpoint(self.checkpoint)
+        if self.output is not None and not self.output.endswith((".onnx", ".pt")):
+            raise ValueError(f"output: the file must end in .onnx or .pt, got {self.output}")
 
 
 def export(options: ExportOptions) -> None:

@@ -21,8 +21,8 @@ from legged_cts.deploy.policy_file import policy_file
 from legged_cts.deploy.response import as_record, as_row, describe, plain_responses
 from legged_cts.deploy.results import write_json, write_table
 from legged_cts.deploy.robot import Array
-from legged_cts.deploy.video import FPS, robot_camera, write_video
-from legged_cts.deploy.words import option
+from legged_cts.deploy.video import BACKENDS, FPS, VideoWriter, robot_camera, write_video
+from legged_cts.deploy.words import option, require
 from legged_cts.robots.spec import load_robot
 from legged_cts.terrain.courses import choose, speeds
 from legged_cts.trust.plain import check_number
@@ -61,8 +61,12 @@ class Sim2SimOptions:
         check_number("episodes", self.episodes, 1, 10**6, whole=True)
         check_number("seed", self.seed, 0, 2**31, whole=True)
         check_number("pushes", self.pushes, 0, 100)
+        require("renderer", self.renderer, BACKENDS)
         if self.courses is not None:
             choose(self.courses)
+            for key in ("terrain", "difficulty", "duration", "video", "renderer"):
+                if getattr(self, key) != getattr(Sim2SimOptions, key):
+                    raise ValueError(f"{key}: has no effect on courses; leave it out, or leave out courses=")
         speeds(self.speeds)
         if self.workers is not None:
             check_number("workers", self.workers, 1, 1024, whole=True)
@@ -86,8 +90,13 @@ def sim2sim(options: Sim2SimOptions) -> dict[str, Any]:
     output = Path(options.output) if options.output else None
     if output is not None and output.suffix not in (".json", ".csv"):
         raise ValueError(f"output: the file must end in .json or .csv, got {output.name}")
-    if options.video and Path(options.video).suffix != ".mp4":
-        raise ValueError(f"video: the file must end in .mp4, got {options.video}")
+    if options.video:
+        VideoWriter(options.video)  # asks for the encoder, the ending and the folder
+    if output is not None:
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(f"output: no folder {output.parent} can be made: {error.strerror}") from error
     path = policy_file(options.policy)
     policy = OnnxPolicy(path)
     robot = options.robot or policy.contract.robot
@@ -114,14 +123,18 @@ def _courses(
     options: Sim2SimOptions, path: Path, robot: str, conditions: Conditions, output: Path | None
 ) -> dict[str, Any]:
     """Send robots along courses instead."""
-    began = time.monotonic()
+    began, asked = time.monotonic(), speeds(options.speeds)
+    low, high = OnnxPolicy(path).contract.command_ranges["lin_vel_x"]
+    for speed in asked:
+        if not low <= speed <= high:
+            raise ValueError(f"speeds: {speed:g} m/s is outside of the policy's {low:g} to {high:g}")
 
     def progress(done: int, total: int) -> None:
         eta = (time.monotonic() - began) / done * (total - done)
         print(f"courses: {done} of {total}, eta {eta:.0f} s", file=sys.stderr)
 
     found = plain_courses(
-        path, robot, choose(str(options.courses)), speeds(options.speeds), conditions, options.episodes, options.seed,
+        path, robot, choose(str(options.courses)), asked, conditions, options.episodes, options.seed,
         options.workers, progress,
     )  # fmt: skip
     print(passages.describe(found))

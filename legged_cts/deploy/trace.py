@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -23,6 +24,11 @@ from legged_cts.trust.plain import read_bounded
 STEPS = 200
 MAX_FILE = 16 * 2**20
 """Bytes of a trace, packed or not; one has a hundred thousand."""
+_BROKEN = (
+    ValueError, KeyError, EOFError, MemoryError, NotImplementedError, TypeError, SyntaxError, zipfile.BadZipFile,
+    zlib.error, tokenize.TokenError,
+)  # fmt: skip
+"""What NumPy raises where a file is none of its own; headers of its arrays are Python literals."""
 TOLERANCE = 1e-4
 """Largest difference of an action between two runtimes; float32 sums taken in another order differ by about 1e-6."""
 
@@ -91,6 +97,8 @@ def trace_error(policy: Path, trace: Path) -> float:
     shapes = (STEPS, network.contract.observation_size), (STEPS, len(network.contract.joints))
     if (frames.shape, actions.shape) != shapes:
         raise ValueError(f"{trace}: expected arrays of the shapes {shapes}, got {frames.shape} and {actions.shape}")
+    if not np.isfinite(frames).all() or not np.isfinite(actions).all():
+        raise ValueError(f"{trace}: holds numbers that are not finite; write=true writes it again")
     return float(max(np.abs(network.act(frame) - action).max() for frame, action in zip(frames, actions, strict=True)))
 
 
@@ -101,9 +109,13 @@ def _read(trace: Path) -> tuple[Array, Array, str]:
             if sum(entry.file_size for entry in archive.infolist()) > MAX_FILE:
                 raise ValueError(f"it unpacks to more than {MAX_FILE:,} bytes")
         with np.load(data, allow_pickle=False) as file:
-            return file["proprioception"], file["actions"], str(file["policy_sha256"])
-    except (ValueError, KeyError, EOFError, MemoryError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{trace}: no trace file ({error})") from error
+            frames, actions, digest = file["proprioception"], file["actions"], str(file["policy_sha256"])
+        for name, array in (("proprioception", frames), ("actions", actions)):
+            if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+                raise ValueError(f"{name} is no array of floating-point numbers")
+    except _BROKEN as error:
+        raise ValueError(f"{trace}: no trace file ({' '.join(str(error).split())})") from error
+    return frames, actions, digest
 
 
 def _digest(path: Path) -> str:

@@ -150,6 +150,14 @@ def run_words(
     return status if isinstance(status, int) else 0
 
 
+def require(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Raises a ValueError unless the value is an allowed one."""
+    if value not in allowed:
+        close = difflib.get_close_matches(value, allowed, n=1)
+        hint = f"; did you mean '{close[0]}'?" if close else ""
+        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got '{value}'{hint}")
+
+
 def need_file(key: str, path: str | None) -> None:
     """Refuse a path where there is nothing, before anything large is imported; None is none.
 

@@ -52,11 +52,21 @@ AUTO_NUM_ENVS = {"cpu": 512, "cuda": 4096}
 
 
 def resolve_device(device: str) -> str:
-    """Return the device for ``auto``: the first GPU if there is one, else the CPU."""
-    if device != "auto":
+    """Return the device for ``auto``: the first GPU if there is one, else the CPU.
+
+    Raises:
+        ValueError: If a GPU is asked for that is not there.
+    """
+    if device == "cpu":
         return device
     import torch
 
+    if device != "auto":
+        index, count = int(device.partition(":")[2] or 0), torch.cuda.device_count()
+        if index >= count:
+            has = f"{count} GPUs" if count else "no GPU"
+            raise ValueError(f"device={device}: torch sees {has} here; give device=cpu, or install torch for CUDA")
+        return device
     return "cuda:0" if torch.cuda.is_available() else "cpu"
 
 

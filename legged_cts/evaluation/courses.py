@@ -13,7 +13,7 @@ from legged_cts.deploy.courses import FRICTION
 from legged_cts.deploy.passages import Cell, Passage, cell, heading_rate
 from legged_cts.envs.freeze import hold_levels, solve_finely
 from legged_cts.evaluation.response import hold
-from legged_cts.evaluation.rollout import Policy
+from legged_cts.evaluation.rollout import DECIDED, Policy, refuse_decided
 from legged_cts.mdp.terrain_columns import terrain_kinds
 from legged_cts.task.words import given_keys
 from legged_cts.terrain.courses import WAY, Course, limit
@@ -40,6 +40,9 @@ def courses_config(
         episodes: Robots per course; at most ``MAX_ENVS`` of all courses stand side by side, and go again.
         given: The words of the command line.
     """
+    asked = given_keys(given)
+    own = ("terrain", "env.scene.num_envs", "env.reset.yaw", "env.reset.position", "env.terminations.time_out")
+    refuse_decided(asked, *DECIDED, *own)
     config = deepcopy(dict(config))
     env = config["env"]
     privileged = env["observations"]["privileged"]
@@ -55,11 +58,10 @@ def courses_config(
         "size": SIZE, "resolution": CELL, "seed": config["seed"],
     }  # fmt: skip
     hold_levels(env)
-    solve_finely(config)
+    solve_finely(config, asked)
     env["commands"].update(heading=False, across=0.0, zero_probability=0.0)
     env["reset"].update(yaw=[-0.1, 0.1], position=[-0.2, 0.2])
     env["terminations"]["time_out"] = False
-    asked = given_keys(given)
     if "env.pushes.enabled" not in asked:
         env["pushes"]["enabled"] = False
     randomised = env.get("randomization") or {}

@@ -36,6 +36,27 @@ class Policy(Protocol):
         ...
 
 
+DECIDED = ("env.commands.heading", "env.commands.across", "env.commands.resampling_s", "env.commands.zero_probability",
+           "env.episode_length_s", "env.curriculum.terrain_levels", "env.terminations.passed")  # fmt: skip
+"""Keys that every evaluation decides, so that policies are comparable."""
+
+
+def refuse_decided(asked: Sequence[str], *decided: str) -> None:
+    """Refuse words whose values an evaluation would replace.
+
+    Args:
+        asked: Keys with dots that the command line gives.
+        decided: Keys, or groups of them, that the evaluation decides.
+
+    Raises:
+        ValueError: Naming the first.
+    """
+    for key in asked:
+        if any(key == one or key.startswith(f"{one}.") for one in decided):
+            own = "; the script's word for it is duration=" if key == "env.episode_length_s" else ""
+            raise ValueError(f"{key}: an evaluation decides that itself, so that policies are comparable{own}")
+
+
 def evaluation_config(
     config: Mapping[str, Any], num_envs: int, duration: float, given: Sequence[str] = ()
 ) -> dict[str, Any]:
@@ -62,11 +83,12 @@ def evaluation_config(
     env["episode_length_s"] = duration
     commands = env["commands"]
     asked = given_keys(given)
+    refuse_decided(asked, *DECIDED, "terrain.initial_level")
     usual = narrowed(commands).items()
     commands.update({axis: list(bounds) for axis, bounds in usual if f"env.commands.{axis}" not in asked})
     commands.update(heading=False, across=0.0, resampling_s=COMMAND_PERIOD, zero_probability=ZERO_COMMANDS)
     hold_levels(env)
-    solve_finely(config)
+    solve_finely(config, asked)
     if "levels" in terrain:
         terrain["initial_level"] = terrain["levels"] - 1
     return config

@@ -22,9 +22,12 @@ def export_weights(path: str | Path, output: str | Path) -> Path:
 
     Raises:
         CheckpointError: If there is no such checkpoint.
+        ValueError: If the output is there, and no small checkpoint.
         OSError: If the file cannot be written.
     """
     content = averaged(load_checkpoint(latest_checkpoint(path)))
+    if Path(output).is_file() and not load_checkpoint(output).get("weights_only"):
+        raise ValueError(f"output: {output} is a whole checkpoint, from which a training can go on: name another file")
     networks = {key: value for key, value in content.items() if key.endswith("_state_dict") and "optimizer" not in key}
     kept = {key: content[key] for key in KEPT if key in content}
     return save_checkpoint(output, {**kept, **networks, "weights_only": True})

@@ -125,6 +125,8 @@ def _spec_path(name_or_path: str | Path) -> Path:
     separated = any(separator in name for separator in (os.sep, os.altsep) if separator)
     if separated or isinstance(name_or_path, Path) or name.endswith((".yaml", ".yml")):
         path = Path(name_or_path).expanduser()
+        if path.suffix in (".xml", ".urdf", ".mjcf", ".xacro"):
+            raise RobotSpecError(f"{path}: no robot.yaml; give the one beside it, or draft one: new_robot.py {path}")
         return path / "robot.yaml" if path.is_dir() else path
     robots = assets_dir() / "robots"
     known = sorted(path.parent.name for path in robots.glob("*/robot.yaml"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -13,7 +14,6 @@ from legged_cts.task.fields import (
     Positive,
     Rule,
     Seed,
-    Text,
     leaf,
     number_in,
     one_of,
@@ -46,6 +46,10 @@ def _check_kinds(value: Any) -> Any:
     return value
 
 
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[\w-]{1,64}", value) is not None
+
+
 Kinds = Annotated[Any, PlainValidator(_check_kinds)]
 """Kinds of sub-terrain by name, see :mod:`legged_cts.terrain.kinds`; null leaves one out."""
 _GRID = ("levels", "columns", "size", "border", "resolution", "initial_level", "seed", "kinds")
@@ -73,7 +77,7 @@ def check_heights(terrain: Mapping[str, Any]) -> None:
 class Terrain(Node):
     """The ground; all that only a grid has is null on a plane."""
 
-    name: Text
+    name: Annotated[str, leaf("a name of letters, digits, - and _, for it is part of the run's folder", _is_name)]
     type: Annotated[str, one_of("plane", "grid")]
     levels: Annotated[int, whole(1, 1000)] | None = None
     columns: Annotated[int, whole(1, 1000)] | None = None

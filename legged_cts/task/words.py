@@ -26,11 +26,7 @@ PATHS = ("resume", "checkpoint", "robot", "hydra.run.dir", "hydra.sweep.dir")
 """Keys whose values are paths, which may hold what Hydra's grammar reads as its own."""
 SHORT: dict[str, Callable[[str], list[str]]] = {
     "environments": lambda value: [f"env.scene.num_envs={value}"],
-    "pushes": lambda value: (
-        ["env.pushes.enabled=false"]
-        if value in ("0", "0.0", "false")
-        else ["env.pushes.enabled=true", f"env.pushes.lin_vel={value}"]
-    ),
+    "pushes": lambda value: _pushes(value),
 }
 """Words that all scripts share, and what they mean in the task tree."""
 _PLAIN = {
@@ -46,7 +42,28 @@ _OWN = re.compile(
     r"|terrain\.kinds\.\w+=\{.*\bkind\s*:.*",
     re.DOTALL,
 )
+_GROUPS = ("stages", "terrain.kinds", "env.rewards", "env.randomization", "env.gait", "env.terminations")
+_NAMED = (("stages",), ("terrain", "kinds"))
+"""Groups whose parts have names of their own, which the task description does not know."""
 _REWARD = re.compile(r"([+]*env\.rewards\.\w+)=([-+]?[\d.][\d.eE+,-]*)")
+
+
+def _pushes(value: str) -> list[str]:
+    """Return what ``pushes=`` means: a velocity [m/s], of which 0 is none at all, or whether there are any."""
+    off = [_is_zero(part) for part in value.split(",")]
+    if any(off) and len(off) > 1:
+        raise ValueError(f"pushes={value}: a sweep cannot hold 0, which is no push at all; run that one for itself")
+    if off[0] or value.lower() in ("false", "null"):
+        return ["env.pushes.enabled=false"]
+    speed = [] if value.lower() == "true" else [f"env.pushes.lin_vel={value}"]
+    return ["env.pushes.enabled=true", *speed]
+
+
+def _is_zero(text: str) -> bool:
+    try:
+        return float(text) == 0.0
+    except ValueError:
+        return False
 
 
 def plain_words(words: Sequence[str]) -> list[str]:
@@ -156,13 +173,36 @@ def check_early(word: str) -> None:
 
 def _check_open_key(key: str) -> None:
     """Refuse a key of an algorithm or a network that neither the description nor a file of the tree knows."""
-    siblings = open_siblings(tuple(key.split(".")))
-    name = key.rpartition(".")[2]
+    path = tuple(key.split("."))
+    siblings, name = open_siblings(path), path[-1]
+    for group in _NAMED:
+        if path[: len(group)] == group and len(path) > len(group):
+            name, siblings = path[len(group)], _names_within(group[-1])
+            key = ".".join((*group, name))
     if siblings and name not in siblings:
         pattern = re.compile(rf"(?<!\w){re.escape(name)}\s*:")
         if not any(pattern.search(path.read_text()) for path in TASKS.rglob("*.yaml")):
             hint = suggest(name, siblings)
             raise ValueError(f"{key} is unknown{hint or '.'} Allowed: {', '.join(siblings)}; +{key}=... adds a key")
+
+
+def _names_within(group: str) -> list[str]:
+    """Return the names that the tree's files have below a group of this name, at whatever depth it stands."""
+    found = {}
+    for path in sorted(TASKS.rglob("*.yaml")):
+        depth = None
+        for line in path.read_text().splitlines():
+            indent = len(line) - len(line.lstrip())
+            if depth is not None and line.strip() and not line.lstrip().startswith("#"):
+                if indent <= depth[0]:
+                    depth = None
+                elif match := re.match(r"\s*(\w+):", line):
+                    depth = depth[0], min(depth[1] or indent, indent)
+                    if indent == depth[1]:
+                        found[match[1]] = None
+            if depth is None and re.fullmatch(rf"\s*{group}:\s*(#.*)?", line):
+                depth = indent, None
+    return list(found)
 
 
 def check_word(override: Override) -> None:
@@ -179,6 +219,10 @@ def check_word(override: Override) -> None:
     if override.is_delete():
         return
     for value in values(override):
+        if value == {} and (key := override.key_or_group) in _GROUPS:
+            raise ValueError(f"{key}={{}} changes nothing; {key}=null leaves out what it has")
+        if value is None and path[:-1] in _NAMED and override.is_add() and not override.is_force_add():
+            raise ValueError(f"+{'.'.join(path)}=null changes nothing; without the + it leaves out what has that name")
         if not isinstance(value, str) or ("${" not in value and value != "???"):
             check_value(path, value)
 

@@ -207,7 +207,9 @@ def check_kind(name: str, kind: str, values: Mapping[str, Any]) -> None:
         numbers: list[Any] = list(value) if pair else [value]
         good = all(isinstance(n, int | float) and not isinstance(n, bool) and 0.0 <= n < 1e3 for n in numbers)
         if not good or (pair and (len(numbers) != 2 or numbers[0] > numbers[1])):
-            raise ValueError(f"{path}.{key} must be a number of at least 0, or two in ascending order, got {value!r}")
+            raise ValueError(
+                f"{path}.{key} must be a number of at least 0 and below 1000, or two in ascending order, got {value!r}"
+            )
         if pair and not isinstance(known[key], Sequence) and known[key] is not inspect.Parameter.empty:
             raise ValueError(f"{path}.{key} must be one number, got {value!r}")
         if isinstance(known[key], int) and value != int(value):

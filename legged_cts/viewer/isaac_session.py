@@ -14,6 +14,7 @@ import torch
 
 from legged_cts.deploy.mujoco_robot import build_model
 from legged_cts.deploy.robot import Array, yaw_of
+from legged_cts.deploy.words import require
 from legged_cts.envs.builder import resolve_device
 from legged_cts.envs.freeze import solve_finely, undisturb
 from legged_cts.envs.launch import make_env
@@ -28,7 +29,7 @@ from legged_cts.training.checkpoint import latest_checkpoint, load_checkpoint, t
 from legged_cts.training.compose import apply_overrides, plain
 from legged_cts.training.stages import apply
 from legged_cts.trust.plain import building
-from legged_cts.viewer.session import Insight, Signals, State, World, require
+from legged_cts.viewer.session import Insight, Signals, State, World
 
 
 @contextmanager

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from legged_cts.deploy.policy_file import DEFAULT, policy_file
-from legged_cts.deploy.words import need_checkpoint, option
+from legged_cts.deploy.words import need_checkpoint, option, require
 from legged_cts.trust.plain import check_number
 from legged_cts.viewer.choices import Choices
 from legged_cts.viewer.headless import SCRIPT, Segment
 from legged_cts.viewer.script import check_ranges, read_command
-from legged_cts.viewer.session import GROUNDS, Simulation, World, require
+from legged_cts.viewer.session import GROUNDS, Simulation, World
 
 LONGEST = 86_400.0
 """Longest play [s]."""

@@ -37,7 +37,7 @@ def read_command(word: str) -> tuple[Segment, ...]:
     if path.stat().st_size > LARGEST:
         raise ValueError(f"command: {word} is larger than {LARGEST} bytes")
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise ValueError(f"command: {word} is no text: {error}") from error
     segments = _rows(word, lines)
@@ -66,7 +66,10 @@ def check_ranges(segments: tuple[Segment, ...], ranges: Mapping[str, tuple[float
 def _rows(word: str, lines: list[str]) -> tuple[Segment, ...]:
     segments = []
     for number, line in enumerate(lines, start=1):
-        row = [cell.strip() for cell in next(csv.reader([line.partition("#")[0]]), [])]
+        try:
+            row = [cell.strip() for cell in next(csv.reader([line.partition("#")[0]]), [])]
+        except csv.Error as error:
+            raise ValueError(f"command: {word}, line {number}: {error}") from error
         if not any(row) or (not segments and row == HEADER):
             continue
         numbers = _numbers(row, 4)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from legged_cts.deploy.evaluate import fallen
 from legged_cts.deploy.mujoco_robot import MujocoRobot
 from legged_cts.deploy.policy import OnnxPolicy
 from legged_cts.deploy.robot import Array
+from legged_cts.deploy.words import require
 from legged_cts.robots.spec import RobotSpec, load_robot
 from legged_cts.terrain.courses import COURSES
 from legged_cts.terrain.grid import rough_terrain
@@ -281,11 +281,3 @@ class MujocoSession:
     def push(self, velocity: Array) -> None:
         """See `Simulation.push`."""
         self._robot.push(np.asarray(velocity))
-
-
-def require(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Raises a ValueError unless the value is an allowed one."""
-    if value not in allowed:
-        close = difflib.get_close_matches(value, allowed, n=1)
-        hint = f"; did you mean '{close[0]}'?" if close else ""
-        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got '{value}'{hint}")

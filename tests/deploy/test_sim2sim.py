@@ -96,6 +96,11 @@ def test_errors_are_one_line(zero_policy: Path, tmp_path: Path) -> None:
         ([f"policy={tmp_path / 'none.onnx'}"], "there is no file"),
         ([f"policy={zero_policy}", "terrain=moon"], "terrain must be 'flat' or 'rough'"),
         ([f"policy={zero_policy}", "output=metrics.txt"], ".json or .csv"),
+        ([f"policy={zero_policy}", "output=/proc/nowhere/x.json"], "output: no folder /proc/nowhere can be made"),
+        ([f"policy={zero_policy}", "renderer=foo"], "renderer must be one of auto, gl, cpu, got 'foo'"),
+        ([f"policy={zero_policy}", f"video={tmp_path / 'none' / 'a.mp4'}"], "video: there is no folder"),
+        ([f"policy={zero_policy}", "courses=flat", "duration=3"], "duration: has no effect on courses"),
+        ([f"policy={zero_policy}", "courses=flat", "speeds=9"], "speeds: 9 m/s is outside of the policy's"),
         ([f"policy={write_linear_policy(tmp_path / 'p.onnx', make_contract(robot='go1'))}", "robot=go2"], "robot: "),
     ):
         done = _run(*words)

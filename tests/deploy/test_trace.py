@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,23 @@ def test_a_wrong_action_and_a_trace_of_another_policy_are_refused(
     write_linear_policy(policy, make_contract(), now=np.full((45, 12), 0.01))
     assert checked(policy) == 2
     assert "the trace of another policy" in capsys.readouterr().err
+    write_trace(policy, trace)
+    sound = dict(np.load(trace))
+    for change, message in (
+        ({"actions": np.full_like(sound["actions"], np.nan)}, "numbers that are not finite"),
+        ({"actions": np.where(np.arange(200)[:, None], np.nan, sound["actions"])}, "numbers that are not finite"),
+        ({"actions": sound["actions"].astype(complex)}, "actions is no array of floating-point numbers"),
+        ({"actions": sound["actions"].astype("<U8")}, "actions is no array of floating-point numbers"),
+    ):
+        np.savez(trace, **(sound | change))
+        assert checked(policy) == 2
+        assert message in capsys.readouterr().err
+    for member in (b"nonsense", b"\x93NUMPY\x01\x00\x0a\x00{'descr': '"):
+        with zipfile.ZipFile(trace, "w") as archive:
+            for name in sound:
+                archive.writestr(f"{name}.npy", member)
+        assert checked(policy) == 2
+        assert "no trace file" in capsys.readouterr().err
     trace.write_bytes(b"nonsense")
     assert checked(policy) == 2
     assert "no trace file" in capsys.readouterr().err

@@ -31,6 +31,16 @@ def test_it_exports_the_same_policy_and_is_smaller(tmp_path: Path) -> None:
     assert one.read_bytes() == other.read_bytes()
 
 
+def test_it_does_not_take_the_place_of_a_whole_checkpoint(tmp_path: Path) -> None:
+    whole = tmp_path / "model_7.pt"
+    _trained("cts", whole)
+    content = whole.read_bytes()
+    with pytest.raises(ValueError, match="output: .*model_7.pt is a whole checkpoint"):
+        export_weights(whole, whole)
+    assert whole.read_bytes() == content
+    assert export_weights(whole, export_weights(whole, tmp_path / "small.pt")).is_file()
+
+
 def test_it_is_not_resumed(tmp_path: Path) -> None:
     whole = tmp_path / "model_7.pt"
     _trained("cts", whole)

@@ -7,15 +7,19 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from legged_cts.deploy.policy_file import policy_file
 from legged_cts.deploy.sim2sim import Sim2SimOptions
 from legged_cts.deploy.words import parse_words, user_errors
+from legged_cts.envs.builder import resolve_device
 from legged_cts.evaluation.compare.options import split_words as compare_words
+from legged_cts.evaluation.courses import courses_config
 from legged_cts.evaluation.options import EvaluateOptions
 from legged_cts.evaluation.options import split_words as evaluate_words
+from legged_cts.evaluation.rollout import evaluation_config
 from legged_cts.robots.spec import assets_dir
 from legged_cts.task.words import (
     check_early,
@@ -27,6 +31,7 @@ from legged_cts.task.words import (
     quoted,
     values,
 )
+from legged_cts.terrain.courses import choose
 from legged_cts.training.command_line import check, in_run_dir, jobs, read
 from legged_cts.training.compose import apply_overrides, compose_task, plain
 from legged_cts.viewer.play import PlayOptions
@@ -52,6 +57,12 @@ def refused(argv: list[str]) -> str:
         (["physics=mjwarp"], "physics='mjwarp' is unknown; did you mean 'newton_mjwarp'?"),
         (["env.rewards.action_rte=1"], "did you mean 'env.rewards.action_rate.weight'?"),
         (["evaluation=null"], "evaluation must be a group"),
+        (["stages.wlaks=null"], "stages.wlaks is unknown; did you mean 'walks'?"),
+        (["terrain=rough", "terrain.kinds.stair_up.proportion=2"], "stair_up is unknown; did you mean 'stairs_up'?"),
+        (["+stages.x=null"], "+stages.x=null changes nothing"),
+        (["stages={}"], "stages={} changes nothing; stages=null leaves out what it has"),
+        (["env.rewards={}"], "env.rewards={} changes nothing"),
+        (["pushes=0,0.4", "-m"], "a sweep cannot hold 0"),
         (["env.decimation=2.5"], "env.decimation must be a whole number"),
         (["video=true"], "video is unknown"),
         (["runner.logger=wandb"], "runner.logger is unknown"),
@@ -279,3 +290,34 @@ def test_no_option_of_hydra_is_taken_for_a_key_of_the_task() -> None:
 
     options = [text for action in get_args_parser()._actions for text in action.option_strings]
     assert len(options) > 10 and not any(map(meant_key, options))
+
+
+@pytest.mark.parametrize("word", ["0", "0.0", "0.00", "-0", "0e3", "false", "False", "null"])
+def test_no_pushes_however_they_are_written(word: str) -> None:
+    assert plain_words([f"pushes={word}"]) == ["env.pushes.enabled=false"]
+    assert plain_words(["pushes=true"]) == ["env.pushes.enabled=true"]
+    assert plain_words(["pushes=0.4"]) == ["env.pushes.enabled=true", "env.pushes.lin_vel=0.4"]
+
+
+@pytest.mark.parametrize("courses", [False, True])
+def test_what_an_evaluation_decides_is_not_taken_and_forgotten(courses: bool) -> None:
+    config = plain(compose_task(["terrain=rough"]))
+
+    def made(*words: str) -> dict:
+        if courses:
+            return courses_config(config, choose("flat"), 4, words)
+        return evaluation_config(config, 4, 20.0, words)
+
+    for word in ("env.commands.across=0.5", "env.episode_length_s=5", "terrain.initial_level=3"):
+        with pytest.raises(ValueError, match=f"{word.partition('=')[0]}: an evaluation decides that itself"):
+            made(word)
+    assert made()["solver"]["cone"] == "elliptic"
+    assert made("solver.cone=pyramidal")["solver"]["cone"] == config["solver"]["cone"]
+
+
+def test_a_gpu_that_is_not_there_and_a_name_that_is_a_path_are_refused() -> None:
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match="device=cuda:1: torch sees no GPU here; give device=cpu"):
+            resolve_device("cuda:1")
+    with pytest.raises(ValueError, match=r"terrain\.name must be a name of letters"):
+        check_overrides(["terrain.name=../../x"])

@@ -29,6 +29,13 @@ def test_rows_hold_for_their_seconds(tmp_path: Path) -> None:
     assert (second.name, second.share, second.command) == ("line 5", 1.5, (0.0, 0.0, -0.8))
 
 
+def test_a_table_of_a_spreadsheet_is_read_and_an_endless_cell_is_one_line(tmp_path: Path) -> None:
+    (part,) = read_command(write(tmp_path, "\ufeffseconds,vx,vy,yaw\n2,0.5,0,0\n"))
+    assert part.command == (0.5, 0.0, 0.0)
+    with pytest.raises(ValueError, match="line 2: field larger than"):
+        read_command(write(tmp_path, "seconds,vx,vy,yaw\n" + "1" * 200_000 + ",0,0,0\n"))
+
+
 @pytest.mark.parametrize("word", ["", "0.5", "0.5,0", "0.5,0,0,0", "a,b,c", "nan,0,0", "inf,0,0", "walk.txt"])
 def test_what_is_no_command_is_refused(word: str) -> None:
     with pytest.raises(ValueError, match=r"command: expected v_x,v_y,yaw as in command=0\.5,0,0"):

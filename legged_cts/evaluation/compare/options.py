@@ -17,6 +17,11 @@ class CompareOptions:
     output: str | None = option(None, "folder for runs and report; none is logs/compare/<name of the file>")
     report_only: bool = option(False, "true: report what is there, train nothing")
 
+    def __post_init__(self) -> None:
+        """Refuse fewer than one job."""
+        if self.jobs < 1:
+            raise ValueError(f"jobs: must be at least 1, got {self.jobs}")
+
 
 def split_words(argv: Sequence[str]) -> tuple[Path, CompareOptions, list[str]]:
     """Split the command line into the comparison's file, the options, and Hydra's own words, which choose a launcher.
