@@ -212,7 +212,7 @@ def check_kind(name: str, kind: str, values: Mapping[str, Any]) -> None:
             )
         if pair and not isinstance(known[key], Sequence) and known[key] is not inspect.Parameter.empty:
             raise ValueError(f"{path}.{key} must be one number, got {value!r}")
-        if isinstance(known[key], int) and value != int(value):
+        if isinstance(known[key], int) and numbers[0] != int(numbers[0]):
             raise ValueError(f"{path}.{key} must be a whole number, got {value!r}")
         if min(numbers) < LEAST.get(key, 0.0):
             raise ValueError(f"{path}.{key} must be at least {LEAST[key]:g} m, got {value!r}")
