@@ -31,6 +31,7 @@ GROUND = {
     "tron1_rough": Conditions("flat"),
     "g1_12_flat": Conditions("flat"),
     "g1_flat": Conditions("flat"),
+    "g1_rough": Conditions("flat"),
 }
 """What each policy of the project walks on in plain MuJoCo."""
 

@@ -28,10 +28,10 @@ def offered(standing_policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_the_first_the_shipped_and_the_runs_newest_first(offered: choices.Choices) -> None:
     names = offered.names()
     assert names[0] == "my.onnx"
-    assert names[1:9] == (
-        "g1_12_flat", "g1_flat", "go1_flat", "go2_flat", "go2_rough", "go2_sprint", "tron1_flat", "tron1_rough"
+    assert names[1:10] == (
+        "g1_12_flat", "g1_flat", "g1_rough", "go1_flat", "go2_flat", "go2_rough", "go2_sprint", "tron1_flat", "tron1_rough"
     )  # fmt: skip
-    assert names[9:] == ("logs/arms/cts/seed1", "logs/go2_flat_cts/new", "logs/go2_flat_cts/old")
+    assert names[10:] == ("logs/arms/cts/seed1", "logs/go2_flat_cts/new", "logs/go2_flat_cts/old")
     # A shipped policy that is the first one is there once.
     assert choices.Choices("go2_flat", Path("x")).names().count("go2_flat") == 1
 
