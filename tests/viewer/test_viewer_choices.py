@@ -29,7 +29,8 @@ def test_the_first_the_shipped_and_the_runs_newest_first(offered: choices.Choice
     names = offered.names()
     assert names[0] == "my.onnx"
     assert names[1:10] == (
-        "g1_12_flat", "g1_flat", "g1_rough", "go1_flat", "go2_flat", "go2_rough", "go2_sprint", "tron1_flat", "tron1_rough"
+        "g1_12_flat", "g1_flat", "g1_rough", "go1_flat", "go2_flat", "go2_rough", "go2_sprint",
+        "tron1_flat", "tron1_rough",
     )  # fmt: skip
     assert names[10:] == ("logs/arms/cts/seed1", "logs/go2_flat_cts/new", "logs/go2_flat_cts/old")
     # A shipped policy that is the first one is there once.
