@@ -104,7 +104,7 @@ def sim2sim(options: Sim2SimOptions) -> dict[str, Any]:
     check(policy.contract, spec)
     conditions = options.conditions()
     if options.courses is not None:
-        return _courses(options, path, robot, conditions, output)
+        return _courses(options, policy, path, robot, conditions, output)
     result = evaluate(path, robot, conditions, options.episodes, options.seed, options.duration, options.workers)
     print(table(result))
     if options.response:
@@ -120,11 +120,11 @@ def sim2sim(options: Sim2SimOptions) -> dict[str, Any]:
 
 
 def _courses(
-    options: Sim2SimOptions, path: Path, robot: str, conditions: Conditions, output: Path | None
+    options: Sim2SimOptions, policy: OnnxPolicy, path: Path, robot: str, conditions: Conditions, output: Path | None
 ) -> dict[str, Any]:
     """Send robots along courses instead."""
     began, asked = time.monotonic(), speeds(options.speeds)
-    low, high = OnnxPolicy(path).contract.command_ranges["lin_vel_x"]
+    low, high = policy.contract.command_ranges["lin_vel_x"]
     for speed in asked:
         if not low <= speed <= high:
             raise ValueError(f"speeds: {speed:g} m/s is outside of the policy's {low:g} to {high:g}")

@@ -453,12 +453,7 @@ def _limits(source: Source, plain: Plain, feet: Sequence[str], notes: Notes) -> 
     actuators = servos(source)
     guess = _torque_guess(plain.compile(), feet)
     origins: dict[str, list[str]] = {}
-    wide = [name for name in plain.joints() if source.model.jnt_limited[index := source.joints.index(name)]
-            and _turns_round(source, index)]  # fmt: skip
-    if wide:
-        notes.warnings.append(
-            f"limits are more than two turns apart: {listed(wide)}: are they in degrees? A URDF has radians"
-        )
+    wide: list[str] = []
     fast = {joint for joint, speed in source.velocity_limit.items() if speed >= _FASTEST}
     for name, joint in plain.joints().items():
         index, servo, remarks = source.joints.index(name), actuators.get(name, Servo()), []
@@ -467,6 +462,8 @@ def _limits(source: Source, plain: Plain, feet: Sequence[str], notes: Notes) -> 
             remarks.append("range read from its actuator" if servo.angles else "guess: range, for it had none")
             if not servo.angles:
                 origins.setdefault("no range, so -pi to pi", []).append(name)
+        elif _turns_round(source, index):
+            wide.append(name)
         limit, remark = _torque_limit(source.model, index, servo)
         remarks += [remark] if remark else []
         if limit and not limit <= _BELIEVED * guess:
@@ -483,6 +480,10 @@ def _limits(source: Source, plain: Plain, feet: Sequence[str], notes: Notes) -> 
         joint.set("actuatorfrcrange", numbers((-limit, limit)))
         if remarks:
             plain.comments["joint", name] = "; ".join(remarks)
+    if wide:
+        notes.warnings.append(
+            f"limits are more than two turns apart: {listed(wide)}: are they in degrees? A URDF has radians"
+        )
     if doubted := sorted(joint for joint in fast if source.velocity_limit[joint] > 40):
         speeds = f"{min(source.velocity_limit[j] for j in doubted):g} rad/s"
         notes.warnings.append(f"speed limits from {speeds} on are placeholders and not used: {listed(doubted)}")

@@ -133,8 +133,7 @@ def _parse(path: Path) -> ElementTree.Element:
     if declared or macros or included or any("${" in value or "$(" in value for value in values):
         raise xacro
     for element in elements:
-        # Drake's files name a namespace, which says nothing more.
-        element.tag = str(element.tag).rpartition("}")[2] if isinstance(element.tag, str) else element.tag
+        element.tag = element.tag.rpartition("}")[2]  # Drake's files name a namespace, which says nothing more
     return root
 
 

@@ -6,7 +6,7 @@ Hydra takes a second to import, so it is imported where its grammar is needed an
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -188,20 +188,18 @@ def _check_open_key(key: str) -> None:
 
 def _names_within(group: str) -> list[str]:
     """Return the names that the tree's files have below a group of this name, at whatever depth it stands."""
-    found = {}
+    from legged_cts.trust.yaml_file import load_yaml  # late: few words ask
+
+    found: dict[str, None] = {}
+
+    def walk(node: Any) -> None:
+        if isinstance(node, Mapping):
+            found.update(dict.fromkeys(node[group]) if isinstance(node.get(group), Mapping) else {})
+            for inner in node.values():
+                walk(inner)
+
     for path in sorted(TASKS.rglob("*.yaml")):
-        depth = None
-        for line in path.read_text().splitlines():
-            indent = len(line) - len(line.lstrip())
-            if depth is not None and line.strip() and not line.lstrip().startswith("#"):
-                if indent <= depth[0]:
-                    depth = None
-                elif match := re.match(r"\s*(\w+):", line):
-                    depth = depth[0], min(depth[1] or indent, indent)
-                    if indent == depth[1]:
-                        found[match[1]] = None
-            if depth is None and re.fullmatch(rf"\s*{group}:\s*(#.*)?", line):
-                depth = indent, None
+        walk(load_yaml(path))
     return list(found)
 
 
