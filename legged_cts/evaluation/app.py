@@ -132,7 +132,7 @@ def _cross_courses(
         with step_progress(f"courses, {role}", console) as progress:
             found[role] = cross(
                 env, policy, choose(str(options.courses)), speeds(options.speeds), yaw_limits, options.episodes,
-                config["seed"], progress,
+                config["seed"], friction, progress,
             )  # fmt: skip
         title = ", ".join(f"{name} {value}" for name, value in ({"role": role} | conditions).items())
         text = f"{title}\n{passages.describe(found[role])}"

@@ -9,11 +9,12 @@ from typing import Any
 
 import torch
 
-from legged_cts.deploy.courses import FRICTION
+from legged_cts.deploy.courses import FRICTION, frictions
 from legged_cts.deploy.passages import Cell, Passage, cell, heading_rate
 from legged_cts.envs.freeze import hold_levels, solve_finely
 from legged_cts.evaluation.response import hold
 from legged_cts.evaluation.rollout import DECIDED, Policy, refuse_decided
+from legged_cts.mdp.events import set_friction
 from legged_cts.mdp.terrain_columns import terrain_kinds
 from legged_cts.task.words import given_keys
 from legged_cts.terrain.courses import WAY, Course, limit
@@ -31,7 +32,7 @@ def courses_config(
 ) -> dict[str, Any]:
     """Return a task's configuration with the courses as its ground, side by side.
 
-    Robots start in the middle of a course, facing its end. Nobody pushes and friction is drawn from 0.4 to 1.2, unless
+    Robots start in the middle of a course, facing its end. Nobody pushes and friction lies from 0.4 to 1.2, unless
     the command line says otherwise; noise, delays and the other randomised physics stay as configured.
 
     Args:
@@ -53,7 +54,7 @@ def courses_config(
     ground = plain(compose_task(["terrain=rough"]))["terrain"]
     kinds = {course.name: {"kind": course.entry.kind, "proportion": 1, **course.entry.values} for course in courses}
     config["terrain"] = ground | {
-        # Each robot stands on a row drawn at random; boxes and stones lie otherwise on each.
+        # Boxes and stones lie otherwise on each row.
         "name": "courses", "kinds": kinds, "columns": len(courses), "levels": layouts, "initial_level": layouts - 1,
         "size": SIZE, "resolution": CELL, "seed": config["seed"],
     }  # fmt: skip
@@ -79,6 +80,7 @@ def cross(
     yaw_limits: tuple[float, float],
     episodes: int,
     seed: int,
+    friction: Sequence[float] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Cell]:
     """Send robots along courses at speeds.
@@ -91,6 +93,7 @@ def cross(
         yaw_limits: Range of the commanded yaw rate [rad/s].
         episodes: Robots per course and speed.
         seed: Of starts, noise and pushes.
+        friction: Range of the robots' friction coefficients, which lie evenly in it on every course; None leaves them.
         progress: Told after every step how many are done, of how many at most.
     """
     each = env.num_envs // len(courses)
@@ -99,6 +102,7 @@ def cross(
     lengths = [math.ceil(limit(speed) / dt) for speed in speeds for _ in range(rounds)]
     before = [sum(lengths[:index]) for index in range(len(lengths))]
     names, kind = terrain_kinds(env.unwrapped.scene.terrain, env.num_envs)
+    _deal(env.unwrapped, kind, friction)
     cells = []
     for index, speed in enumerate(speeds):
         passages: dict[str, list[Passage]] = {course.name: [] for course in courses}
@@ -114,6 +118,19 @@ def cross(
                 passages[names[at]].append(passage)
         cells += [cell(course, speed, passages[course.name][:episodes]) for course in courses]
     return cells
+
+
+def _deal(env: Any, kind: torch.Tensor, friction: Sequence[float] | None) -> None:
+    """Give the robots of every course the same frictions and rows, where training draws them by lot."""
+    values, rows, levels = env.physics_params.friction, env.terrain.terrain_levels, env.terrain.terrain_origins.shape[0]
+    for course in kind.unique():
+        robots = (kind == course).nonzero()[:, 0].to(values.device)
+        rows[robots] = torch.arange(len(robots), device=rows.device) % levels
+        if friction is not None:
+            values[robots] = torch.from_numpy(frictions(len(robots), (friction[0], friction[1]))).to(values)
+    env.terrain.env_origins[:] = env.terrain.terrain_origins[rows, env.terrain.terrain_types]
+    if friction is not None:
+        set_friction(env, values)
 
 
 def _round(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +72,8 @@ def lay_ground(
 ) -> Ground:
     """Lay levels along x, from the easiest to the hardest in equal steps, and one entry per column along y.
 
+    What lies at random in a column follows from the seed, the level and the entry, not from where the column is.
+
     Args:
         columns: What is in each column.
         levels: Number of levels; a single one is of medium difficulty.
@@ -84,12 +88,12 @@ def lay_ground(
     for name, value in (("size", size), ("border", border)):
         if abs(value / cell - round(value / cell)) > 1e-6:
             raise ValueError(f"terrain.{name} must be a whole multiple of terrain.resolution, {cell} m, got {value}")
-    tiles, risers = [], np.zeros((levels, len(columns)))
+    tiles, risers, own = [], np.zeros((levels, len(columns))), list(_own_seeds(columns))
     for level in range(levels):
         difficulty = level / (levels - 1) if levels > 1 else 0.5
         row = []
         for column, entry in enumerate(columns):
-            tile = Tile(size, cell, difficulty, np.random.default_rng((seed, level, column)))
+            tile = Tile(size, cell, difficulty, np.random.default_rng((seed, level, *own[column])))
             row.append(entry.heights(tile))
             risers[level, column] = riser(entry.kind, tile, entry.values)
         tiles.append(row)
@@ -100,6 +104,15 @@ def lay_ground(
     half = [(points - 1) / 2 for points in heights.shape]
     z = heights[np.rint(x / cell + half[0]).astype(int), np.rint(y / cell + half[1]).astype(int)]
     return Ground(heights, cell, np.stack((x, y, z), axis=2), risers)
+
+
+def _own_seeds(columns: Sequence[Entry]) -> Iterator[tuple[int, int]]:
+    """Yield two numbers for each column: of its entry, and how many columns before it have the same one."""
+    before: Counter[int] = Counter()
+    for entry in columns:
+        number = zlib.crc32(repr((entry.kind, sorted(entry.values.items()))).encode())
+        yield number, before[number]
+        before[number] += 1
 
 
 def rough_terrain(

@@ -103,6 +103,22 @@ def test_a_grid_has_levels_along_x_and_steps_of_the_heights_it_says():
     np.testing.assert_array_equal(ground.heights, again.heights)
 
 
+def test_what_lies_at_random_in_a_column_does_not_depend_on_where_it_is():
+    """Two commands with a course in common sent robots over two grounds: 62 and 82 % of them arrived."""
+    boxes, gravel, flat = (Entry("obstacles", {"height": 0.15}), Entry("gravel", {"height": 0.05}), Entry("flat", {}))
+    alone = lay_ground([boxes], 2, border=1.0, seed=3)
+    among = lay_ground([flat, gravel, boxes, boxes], 2, border=1.0, seed=3)
+
+    def column(ground, index):
+        # Without the edges, which neighbours share.
+        rows = slice(20 + index * 160 + 1, 20 + (index + 1) * 160)
+        return ground.heights[21:-21, rows] - ground.origins[0, index, 2]
+
+    np.testing.assert_allclose(column(alone, 0), column(among, 2), atol=1e-12)
+    assert np.abs(column(among, 2) - column(among, 3)).max() > 0.1, "two columns of one entry are two grounds"
+    assert np.abs(column(alone, 0) - column(lay_ground([boxes], 2, border=1.0, seed=4), 0)).max() > 0.1
+
+
 def test_sizes_must_fit_the_cells():
     with pytest.raises(ValueError, match=r"terrain\.size must be a whole multiple of terrain\.resolution, 0\.3 m"):
         lay_ground([Entry("flat", {})], 1, cell=0.3, border=3.0)
