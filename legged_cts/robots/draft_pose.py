@@ -10,6 +10,7 @@ import mujoco
 import numpy as np
 from scipy.optimize import least_squares
 
+from legged_cts.robots.draft_source import DraftError
 from legged_cts.robots.posed import MIRROR, Array, Posed
 
 # How a name may say left, next to right. Of two letters, either may be the side: FL, FR, RL, RR or LF, RF, LR, RR.
@@ -34,6 +35,9 @@ def find_pairs(stance: Posed) -> Pairs:
 
     A mirror turns a rotation by an angle about an axis a into one by the same angle about -F a, F = diag(1, -1, 1):
     the sign is 1 where the partner's axis is that, -1 where it is the opposite.
+
+    Raises:
+        DraftError: If what names call left and right lies before and behind: the base faces sideways.
     """
     stance.put(stance.pose)
     anchors, axes = stance.data.xanchor[stance.ids].copy(), stance.data.xaxis[stance.ids].copy()
@@ -53,6 +57,14 @@ def find_pairs(stance: Posed) -> Pairs:
             partner[joint] = other
             used = [word for word in re.findall(r"[^\W_]+", joint) if word in table]
             words |= {word: table[word] for word in used if word not in words.values()}
+    named = [(i, joints.index(partner[joint])) for i, joint in enumerate(joints) if joint in partner]
+    apart = np.sum([np.abs(anchors[i] - anchors[other]) for i, other in named], axis=0)
+    if named and apart[0] > max(2.0 * apart[1], 0.1 * scale):
+        one, other = next((joints[i], joints[k]) for i, k in named if i != k)
+        raise DraftError(
+            f"the base faces sideways: {one!r} and {other!r} are left and right by their names, but one is ahead of "
+            "the other; x must point ahead and y to the left in the base's frame: turn it by 90 degrees"
+        )
     by_place, unpaired = False, []
     for joint in joints:
         if joint in partner:

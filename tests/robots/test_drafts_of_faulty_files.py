@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+import mujoco
 import numpy as np
 import pytest
 from vendor_files import biped, dog, drafted
@@ -154,6 +155,22 @@ def test_a_robot_that_faces_backwards_is_told_so(tmp_path: Path) -> None:
     assert row.status is Status.FAIL
     assert "FR_foot" in row.measured and "ahead" in row.hint
     assert any("left is left" in line for line in draft.notes.warnings)
+
+
+def test_a_robot_that_faces_sideways_is_told_so(tmp_path: Path) -> None:
+    """Its line was "nominal_pose: 'FL_calf_joint' at -1.07 is no mirror of 'FR_calf_joint' at -0.83776"."""
+    mjcf = mujoco.MjSpec.from_string(dog())
+    turn = np.array([np.sqrt(0.5), 0.0, 0.0, np.sqrt(0.5)])
+    for body in mjcf.worldbody.first_body().bodies:
+        x, y, z = body.pos
+        quat = np.zeros(4)
+        mujoco.mju_mulQuat(quat, turn, body.quat)
+        body.pos, body.quat = (-y, x, z), quat
+    mjcf.compile()
+    with pytest.raises(
+        DraftError, match=r"the base faces sideways: 'FL_\w+' and 'FR_\w+' are left and right by their n"
+    ):
+        drafted(tmp_path, mjcf.to_xml())
 
 
 @pytest.mark.parametrize("what", ["joint", "geom"])
