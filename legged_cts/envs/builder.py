@@ -246,15 +246,15 @@ def _observations(node: dict[str, Any], uneven: bool) -> Terms:
 
 
 def _command(node: dict[str, Any]) -> AcrossVelocityCommandCfg:
-    heading = bool(node["heading"])
+    heading = float(node["heading"])
     resampling = float(node["resampling_s"])
     return AcrossVelocityCommandCfg(
         across=float(node.get("across", 0.0)),  # checkpoints of before have none
         asset_name="robot",
         resampling_time_range=(resampling, resampling),
         rel_standing_envs=float(node["zero_probability"]),
-        rel_heading_envs=1.0,
-        heading_command=heading,
+        rel_heading_envs=heading,
+        heading_command=heading > 0.0,
         heading_control_stiffness=float(node["heading_stiffness"]),
         debug_vis=False,
         ranges=AcrossVelocityCommandCfg.Ranges(

@@ -24,7 +24,7 @@ class AcrossVelocityCommand(UniformVelocityCommand):
         if self.cfg.across <= 0.0 or not self.cfg.heading_command:
             return
         target = self.heading_target[env_ids]
-        chosen = torch.rand_like(target) < self.cfg.across
+        chosen = (torch.rand_like(target) < self.cfg.across) & self.is_heading_env[env_ids]
         # The nearer of 0 and pi; a target drawn uniformly is as often nearer to the one as to the other.
         straight = torch.where(target.abs() < 0.5 * math.pi, 0.0, math.pi)
         self.heading_target[env_ids] = torch.where(chosen, straight, target)

@@ -150,13 +150,17 @@ class Actions(Node):
     delay_ms: Delays
 
 
+def _is_share(value: Any) -> bool:
+    return isinstance(value, bool) or number_in(0.0, 1.0)(value)
+
+
 class Commands(Node):
     """Ranges of the commanded velocities [m/s, m/s, rad/s]."""
 
     lin_vel_x: Range
     lin_vel_y: Range
     ang_vel_z: Range
-    heading: Flag
+    heading: Annotated[bool | float, leaf("true, false or a share from 0 to 1", _is_share)]
     heading_stiffness: NotNegative
     across: Share = 0.0
     resampling_s: Positive

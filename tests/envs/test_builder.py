@@ -101,6 +101,12 @@ def test_a_mass_that_would_leave_a_base_without_any_is_refused_by_name():
         build("env.randomization.base_mass_scale=[0.05,1.0]")
 
 
+@pytest.mark.parametrize(("word", "share"), [("true", 1.0), ("false", 0.0), ("0.25", 0.25), ("1", 1.0)])
+def test_a_share_of_the_commands_has_a_heading(word, share):
+    command = build(f"env.commands.heading={word}").commands.velocity
+    assert (command.heading_command, command.rel_heading_envs) == (share > 0.0, share)
+
+
 def test_a_task_from_before_commands_could_lead_across_stairs_still_builds():
     cfg = composed()
     with open_dict(cfg):

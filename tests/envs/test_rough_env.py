@@ -249,7 +249,10 @@ def test_commands_lead_straight_across_as_often_as_asked(inner):
         straight = (y == 0.0) & ((term.heading_target == 0.0) | (term.heading_target == math.pi))
         assert low <= int(straight.sum()) <= high
     assert {0.0} < set(term.heading_target.tolist()) and (term.vel_command_b[:, 0] < 0.0).any()
-    term.cfg.across = 0.0
+    term.cfg.rel_heading_envs = 0.5
+    term._resample_command(everyone)
+    assert ((y == 0.0) == term.is_heading_env).all(), "who turns at a rate goes nowhere in particular"
+    term.cfg.across, term.cfg.rel_heading_envs = 0.0, 1.0
 
 
 def terrain_risers(inner, kind):

@@ -62,6 +62,8 @@ def test_what_the_tree_holds_is_allowed(words: list[str]) -> None:
         ("env.terminations=null", "env.terminations must be a group with the keys nan_state"),
         ("env.terminations.tilt={limit:-1}", r"env.terminations.tilt must be .* a mapping with limit \(at least 0\)"),
         ("env.curriculum=null", "env.curriculum must be a group with the keys terrain_levels"),
+        ("env.commands.heading=2", "env.commands.heading must be true, false or a share from 0 to 1"),
+        ("env.commands.heading=yes_please", "env.commands.heading must be true, false or a share from 0 to 1"),
         ("env.commands.heading_stiffness=null", "env.commands.heading_stiffness must be a number of at least 0"),
         ("env.commands.zero_probability=1.5", "env.commands.zero_probability must be a number from 0 to 1, got 1.5"),
         ("env.commands.resampling_s=0", "env.commands.resampling_s must be a number above 0, got 0"),
