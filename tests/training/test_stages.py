@@ -29,7 +29,7 @@ GOOD = {"student/lin_error": 0.29, "student/falls": 0.05}
 
 @functools.cache
 def _composed(*words: str) -> dict[str, Any]:
-    return plain(compose_task(["stages.walks=null", "stages.steady=null", "stages.precise=null", *WORDS, *words]))
+    return plain(compose_task(["stages.walks=null", "stages.steady=null", "stages.precise=null", "stages.fine=null", *WORDS, *words]))
 
 
 def composed(*words: str) -> dict[str, Any]:
@@ -182,7 +182,7 @@ def test_a_wrong_stage_is_refused_in_one_line(stage: Any, message: str) -> None:
 
 def test_stages_can_be_left_out() -> None:
     assert stages_of(plain(compose_task(["stages=null"]))) == {}
-    assert list(stages_of(plain(compose_task(["stages.walks=null"])))) == ["steady", "precise"]
+    assert list(stages_of(plain(compose_task(["stages.walks=null"])))) == ["steady", "precise", "fine"]
 
 
 def test_the_resumed_configuration_has_the_new_weight(tmp_path) -> None:
