@@ -29,7 +29,11 @@ GOOD = {"student/lin_error": 0.29, "student/falls": 0.05}
 
 @functools.cache
 def _composed(*words: str) -> dict[str, Any]:
-    return plain(compose_task(["stages.walks=null", "stages.steady=null", "stages.precise=null", "stages.fine=null", *WORDS, *words]))
+    return plain(
+        compose_task(
+            ["stages.walks=null", "stages.steady=null", "stages.precise=null", "stages.fine=null", *WORDS, *words]
+        )
+    )
 
 
 def composed(*words: str) -> dict[str, Any]:
