@@ -206,6 +206,7 @@ class Runner(OnPolicyRunner):
                     self._show("update", self.current_learning_iteration, metrics)
                     for text in self._stages.look(metrics, self.current_learning_iteration):
                         self._show("note", self.current_learning_iteration, text)
+                        self.best_score = -math.inf  # of other rewards or pushes: a score from before says nothing now
                     self._show("stage", self._stages.progress(metrics, self.current_learning_iteration))
                     # After the writers: whoever resumes from a checkpoint finds the rows up to it.
                     self._save_best()
@@ -421,7 +422,8 @@ class Runner(OnPolicyRunner):
             if name == "perf/env_steps_per_s" or (name.startswith("faults/") and name != "faults/skipped_updates"):
                 metrics[name] *= self.processes.world_size  # counts of all, where the others are means
         metrics["score"] = student_score(metrics)
-        due = self.current_learning_iteration % self.best_interval == 0
+        iteration = self.current_learning_iteration
+        due = iteration % self.best_interval == 0 and self._stages.settled(iteration)
         self._best_is_due = due and math.isfinite(metrics["score"]) and metrics["score"] > self.best_score
         if self._best_is_due:
             self.best_score = metrics["score"]

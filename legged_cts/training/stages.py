@@ -69,6 +69,10 @@ class Stages:
         wait = f", not before {settling} more iterations" if settling > 0 else ""
         return f"{here}; next {name}: {', '.join(parts)}{wait}"
 
+    def settled(self, iteration: int) -> bool:
+        """Whether the student's means are of this stage alone."""
+        return not self._since or iteration - self._since >= SETTLING
+
     def plan(self) -> list[str]:
         """Return a line about the next stage, if there is one."""
         name = self._next()

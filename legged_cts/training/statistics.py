@@ -244,8 +244,6 @@ class _Probe:
         self._env = unwrapped
         self.terms: list[str] = list(unwrapped.reward_manager.active_terms)
         self._tracking = [self.terms.index(name) for name in TRACKING_TERMS if name in self.terms]
-        weights = [unwrapped.reward_manager.get_term_cfg(self.terms[i]).weight for i in self._tracking]
-        self._best = sum(weights) or 1.0
         self._falls = fall_terms(unwrapped.termination_manager)
         self._settled_below = _resampling(unwrapped) - SETTLING
         self._command = unwrapped.command.clone()
@@ -261,7 +259,9 @@ class _Probe:
 
     def after_step(self, done: torch.Tensor) -> tuple[torch.Tensor, ...]:
         env, state = self._env, self._env.state
-        tracking = env.reward_manager._step_reward[:, self._tracking].sum(dim=1) / self._best
+        # As they weigh now: a stage may change it.
+        possible = sum(env.reward_manager.get_term_cfg(self.terms[i]).weight for i in self._tracking) or 1.0
+        tracking = env.reward_manager._step_reward[:, self._tracking].sum(dim=1) / possible
         measured = self._settled & ~done
         velocity = heading_velocity(state.root_quat_w, state.lin_vel_b, state.ang_vel_b)
         lin, yaw = tracking_errors(self._command, velocity)

@@ -106,6 +106,18 @@ def test_the_last_checkpoints_and_the_best_are_kept(tmp_path):
     assert best["iter"] == scores.index(max(finite)) + 1
 
 
+def test_a_score_from_before_a_stage_is_not_the_best_any_more(tmp_path, monkeypatch):
+    """A stage that pays more narrowly lowers every score: the best student stayed the one from before it."""
+    runner = make_runner(tmp_path, save_interval=1, best_interval=1)
+    monkeypatch.setattr("legged_cts.training.runner.student_score", lambda metrics: 1.0 / metrics["total_steps"])
+    monkeypatch.setattr(runner._stages, "look", lambda _, iteration: ["stage fine"] if iteration == 4 else [])
+    monkeypatch.setattr(runner._stages, "settled", lambda iteration: iteration not in (5, 6))
+    runner.learn(8)
+    assert load_checkpoint(tmp_path / "best_student.pt")["iter"] == 7
+    best = [metrics["best_score"] for _, metrics in runner.display.shown]
+    assert best[:4] == [1 / 40] * 4 and math.isnan(best[4]) and math.isnan(best[5]) and best[6:] == [1 / 280] * 2
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
 def test_a_signal_finishes_the_iteration_and_saves(tmp_path, capsys, number):
     before = signal.getsignal(number)

@@ -74,7 +74,7 @@ def test_stages_act_in_order_once_the_student_is_as_good_for_long_enough() -> No
     stages, running, config, info = started()
     before = running.seen()
     assert "next stage: a, when the student has lin_error <= 0.3, falls <= 0.2" in stages.plan()[0]
-    assert stages.metrics() == {"stage": 0.0}
+    assert stages.metrics() == {"stage": 0.0} and stages.settled(1)
     assert stages.look(GOOD, SETTLING - 1) == []
     far = {**GOOD, "student/lin_error": 0.5}
     assert stages.progress(far, 5) == (
@@ -92,6 +92,11 @@ def test_stages_act_in_order_once_the_student_is_as_good_for_long_enough() -> No
     assert config["env"]["commands"]["lin_vel_x"] == [-2, 2] and info["command_ranges"]["lin_vel_x"] == [-2.0, 2.0]
     # The means must be of this stage alone before the next is judged.
     assert stages.look(GOOD, 2 * SETTLING - 1) == []
+    assert [stages.settled(iteration) for iteration in (SETTLING, 2 * SETTLING - 1, 2 * SETTLING)] == [
+        False,
+        False,
+        True,
+    ]
     assert len(stages.look(GOOD, 2 * SETTLING)) == 1
     assert running.seen()[2:] == (0.9, (1e-4, 1e-4)) and running.surrogate == "pooled"
     assert running.push.interval_range_s == (2.0, 4.0) and running.reset_base.params["velocity"] == (-1.0, 1.0)

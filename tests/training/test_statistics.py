@@ -92,6 +92,18 @@ def test_terms_of_the_reward_are_means_per_step_of_each_role_and_sum_up_to_the_r
     assert got["student/reward/track_lin_vel"] == pytest.approx((0.25 + 0.75 + 0.75 + 2.25 + 0.0 + 2.0) / 6)
 
 
+def test_the_share_of_the_tracking_reward_goes_by_what_it_weighs_now():
+    """A stage that doubled a weight showed 0.9 of the possible for 0.7, and no later score was as good again."""
+    env = rewarding_env([[1.0, 0.0]])
+    statistics = RoleStatistics(env, torch.tensor([False]), window=1)
+    for weight in (2.0, 4.0):
+        env.reward_manager.get_term_cfg = lambda name, weight=weight: SimpleNamespace(weight=weight)
+        env.reward_manager._step_reward = torch.tensor([[0.75 * weight, 0.0]])
+        statistics.before_step()
+        statistics.after_step(torch.ones(1), torch.zeros(1), {})
+        assert statistics.summary()["student/tracking"] == 0.75
+
+
 def test_a_window_of_older_statistics_without_terms_is_left_out():
     env = rewarding_env([[1.0, 0.0]])
     statistics = RoleStatistics(env, torch.tensor([False]))
