@@ -24,7 +24,7 @@ FRICTION = (0.4, 1.2)
 """Range of the ground's friction coefficient on courses."""
 
 
-def frictions(robots: int, bounds: tuple[float, float] = FRICTION) -> Array:
+def frictions(robots: int, bounds: Sequence[float] = FRICTION) -> Array:
     """Return the friction of each robot of a course [N]: evenly over a range, in an order that looks random.
 
     Drawn by lot, 15 of 100 robots of one course had less than 0.5 and 8 of another's; only those fell, and the second
@@ -97,11 +97,8 @@ def plain_courses(
     """
     check(OnnxPolicy(path).contract, load_robot(robot))
     drawn = conditions.friction[0] != conditions.friction[1]
-    own = frictions(episodes) if drawn else np.full(episodes, conditions.friction[0])
-    robots = [
-        (seed + index, dataclasses.replace(conditions, friction=(friction, friction)))
-        for index, friction in enumerate(own.tolist())
-    ]
+    own = frictions(episodes, FRICTION if drawn else conditions.friction).tolist()
+    robots = [(seed + i, dataclasses.replace(conditions, friction=(mu, mu))) for i, mu in enumerate(own)]
     ways = [(course, speed) for course in courses for speed in speeds]
     jobs = [(path, robot, course.name, speed, robots) for course, speed in ways]
     cells: list[Cell] = []

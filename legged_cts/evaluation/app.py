@@ -14,7 +14,7 @@ from legged_cts.deploy.policy import OnnxPolicy
 from legged_cts.deploy.policy_file import policy_file
 from legged_cts.deploy.response import as_record, describe
 from legged_cts.envs.fit import check_task_and_robot
-from legged_cts.evaluation.courses import courses_config, cross
+from legged_cts.evaluation.courses import courses_config, cross, deal
 from legged_cts.evaluation.measured import Measured
 from legged_cts.evaluation.options import EvaluateOptions
 from legged_cts.evaluation.policies import (
@@ -126,13 +126,14 @@ def _cross_courses(
     friction = (config["env"].get("randomization") or {}).get("friction")
     conditions = conditions | {"friction": friction if friction is None else " .. ".join(map(str, friction))}
     del conditions["commands"]  # a course has one speed
+    deal(env.unwrapped, friction)
     found = {}
     for role, policy in policies.items():
         yaw_limits = tuple(info["command_ranges"]["ang_vel_z"])
         with step_progress(f"courses, {role}", console) as progress:
             found[role] = cross(
                 env, policy, choose(str(options.courses)), speeds(options.speeds), yaw_limits, options.episodes,
-                config["seed"], friction, progress,
+                config["seed"], progress,
             )  # fmt: skip
         title = ", ".join(f"{name} {value}" for name, value in ({"role": role} | conditions).items())
         text = f"{title}\n{passages.describe(found[role])}"

@@ -71,6 +71,25 @@ def courses_config(
     return config
 
 
+def deal(env: Any, friction: Sequence[float] | None) -> None:
+    """Give the robots of every course the same frictions and rows, where training draws them by lot.
+
+    Args:
+        env: A ``LeggedEnv`` of :func:`courses_config`.
+        friction: Range of the robots' friction coefficients; None leaves them.
+    """
+    values, rows = env.physics_params.friction, env.terrain.terrain_levels
+    _, kind = terrain_kinds(env.terrain, env.num_envs)
+    for course in kind.unique():
+        robots = (kind == course).nonzero()[:, 0].to(values.device)
+        rows[robots] = torch.arange(len(robots), device=rows.device) % len(env.terrain.terrain_origins)
+        if friction is not None:
+            values[robots] = torch.from_numpy(frictions(len(robots), friction)).to(values)
+    env.terrain.env_origins[:] = env.terrain.terrain_origins[rows, env.terrain.terrain_types]
+    if friction is not None:
+        set_friction(env, values)
+
+
 @torch.inference_mode()
 def cross(
     env: Any,
@@ -80,20 +99,18 @@ def cross(
     yaw_limits: tuple[float, float],
     episodes: int,
     seed: int,
-    friction: Sequence[float] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Cell]:
     """Send robots along courses at speeds.
 
     Args:
-        env: ``RslRlVecEnvWrapper`` around a ``LeggedEnv`` of :func:`courses_config`.
+        env: ``RslRlVecEnvWrapper`` around a ``LeggedEnv`` of :func:`courses_config`, its robots dealt.
         policy: The policy, deterministic.
         courses: The courses.
         speeds: Commanded speeds [m/s], negative backwards.
         yaw_limits: Range of the commanded yaw rate [rad/s].
         episodes: Robots per course and speed.
         seed: Of starts, noise and pushes.
-        friction: Range of the robots' friction coefficients, which lie evenly in it on every course; None leaves them.
         progress: Told after every step how many are done, of how many at most.
     """
     each = env.num_envs // len(courses)
@@ -102,7 +119,6 @@ def cross(
     lengths = [math.ceil(limit(speed) / dt) for speed in speeds for _ in range(rounds)]
     before = [sum(lengths[:index]) for index in range(len(lengths))]
     names, kind = terrain_kinds(env.unwrapped.scene.terrain, env.num_envs)
-    _deal(env.unwrapped, kind, friction)
     cells = []
     for index, speed in enumerate(speeds):
         passages: dict[str, list[Passage]] = {course.name: [] for course in courses}
@@ -118,19 +134,6 @@ def cross(
                 passages[names[at]].append(passage)
         cells += [cell(course, speed, passages[course.name][:episodes]) for course in courses]
     return cells
-
-
-def _deal(env: Any, kind: torch.Tensor, friction: Sequence[float] | None) -> None:
-    """Give the robots of every course the same frictions and rows, where training draws them by lot."""
-    values, rows, levels = env.physics_params.friction, env.terrain.terrain_levels, env.terrain.terrain_origins.shape[0]
-    for course in kind.unique():
-        robots = (kind == course).nonzero()[:, 0].to(values.device)
-        rows[robots] = torch.arange(len(robots), device=rows.device) % levels
-        if friction is not None:
-            values[robots] = torch.from_numpy(frictions(len(robots), (friction[0], friction[1]))).to(values)
-    env.terrain.env_origins[:] = env.terrain.terrain_origins[rows, env.terrain.terrain_types]
-    if friction is not None:
-        set_friction(env, values)
 
 
 def _round(

@@ -8,7 +8,7 @@ from isaaclab_newton.physics import NewtonManager
 
 from legged_cts.deploy.courses import frictions
 from legged_cts.envs.launch import make_env
-from legged_cts.evaluation.courses import MAX_ENVS, courses_config, cross
+from legged_cts.evaluation.courses import MAX_ENVS, courses_config, deal
 from legged_cts.terrain.courses import COURSES, choose
 from legged_cts.terrain.grid import CELL, SIZE, lay_ground
 from legged_cts.training.compose import compose_task, plain
@@ -55,12 +55,7 @@ def test_every_course_has_the_same_frictions_and_each_layout_as_many_robots():
     config = courses_config(plain(compose_task(["device=cpu", "physics=mujoco_cpu"])), courses, 64, [])
     with make_env(config) as env:
         inner = env.unwrapped
-
-        def stand(obs):
-            return torch.zeros(env.num_envs, env.num_actions)
-
-        stand.reset = lambda dones=None: None
-        cross(env, stand, courses, [10.0], (-1.0, 1.0), 64, 1, (0.4, 1.2))
+        deal(inner, (0.4, 1.2))
         kind = inner.terrain.terrain_types
         values = [inner.physics_params.friction[kind == index] for index in (0, 1)]
         np.testing.assert_allclose(values[0], values[1])
