@@ -17,8 +17,8 @@ no surrogate of the students              1     0.457              0.44         
 After so few iterations tracking alone tells nothing: the shared policy hardly uses the latent yet. Another processor
 rounds differently, and so trains another robot: an Intel Xeon took 150 iterations to track as well as the AMD after 60,
 but its two columns were those above (0.58 and 2.3; -1.31 without a step of E^s, -0.5 without the students' surrogate).
-On another one, at 2.8 GHz, they were 0.17 and 1.6 after 60 iterations. So of tracking the test asks no more than that
-it rises, and of the explained variance that it is above 0.
+So of tracking the test asks no more than that it rises. On one core of another, at 2.8 GHz, they were 0.17 and 1.6
+after 60 iterations, with both of its cores 0.40; so it trains 90, as for the table: 0.33 and 1.9 on one core.
 """
 
 import csv
@@ -28,7 +28,7 @@ from legged_cts.train import resolve_task, train
 from legged_cts.training.compose import compose_task
 
 WORDS = [
-    "device=cpu", "env.scene.num_envs=256", "max_iterations=60", "algorithm.desired_kl=0.016", "logger=none",
+    "device=cpu", "env.scene.num_envs=256", "max_iterations=90", "algorithm.desired_kl=0.016", "logger=none",
     "evaluation.enabled=false",
 ]  # fmt: skip
 LAST = 30
@@ -48,7 +48,7 @@ def test_the_student_learns_to_follow_commands(tmp_path):
     tracking = [float(row["student/tracking"]) for row in rows]
     assert sum(tracking[-10:]) / 10 > sum(tracking[:10]) / 10 + 0.02
     # The student encoder knows the teacher's latent better than by its mean ...
-    assert mean(rows, "latent/explained_variance") > 0.0
+    assert mean(rows, "latent/explained_variance") > 0.3
     # ... and the samples of the few students move the policy more than those of the many teachers, as the sum of both
     # groups' means wants it.
     gain = mean(rows, "policy/surrogate_gain_student") / mean(rows, "policy/surrogate_gain_teacher")
