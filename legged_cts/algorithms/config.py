@@ -19,7 +19,7 @@ RUNNER_KEYS = (
 """What rsl_rl's ``OnPolicyRunner``, its logger and our runner read beside networks and algorithm."""
 
 _ALGORITHM_SUPPLIED = ("actor", "critic", "storage", "device", "multi_gpu_cfg")
-_CTS_SUPPLIED = ("parts", "driver", "trains_student")
+_CTS_SUPPLIED = ("parts", "driver")
 _MODEL_SUPPLIED = ("obs", "obs_groups", "obs_set", "output_dim")
 _ENCODER_SUPPLIED = ("input_shape", "latent_dim", "unit_latent")
 _ENCODERS = ("teacher_encoder", "student_encoder")

@@ -75,22 +75,28 @@ class CTS(RolePPO):
             "latent_pull": latent_pull, "latent_pull_start": latent_pull_start, "latent_pull_ramp": latent_pull_ramp,
         }  # fmt: skip
         check_options(words, *driver.sizes)
-        if student_encoder_gradient == "auto":
-            student_encoder_gradient = "reconstruction" if len(driver.teacher_ids) else "surrogate"
-        super().__init__(parts, driver, trains_student=student_encoder_gradient == "surrogate", **options)
+        super().__init__(parts, driver, **options)
         self.pull = LatentPull(self, latent_pull, latent_pull_start, latent_pull_ramp)
-        self.terms = [Surrogate(self), Value(self), Entropy(self), MirrorLoss(self), self.pull]
         self.regression = Regression(self, reconstruction_epochs, reconstruction_mini_batches)
-        if not self.trains_student:
-            self.terms.append(self.regression)
-        self._regresses_all = reconstruction_envs == "all" and not self.trains_student
-        self.store_needed_histories()
+        self.terms = [Surrogate(self), Value(self), Entropy(self), MirrorLoss(self), self.pull, self.regression]
+        self._regression_envs = reconstruction_envs
+        self.set_student_encoder_gradient(student_encoder_gradient)
 
     def store_needed_histories(self) -> None:
         """Store the histories of the students, or of all where roles change or E^s is fitted on all."""
         everyone = range(self.storage.num_envs)
         acting = everyone if self.driver.can_change else self.driver.student_ids
-        self.store_histories(everyone if self._regresses_all else acting, acting)
+        regressed = everyone if self._regression_envs == "all" and not self.trains_student else acting
+        self.store_histories(regressed, acting)
+
+    def set_student_encoder_gradient(self, gradient: str) -> None:
+        """Change what trains E^s, between two iterations; ``gradient`` is the option ``student_encoder_gradient``."""
+        check_options({"student_encoder_gradient": gradient}, *self.driver.sizes)
+        if gradient == "auto":
+            gradient = "reconstruction" if len(self.driver.teacher_ids) else "surrogate"
+        self.trains_student = gradient == "surrogate"
+        self.regression.coef = 0.0 if self.trains_student else 1.0
+        self.store_needed_histories()
 
     def set_teacher_fraction(self, fraction: float) -> None:
         """Change how many environments are teachers, between two iterations.

@@ -60,3 +60,7 @@ class RoleAware(Protocol):
     def set_teacher_fraction(self, fraction: float) -> None:
         """Change how many environments are teachers, between two iterations."""
         ...
+
+    def set_student_encoder_gradient(self, gradient: str) -> None:
+        """Change what trains E^s, between two iterations."""
+        ...

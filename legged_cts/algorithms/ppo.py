@@ -41,7 +41,7 @@ class RolePPO(RoleRollout):
 
     - ``surrogate``: ``sum_of_means`` or ``pooled``, see ``combine_surrogates``;
     - ``kl_samples``: whose KL divergence adapts the learning rate, ``all``, ``teacher`` or ``student``;
-    - ``student_learning_rate``: fixed rate of E^s's own Adam; where PPO trains E^s, it follows PPO's rate.
+    - ``student_learning_rate``: rate of E^s's own Adam; where PPO trains E^s, an adaptive rate of PPO's replaces it.
     """
 
     CONSTRUCTION_KEYS = ("critic_sees_latent", "share_cnn_encoders")
@@ -55,6 +55,8 @@ class RolePPO(RoleRollout):
     """Of the rollout that is learned from."""
     teacher_is_live = True
     """Whether the teacher that acts is the policy under training."""
+    trains_student = False
+    """Whether the terms' losses train E^s."""
     reinforces_student = True
     """Whether the surrogate counts steps of the student."""
 
@@ -62,7 +64,6 @@ class RolePPO(RoleRollout):
         self,
         parts: Parts,
         driver: Driver,
-        trains_student: bool,
         surrogate: str = "sum_of_means",
         kl_samples: str = "all",
         student_learning_rate: float = 1e-3,
@@ -72,7 +73,6 @@ class RolePPO(RoleRollout):
 
         Args:
             parts, driver: See ``RoleRollout``.
-            trains_student: Whether the terms' losses train E^s, at PPO's rate.
             surrogate, kl_samples, student_learning_rate: See the class.
             **options: Of ``RoleRollout``.
 
@@ -80,7 +80,7 @@ class RolePPO(RoleRollout):
             ValueError: If an option is unknown or out of range, or the options contradict each other.
         """
         super().__init__(parts, driver, **options)
-        self.trains_student, self.surrogate, self.kl_samples = trains_student, surrogate, kl_samples
+        self.surrogate, self.kl_samples = surrogate, kl_samples
         self.iteration = 0
         check_options(vars(self), *driver.sizes)
         self.student_optimizer = torch.optim.Adam(parts.student_encoder.parameters(), lr=student_learning_rate)

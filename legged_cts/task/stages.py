@@ -18,7 +18,7 @@ CHANGEABLE = (
     r"env\.pushes\.(lin_vel|ang_vel|interval_s)",
     r"env\.reset\.velocity",
     r"algorithm\.(entropy_coef|desired_kl|clip_param|schedule|learning_rate|student_learning_rate)",
-    r"algorithm\.(surrogate|teacher_fraction)",
+    r"algorithm\.(surrogate|teacher_fraction|student_encoder_gradient)",
     r"solver\.longest_tick",
 )
 """What may change while a training runs, as patterns of keys."""
@@ -59,10 +59,11 @@ def changes(config: Config, name: str) -> dict[str, Any]:
     """Return what a stage sets, by key with dots; a bare number for a reward is its weight.
 
     An option that the algorithm does not have is left out: a pack for a robot is for all algorithms. Of them only CTS
-    can change who is a teacher while it trains.
+    can change who is a teacher, and what trains E^s, while it trains.
     """
     algorithm = config.get("algorithm") or {}
-    fixed = set() if algorithm.get("class_name") == CTS else {"algorithm.teacher_fraction"}
+    decided = {"algorithm.teacher_fraction", "algorithm.student_encoder_gradient"}
+    fixed = set() if algorithm.get("class_name") == CTS else decided
     return {
         key: value
         for key, value in _leaves(stages_of(config)[name]["set"], ())
@@ -102,8 +103,8 @@ def check_stages(config: Config) -> Iterator[tuple[str, dict[str, Any]]]:
                 raise ValueError(
                     f"stages.{name}.set.{key} cannot change while a training runs; rewards' weights can, sigma of "
                     "track_lin_vel and track_yaw_rate, ranges of commands, pushes, reset.velocity, and of the "
-                    "algorithm rates, entropy_coef, desired_kl, clip_param, surrogate and teacher_fraction, and "
-                    "solver.longest_tick"
+                    "algorithm rates, entropy_coef, desired_kl, clip_param, surrogate, teacher_fraction and "
+                    "student_encoder_gradient, and solver.longest_tick"
                 )
         config = with_stage(config, name)
         yield name, {**config, "stages": {}}

@@ -295,6 +295,35 @@ def test_the_share_of_teachers_can_change_between_two_iterations(student):
     assert changed == {"actor", "critic", "teacher", "student"}
 
 
+@pytest.mark.parametrize("student", ["mlp", "gru"])
+@pytest.mark.parametrize("envs", ["student", "all"])
+def test_what_trains_the_student_encoder_can_change_between_two_iterations(student, envs):
+    alg, env = make_cts(student=student, reconstruction_envs=envs)
+    for gradient, regresses in (("auto", True), ("surrogate", False), ("reconstruction", True)):
+        alg.set_student_encoder_gradient(gradient)
+        rollout(alg, env)
+        before, losses = snapshot(alg), alg.update()
+        assert losses["skipped_updates"] == 0.0
+        assert ("reconstruction" in losses) is regresses
+        assert any(not torch.equal(before[name], value) for name, value in snapshot(alg).items() if "student" in name)
+        everyone = envs == "all" and regresses
+        assert len(alg.history.ids) == (alg.storage.num_envs if everyone else len(alg.driver.student_ids))
+    with pytest.raises(ValueError, match=r"algorithm\.student_encoder_gradient must be one of"):
+        alg.set_student_encoder_gradient("both")
+
+
+def test_a_change_to_the_surrogate_trains_as_a_run_that_has_it_from_the_start():
+    trained = []
+    for gradient in ("surrogate", "reconstruction"):
+        torch.manual_seed(3)
+        alg, env = make_cts(student_encoder_gradient=gradient, schedule="fixed")
+        alg.set_student_encoder_gradient("surrogate")
+        rollout(alg, env)
+        alg.update()
+        trained.append(snapshot(alg))
+    assert _equal(*trained)
+
+
 def test_a_share_of_teachers_that_leaves_nothing_to_regress_is_refused():
     alg, _ = make_cts(teacher_fraction=0.75)
     with pytest.raises(ValueError, match="nothing that E"):

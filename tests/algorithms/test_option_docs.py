@@ -15,7 +15,7 @@ from legged_cts.training.compose import compose_task, plain
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "cts_options.md").read_text()
 CONFIG = plain(compose_task([]))
-SUPPLIED = {"self", "parts", "driver", "trains_student", "options", "ppo"}
+SUPPLIED = {"self", "parts", "driver", "options", "ppo"}
 
 
 def rows() -> dict[str, str]:
