@@ -58,6 +58,10 @@ class Running:
         self.event_manager = SimpleNamespace(active_terms={"interval": ["push"]}, get_term_cfg=events.__getitem__)
         self.optimizer = SimpleNamespace(param_groups=[{"lr": 1e-3}])
         self.learning_rate, self.surrogate = 1e-3, "sum_of_means"
+        self.gradient = "auto"
+
+    def set_student_encoder_gradient(self, gradient: str) -> None:
+        self.gradient = gradient
 
     def seen(self) -> tuple:
         rates = (self.learning_rate, self.optimizer.param_groups[0]["lr"])
@@ -153,15 +157,16 @@ def test_rates_of_ppo_hold_too() -> None:
 
 
 def test_a_pack_is_for_all_algorithms() -> None:
-    words = ["+stages.c={when:{falls:0.1},set:{algorithm:{teacher_fraction:0.1,surrogate:pooled,entropy_coef:0.0}}}"]
+    words = ["+stages.c={when:{falls:0.1},set:{algorithm:{teacher_fraction:0.1,student_encoder_gradient:surrogate,entropy_coef:0}}}"]
     assert set(changes(composed(*words), "c")) == {
         "algorithm.teacher_fraction",
-        "algorithm.surrogate",
+        "algorithm.student_encoder_gradient",
         "algorithm.entropy_coef",
     }
-    ppo = composed("algorithm=ppo", *words)
-    assert "algorithm.teacher_fraction" not in changes(ppo, "c")
-    check_task(with_stage(ppo, "c"))
+    for algorithm in ("ppo", "kdrl"):
+        other = composed(f"algorithm={algorithm}", *words)
+        assert set(changes(other, "c")) == {"algorithm.entropy_coef"}
+        check_task(with_stage(other, "c"))
 
 
 @pytest.mark.parametrize(
