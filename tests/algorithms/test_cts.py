@@ -303,6 +303,10 @@ def test_what_trains_the_student_encoder_can_change_between_two_iterations(stude
         alg.set_student_encoder_gradient(gradient)
         rollout(alg, env)
         before, losses = snapshot(alg), alg.update()
+        (steps,) = {int(state["step"]) for state in alg.student_optimizer.state.values()}
+        ppo, regression = alg.num_learning_epochs * alg.num_mini_batches, alg.regression
+        # Of this iteration alone; a mini-batch of sequences may have no student.
+        assert steps == regression.epochs * regression.mini_batches if regresses else 0 < steps <= ppo
         assert losses["skipped_updates"] == 0.0
         assert ("reconstruction" in losses) is regresses
         assert any(not torch.equal(before[name], value) for name, value in snapshot(alg).items() if "student" in name)
