@@ -336,11 +336,11 @@ class Runner(OnPolicyRunner):
         widths = {name: stored[name].shape[-1] for members in groups.values() for name in members if name in stored}
         now = self.alg.save()
         widened, new = widen_inputs(content, now, groups, widths)
-        fitting, is_new = with_fitting_student(widened, now)
+        fitting, told = with_fitting_student(widened, now)
         if new and self.processes.is_main:
             print(f"checkpoint: its networks did not see {', '.join(new)}; weights for that start at zero")
-        if is_new and self.processes.is_main:
-            print("checkpoint: its student encoder is another; this one begins anew and learns from the teachers")
+        if told and self.processes.is_main:
+            print(f"checkpoint: {told}")
         return fitting
 
     def _restore_own_state(self, state: Mapping[str, Any], exact: bool) -> None:

@@ -1,4 +1,4 @@
-"""Takes the networks of a checkpoint over into a new training, which may let them read more observation groups."""
+"""Takes the networks of a checkpoint over into a new training, which may let them read more groups, or further back."""
 
 from __future__ import annotations
 
@@ -62,21 +62,43 @@ def widen_inputs(
     return widened, list(dict.fromkeys(new))
 
 
-def with_fitting_student(content: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
-    """Let a student encoder of another kind or size begin anew; it learns from the teachers that a checkpoint has.
+def with_fitting_student(content: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """Let a student encoder look further back, and one of another kind or size begin anew.
+
+    What reads a longer history starts with weights of zero for its older frames, so that it computes what it did. An
+    encoder that begins anew learns from the teachers that a checkpoint has.
 
     Args:
-        content: The checkpoint.
+        content: The checkpoint, with its ``env_info``.
         now: What the algorithm that shall load it would save.
 
     Returns:
-        The checkpoint, with the student encoder of ``now`` where its own does not fit, and whether that is so.
+        The checkpoint, with a student encoder that fits, and a line about it, empty where it fits as it is.
     """
     part = "student_encoder_state_dict"
     if part not in content or part not in now:
-        return dict(content), False
-    old, new = ({name: value.shape for name, value in owner[part].items()} for owner in (content, now))
-    return ({**content, part: now[part]}, True) if old != new else (dict(content), False)
+        return dict(content), ""
+    frames = (content.get("env_info") or {}).get("history_length") or 1
+    fitting = {name: _further_back(value, now[part].get(name), frames) for name, value in content[part].items()}
+    before, longer, new = (
+        {name: value.shape for name, value in state.items()} for state in (content[part], fitting, now[part])
+    )
+    if before == new:
+        return dict(content), ""
+    if longer == new:
+        return {**content, part: fitting}, "its student encoder looks further back now; weights for that start at zero"
+    anew = "its student encoder is another; this one begins anew and learns from the teachers"
+    return {**content, part: now[part]}, anew
+
+
+def _further_back(saved: torch.Tensor, target: torch.Tensor | None, frames: int) -> torch.Tensor:
+    """Return weights of ``frames`` frames, the newest last, as those of more; or as they are, where that is no fit."""
+    if target is None or not saved.ndim or saved.shape[:-1] != target.shape[:-1]:
+        return saved
+    older, width = target.shape[-1] - saved.shape[-1], saved.shape[-1] // frames
+    if older <= 0 or saved.shape[-1] % frames or older % width:
+        return saved
+    return torch.cat([saved.new_zeros(*saved.shape[:-1], older), saved], dim=-1)
 
 
 def let_statistics_follow(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Networks that start from a checkpoint whose teacher and critic saw fewer observation groups."""
 
+from functools import partial
+
 import pytest
 import torch
 from build import make_runner
@@ -7,8 +9,10 @@ from line_env import LineEnv
 from rsl_rl.modules import EmpiricalNormalization
 from tensordict import TensorDict
 
+from legged_cts.models.encoders import LatentEncoder
+from legged_cts.models.mixture import MixtureEncoder
 from legged_cts.training.checkpoint import CheckpointError
-from legged_cts.training.widen import SAMPLES_KEPT, let_statistics_follow, widen_inputs
+from legged_cts.training.widen import SAMPLES_KEPT, let_statistics_follow, widen_inputs, with_fitting_student
 
 PARTS = {"actor": True, "critic": True}
 SETS = {"critic": ["privileged", "scan"], "teacher": ["privileged", "scan"]}
@@ -127,6 +131,27 @@ def test_another_student_begins_anew_and_learns_from_the_teachers(tmp_path, caps
     after.learn(2)
     learned = after.alg.save()["student_encoder_state_dict"]
     assert any(not torch.equal(value, fresh[name]) for name, value in learned.items())
+
+
+@pytest.mark.parametrize("encoder", [LatentEncoder, partial(MixtureEncoder, experts=2)])
+def test_a_student_that_looks_further_back_computes_what_it_did(encoder):
+    short, long = encoder((3, 4), 5, hidden_dims=[6]), encoder((5, 4), 5, hidden_dims=[6])
+    part = "student_encoder_state_dict"
+    content = {part: short.state_dict(), "env_info": {"history_length": 3}}
+    fitting, told = with_fitting_student(content, {part: long.state_dict()})
+    assert "looks further back" in told
+    long.load_state_dict(fitting[part])
+    histories = torch.randn(7, 5, 4)
+    torch.testing.assert_close(long(histories), short(histories[:, 2:]))  # the newest frames stand last
+
+
+@pytest.mark.parametrize(("shape", "frames"), [((2, 4), 3), ((5, 3), 3), ((5, 4), 5), ((5, 4), None)])
+def test_a_student_of_other_frames_begins_anew(shape, frames):
+    part = "student_encoder_state_dict"
+    content = {part: LatentEncoder((3, 4), 5, hidden_dims=[6]).state_dict(), "env_info": {"history_length": frames}}
+    new = LatentEncoder(shape, 5, hidden_dims=[6]).state_dict()
+    fitting, told = with_fitting_student(content, {part: new})
+    assert "begins anew" in told and fitting[part] is new
 
 
 def test_a_student_that_fits_is_taken_over_silently(tmp_path, capsys):
