@@ -115,8 +115,8 @@ def hold(stages: Mapping[str, Any], given: Sequence[str]) -> dict[str, Any]:
 
     Args:
         stages: The node ``stages``.
-        given: Keys with dots; one of a group stands for all below it. ``algorithm=ppo`` holds nothing: it chooses what the
-            stages then change.
+        given: Keys with dots; one of a group stands for all below it. ``algorithm=ppo`` holds nothing: it chooses what
+            the stages then change.
     """
     # What PPO begins with stands in a node that the algorithms read.
     keys = [re.sub(r"^ppo\.", "algorithm.", key) for key in given if "." in key]

@@ -157,7 +157,9 @@ def test_rates_of_ppo_hold_too() -> None:
 
 
 def test_a_pack_is_for_all_algorithms() -> None:
-    words = ["+stages.c={when:{falls:0.1},set:{algorithm:{teacher_fraction:0.1,student_encoder_gradient:surrogate,entropy_coef:0}}}"]
+    words = [
+        "+stages.c={when:{falls:0.1},set:{algorithm:{teacher_fraction:0.1,student_encoder_gradient:surrogate,entropy_coef:0}}}"
+    ]
     assert set(changes(composed(*words), "c")) == {
         "algorithm.teacher_fraction",
         "algorithm.student_encoder_gradient",
