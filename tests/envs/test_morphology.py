@@ -11,6 +11,7 @@ from legged_cts.envs.rewards import reward_terms
 from legged_cts.robots.feet import foot_frames
 from legged_cts.robots.gait import Gait
 from legged_cts.robots.spec import load_robot
+from legged_cts.task.stages import with_stage
 from legged_cts.training.compose import apply_overrides, compose_task, plain
 
 GAIT = {"frequency": 2.0, "offsets": [0.0, 0.5, 0.5, 0.0], "duty": 0.5, "foot_height": 0.1}
@@ -75,13 +76,16 @@ def test_each_pack_fits_the_robots_of_its_morphology(robot):
     assert "gait_contact" in terms and gait is not None
 
 
-@pytest.mark.parametrize("robot", ["tron1", "g1_12", "g1"])
-def test_a_biped_needs_no_more_than_its_name(robot):
+@pytest.mark.parametrize(("robot", "more"), [("tron1", []), ("g1_12", ["pushed", "calm"]), ("g1", ["pushed", "calm"])])
+def test_a_biped_needs_no_more_than_its_name(robot, more):
     config = plain(compose_task([f"robot={robot}"]))
     assert config["env"]["scene"]["num_envs"] == 256
-    assert list(config["stages"]) == ["balances", "walks", "steady", "fine"]
-    # Entropy ends small, whatever a pack begins with; with `stages=null` nothing changes.
-    assert config["stages"]["walks"]["set"]["algorithm"]["entropy_coef"] == 0.001
+    assert list(config["stages"]) == ["balances", "walks", "fine", *more]
+    before, after = (with_stage(config, name)["algorithm"] for name in ("walks", "fine"))
+    # Entropy ends small, whatever a pack begins with; the student's own success trains its encoder in the end.
+    assert before["entropy_coef"] <= 0.001 and after["entropy_coef"] == 0.0
+    assert (before["student_encoder_gradient"], after["student_encoder_gradient"]) == ("auto", "surrogate")
+    # With `stages=null` nothing changes.
     assert not compose_task([f"robot={robot}", "stages=null"])["stages"]
 
 
