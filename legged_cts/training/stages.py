@@ -164,7 +164,7 @@ def apply(env: Any, alg: Any, key: str, value: Any) -> None:
 def _apply_to_algorithm(alg: Any, key: str, value: Any) -> None:
     if key in RATES:
         apply_rate(alg, key, value)
-    elif key in ("teacher_fraction", "student_encoder_gradient"):
+    elif hasattr(alg, f"set_{key}"):
         getattr(alg, f"set_{key}")(value)
     else:
         setattr(alg, key, value)

@@ -157,18 +157,19 @@ def test_rates_of_ppo_hold_too() -> None:
 
 
 def test_a_pack_is_for_all_algorithms() -> None:
-    words = [
-        "+stages.c={when:{falls:0.1},set:{algorithm:{teacher_fraction:0.1,student_encoder_gradient:surrogate,entropy_coef:0}}}"
-    ]
-    assert set(changes(composed(*words), "c")) == {
-        "algorithm.teacher_fraction",
-        "algorithm.student_encoder_gradient",
-        "algorithm.entropy_coef",
-    }
-    for algorithm in ("ppo", "kdrl"):
-        other = composed(f"algorithm={algorithm}", *words)
-        assert set(changes(other, "c")) == {"algorithm.entropy_coef"}
-        check_task(with_stage(other, "c"))
+    words = ["+stages.c={when:{falls:0.1},set:{algorithm:{teacher_fraction:0.1,surrogate:pooled,entropy_coef:0.0}}}",
+             "+stages.c.set.algorithm.student_encoder_gradient=surrogate"]  # fmt: skip
+    for_all, decided = {"entropy_coef", "surrogate"}, {"teacher_fraction", "student_encoder_gradient"}
+    for algorithm, has in (("cts", for_all | decided), ("kdrl", for_all), ("ppo", {"entropy_coef"})):
+        config = composed(f"algorithm={algorithm}", *words)
+        assert set(changes(config, "c")) == {f"algorithm.{option}" for option in has}
+        check_task(with_stage(config, "c"))
+
+
+def test_what_trains_the_student_encoder_changes_with_a_stage() -> None:
+    running = Running()
+    apply(running, running, "algorithm.student_encoder_gradient", "surrogate")
+    assert running.gradient == "surrogate"
 
 
 @pytest.mark.parametrize(
