@@ -14,7 +14,7 @@ import numpy as np
 from legged_cts.deploy.contract import COMMANDS
 from legged_cts.deploy.controller import Controller
 from legged_cts.deploy.evaluate import Conditions, fallen, make_robot
-from legged_cts.deploy.metrics import finite
+from legged_cts.deploy.metrics import finite, summarise
 from legged_cts.deploy.policy import OnnxPolicy
 from legged_cts.deploy.robot import Array
 from legged_cts.robots.spec import RobotSpec
@@ -56,6 +56,7 @@ class Response:
     Attributes:
         command: v_x, v_y, yaw rate [3].
         achieved: the mean of the same [3].
+        achieved_half: half the width of its 95 % interval over the robots [3], Student's t; NaN for a single robot.
         drift: speed from the first to the last position [m/s].
         touch_downs: how often each foot came down in 10 s [F].
         tilt_rate: root mean square of roll and pitch rate [2] in rad/s.
@@ -65,6 +66,7 @@ class Response:
 
     command: Array
     achieved: Array
+    achieved_half: Array
     drift: float
     touch_downs: Array
     tilt_rate: Array
@@ -91,15 +93,17 @@ def respond(command: Array, traces: Sequence[Trace | None]) -> Response:
     fell = 1.0 - len(stood) / len(traces)
     nan = np.full(3, np.nan)
     if not stood:
-        return Response(command, nan, np.nan, nan[:1], nan[:2], nan[:2], fell)
+        return Response(command, nan, nan, np.nan, nan[:1], nan[:2], nan[:2], fell)
 
     def mean(values: Sequence[Array | float]) -> Array:
         return np.mean(np.array(values, dtype=np.float64), axis=0)
 
     seconds = [len(trace.velocity) * trace.dt for trace in stood]
+    achieved = [summarise(values) for values in np.array([trace.velocity.mean(axis=0) for trace in stood]).T]
     return Response(
         command=command,
-        achieved=mean([trace.velocity.mean(axis=0) for trace in stood]),
+        achieved=np.array([summary.mean for summary in achieved]),
+        achieved_half=np.array([summary.high - summary.mean for summary in achieved]),
         drift=float(
             mean([np.linalg.norm(t.position[-1] - t.position[0]) / s for t, s in zip(stood, seconds, strict=True)])
         ),
@@ -152,7 +156,8 @@ def as_record(response: Response) -> dict[str, object]:
 
 def as_row(record: Mapping[str, Any]) -> dict[str, float | None]:
     """Return an answer out of :func:`as_record` as one line of a table."""
-    parts = {"command": COMMANDS, "achieved": COMMANDS, "tilt_rate": ("roll", "pitch"), "duty": ("left", "right")}
+    parts = {"command": COMMANDS, "achieved": COMMANDS, "achieved_half": COMMANDS}
+    parts |= {"tilt_rate": ("roll", "pitch"), "duty": ("left", "right")}
     row: dict[str, float | None] = {}
     for name, value in record.items():
         if isinstance(value, list):
@@ -168,17 +173,23 @@ def describe(responses: Sequence[Response]) -> str:
     zero, *others = responses
     downs = " ".join(f"{count:.0f}" for count in zero.touch_downs)
     lines = [
-        f"standing: drifts {100 * zero.drift:.1f} cm/s, turns {np.degrees(zero.achieved[2]):.1f} deg/s, "
+        f"standing: drifts {100 * zero.drift:.1f} cm/s, turns {_turn(zero)} deg/s, "
         f"touch-downs per foot in 10 s: {downs}" + (f", falls {zero.fell:.2f}" if zero.fell else ""),
-        f"{'command':<14}{'told':>7}{'does':>7}{'turns':>8}{'roll':>7}{'pitch':>7}{'left':>7}{'right':>7}{'falls':>7}",
-        f"{'':<28}{'deg/s':>8}{'rms rad/s':>14}{'on the ground':>14}",
+        f"{'command':<14}{'told':>7}{'does':>7}{'turns':>12}{'roll':>7}{'pitch':>7}{'left':>7}{'right':>7}{'falls':>7}",
+        f"{'':<28}{'deg/s':>12}{'rms rad/s':>14}{'on the ground':>14}",
     ]
     for answer in others:
         axis = int(np.argmax(np.abs(answer.command)))
-        turns = "" if axis == 2 else f"{np.degrees(answer.achieved[2]):.1f}"
+        turns = "" if axis == 2 else _turn(answer)
         lines.append(
-            f"{LABELS[COMMANDS[axis]]:<14}{answer.command[axis]:>7.2f}{answer.achieved[axis]:>7.2f}{turns:>8}"
+            f"{LABELS[COMMANDS[axis]]:<14}{answer.command[axis]:>7.2f}{answer.achieved[axis]:>7.2f}{turns:>12}"
             f"{answer.tilt_rate[0]:>7.2f}{answer.tilt_rate[1]:>7.2f}{answer.duty[0]:>7.2f}{answer.duty[1]:>7.2f}"
             f"{answer.fell:>7.2f}"
         )
     return "\n".join(lines)
+
+
+def _turn(answer: Response) -> str:
+    """How far it turns [deg/s], with half the width of the interval where there is one."""
+    turn, half = np.degrees(answer.achieved[2]), np.degrees(answer.achieved_half[2])
+    return f"{turn:.1f}" if np.isnan(half) else f"{turn:.1f} +-{half:.1f}"

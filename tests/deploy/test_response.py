@@ -36,6 +36,9 @@ def test_probes_are_zero_and_shares_of_each_range():
 def test_an_answer_by_hand():
     answer = respond(np.zeros(3), [trace(1.0), trace(0.5), None, None])
     np.testing.assert_allclose(answer.achieved, [0.75, 0.0, 0.2])
+    # Two robots: t of one degree of freedom, times a deviation of 0.25 * sqrt(2), over sqrt(2).
+    np.testing.assert_allclose(answer.achieved_half, [12.706205 * 0.25, 0.0, 0.0], atol=1e-12)
+    assert np.isnan(respond(np.zeros(3), [trace()]).achieved_half).all()
     assert answer.drift == pytest.approx(0.5 / 2.0) and answer.fell == 0.5
     np.testing.assert_allclose(answer.touch_downs, [10.0, 0.0])
     np.testing.assert_allclose(answer.tilt_rate, [0.3, 0.5**0.5])
@@ -61,6 +64,8 @@ def test_lines_name_standing_and_every_axis():
     text = describe(answers)
     first = text.splitlines()[0]
     assert first == "standing: drifts 25.0 cm/s, turns 11.5 deg/s, touch-downs per foot in 10 s: 10 0"
+    both = [respond(command, [trace(), trace()]) for command in probes(RANGES)]
+    assert "turns 11.5 +-0.0 deg/s" in describe(both)
     assert [text.count(label) for label in ("ahead [m/s]", "aside [m/s]", "turn [rad/s]")] == [4, 4, 4]
 
 
