@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import PlainValidator, create_model
+from pydantic import PlainValidator, create_model, model_validator
 
 from legged_cts.algorithms.options import AT_LEAST, CHOICES
 from legged_cts.distillation.config import DistillationPlan
@@ -23,6 +23,7 @@ from legged_cts.task.fields import (
     NotNegative,
     OpenNode,
     Positive,
+    PositiveRange,
     Rule,
     Seed,
     Share,
@@ -76,9 +77,17 @@ class Ppo(Node):
     """What PPO begins with."""
 
     init_std: Positive
+    min_std: NotNegative = 0.0
     schedule: Annotated[str, one_of("adaptive", "fixed")]
     learning_rate: Positive
     entropy_coef: NotNegative
+
+    @model_validator(mode="after")
+    def noise_can_learn(self) -> Ppo:
+        """Refuse a noise that begins under its floor: it would stay there."""
+        if self.init_std < self.min_std:
+            raise Rule(f"ppo.init_std must be at least ppo.min_std={self.min_std:g}, got {self.init_std:g}")
+        return self
 
 
 class Evaluation(Node):
@@ -149,6 +158,7 @@ class Distribution(OpenNode):
 
     class_name: Text
     init_std: Positive | None = None
+    std_range: PositiveRange | None = None
     std_type: Annotated[str, one_of("scalar", "log")] | None = None
 
 

@@ -38,6 +38,8 @@ def test_what_the_tree_holds_is_allowed(words: list[str]) -> None:
     ("word", "message"),
     [
         ("runner.save_interval=0", "runner.save_interval must be a whole number of at least 1, got 0"),
+        ("ppo.min_std=-0.1", "ppo.min_std must be a number of at least 0, got -0.1"),
+        ("ppo.min_std=1.5", "ppo.init_std must be at least ppo.min_std=1.5, got 1"),
         ("evaluation=null", "evaluation must be a group with the keys enabled, episodes, duration, got null"),
         ("evaluation.duration=1", "evaluation.duration must be a number of seconds above 1"),
         ("env.rewards.action_rate=fast", "env.rewards.action_rate must be a group with the keys weight, params"),
