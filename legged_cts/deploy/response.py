@@ -156,8 +156,13 @@ def as_record(response: Response) -> dict[str, object]:
 
 def as_row(record: Mapping[str, Any]) -> dict[str, float | None]:
     """Return an answer out of :func:`as_record` as one line of a table."""
-    parts = {"command": COMMANDS, "achieved": COMMANDS, "achieved_half": COMMANDS}
-    parts |= {"tilt_rate": ("roll", "pitch"), "duty": ("left", "right")}
+    parts = {
+        "command": COMMANDS,
+        "achieved": COMMANDS,
+        "achieved_half": COMMANDS,
+        "tilt_rate": ("roll", "pitch"),
+        "duty": ("left", "right"),
+    }
     row: dict[str, float | None] = {}
     for name, value in record.items():
         if isinstance(value, list):
