@@ -1,4 +1,4 @@
-"""The pack of a task (``tasks/morphology``) that suits its robot."""
+"""The pack of a task (``tasks/morphology``) that suits its robot: its own, or that of its morphology."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from legged_cts.robots.spec import load_robot
+from legged_cts.robots.spec import MORPHOLOGIES, load_robot
 from legged_cts.task.words import TASKS
 
 GROUP = "morphology"
 
 
 def morphology_override(words: Sequence[str], config_name: str = "train") -> list[str]:
-    """Return the override that chooses the pack of the robot's morphology, as a list that may be empty.
+    """Return the override that chooses the robot's pack, as a list that may be empty.
 
-    It is empty where the words choose a pack themselves, or where they sweep over robots of different morphologies:
-    then each job chooses its own.
+    It is empty where the words choose a pack themselves, or where they sweep over robots of different packs: then each
+    job chooses its own.
 
     Args:
         words: Overrides or a whole command line.
@@ -34,18 +34,20 @@ def morphology_override(words: Sequence[str], config_name: str = "train") -> lis
     # Nothing else can say which robot it is; other words may fit only the pack that is yet to be chosen.
     telling = ("robot", "experiment", "hydra.searchpath")
     choices = _sweep([word for word in words if word.lstrip("+").partition("=")[0] in telling])
-    found = {morphology_of(_robot(choice, config_name)) for choice in choices}
+    found = {pack_of(_robot(choice, config_name)) for choice in choices}
     return [f"{GROUP}={found.pop()}"] if len(found) == 1 else []
 
 
-def morphology_of(robot: str) -> str:
-    """Return the morphology of a robot given by name or path.
+def pack_of(robot: str) -> str:
+    """Return the pack of a robot given by name or path: the one named after it, or else that of its morphology.
 
     Raises:
         ValueError: If there is no such robot, or no pack for its morphology.
     """
     spec = load_robot(robot)
     packs = sorted(path.stem for path in (TASKS / GROUP).glob("*.yaml"))
+    if spec.name in packs and spec.name not in MORPHOLOGIES:
+        return spec.name
     if spec.morphology not in packs:
         raise ValueError(f"{GROUP}: there is no pack for '{spec.morphology}'. Allowed: {', '.join(packs)}")
     return spec.morphology
