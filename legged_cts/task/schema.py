@@ -82,13 +82,6 @@ class Ppo(Node):
     learning_rate: Positive
     entropy_coef: NotNegative
 
-    @model_validator(mode="after")
-    def noise_can_learn(self) -> Ppo:
-        """Refuse a noise that begins under its floor: it would stay there."""
-        if self.init_std < self.min_std:
-            raise Rule(f"ppo.init_std must be at least ppo.min_std={self.min_std:g}, got {self.init_std:g}")
-        return self
-
 
 class Evaluation(Node):
     """What is measured at the end of a training."""
@@ -160,6 +153,18 @@ class Distribution(OpenNode):
     init_std: Positive | None = None
     std_range: PositiveRange | None = None
     std_type: Annotated[str, one_of("scalar", "log")] | None = None
+
+    @model_validator(mode="after")
+    def noise_can_learn(self) -> Distribution:
+        """Refuse a noise that begins outside its range: it would stay at the bound."""
+        if self.init_std is not None and self.std_range is not None:
+            low, high = self.std_range
+            if not low <= self.init_std <= high:
+                raise Rule(
+                    f"distribution_cfg.init_std (ppo.init_std) must be within std_range (from ppo.min_std on) "
+                    f"[{low:g}, {high:g}], got {self.init_std:g}"
+                )
+        return self
 
 
 class Network(OpenNode):

@@ -39,7 +39,7 @@ def test_what_the_tree_holds_is_allowed(words: list[str]) -> None:
     [
         ("runner.save_interval=0", "runner.save_interval must be a whole number of at least 1, got 0"),
         ("ppo.min_std=-0.1", "ppo.min_std must be a number of at least 0, got -0.1"),
-        ("ppo.min_std=1.5", "ppo.init_std must be at least ppo.min_std=1.5, got 1"),
+        ("networks.actor.distribution_cfg.std_range=[0.1,0.5]", "must be within std_range .* got 1"),
         ("evaluation=null", "evaluation must be a group with the keys enabled, episodes, duration, got null"),
         ("evaluation.duration=1", "evaluation.duration must be a number of seconds above 1"),
         ("env.rewards.action_rate=fast", "env.rewards.action_rate must be a group with the keys weight, params"),
@@ -109,6 +109,11 @@ def test_a_wrong_value_is_named_with_what_is_allowed(word: str, message: str) ->
     with pytest.raises(ValueError, match=message) as caught:
         check_task_and_robot(changed(word))
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_floor_above_the_first_noise_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"must be within std_range \(from ppo.min_std on\) \[1.5, 1e\+06\], got 1"):
+        check_task_and_robot(plain(compose_task(["ppo.min_std=1.5"])))
 
 
 @pytest.mark.parametrize(
