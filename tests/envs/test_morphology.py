@@ -23,8 +23,11 @@ GAIT = {"frequency": 2.0, "offsets": [0.0, 0.5, 0.5, 0.0], "duty": 0.5, "foot_he
         ([], ["morphology=quadruped"]),
         (["robot=go2", "terrain=rough"], ["morphology=quadruped"]),
         (["train.py", "robot=tron1", "env.gait.frequency=1.7", "--multirun"], ["morphology=point_foot_biped"]),
-        (["robot=g1_12,g1"], ["morphology=humanoid"]),
+        (["robot=go1,go2"], ["morphology=quadruped"]),
         (["robot=go2,tron1", "seed=1,2"], []),
+        # A pack of a robot's own goes before that of its morphology.
+        (["robot=g1"], ["morphology=g1"]),
+        (["robot=g1_12,g1"], []),
         (["robot=go2", "morphology=humanoid"], []),
         (["+morphology=humanoid"], []),
     ],
@@ -33,9 +36,11 @@ def test_the_spec_chooses_unless_the_user_does(words, chosen):
     assert morphology_override(words) == chosen
 
 
-def test_a_spec_outside_the_repository_chooses_too(tmp_path):
+@pytest.mark.parametrize("name", ["go2", "point_foot_biped"])
+def test_a_spec_outside_the_repository_chooses_too(tmp_path, name):
     folder = load_robot("go2").mjcf.parent
     text = (folder / "robot.yaml").read_text().replace("morphology: quadruped", "morphology: humanoid")
+    text = text.replace("name: go2", f"name: {name}")
     (tmp_path / "go2.xml").write_text((folder / "go2.xml").read_text())
     (tmp_path / "robot.yaml").write_text(text)
     assert morphology_override([f"robot={tmp_path / 'robot.yaml'}"]) == ["morphology=humanoid"]
@@ -51,6 +56,14 @@ def test_bipeds_begin_with_less_noise_whatever_learns():
     assert humanoid["std_range"] == [0.08, 1e6]
     own = plain(compose_task(["robot=g1", "algorithm.learning_rate=1e-4", "ppo.entropy_coef=0.5"]))["algorithm"]
     assert (own["learning_rate"], own["entropy_coef"]) == (1e-4, 0.5)
+
+
+def test_the_pack_of_a_robot_changes_no_more_than_it_says():
+    config, humanoid = (plain(compose_task(["robot=g1", *words])) for words in ([], ["morphology=humanoid"]))
+    assert (config.pop("max_iterations"), humanoid.pop("max_iterations")) == (5400, 4200)
+    rates = [each["stages"]["fine"]["set"]["algorithm"].pop("learning_rate") for each in (config, humanoid)]
+    assert rates == [6.0e-5, 1.0e-4]
+    assert config == humanoid
 
 
 def test_wrong_names_are_named():
@@ -78,7 +91,7 @@ def test_each_pack_fits_the_robots_of_its_morphology(robot):
     assert "gait_contact" in terms and gait is not None
 
 
-HUMANOID = ["balances", "fine", "pushed", "calm"]
+HUMANOID = ["balances", "fine", "calm"]
 
 
 @pytest.mark.parametrize(
